@@ -1,0 +1,5 @@
+"""A gradient checker: is a gradient right, where is it wrong, and how sure is the answer?"""
+
+from fastgrad.transforms import grad, value_and_grad
+
+__all__ = ["grad", "value_and_grad"]

@@ -1,0 +1,33 @@
+"""Everything fastgrad raises about a loss or a gradient; each is also the built-in kind it stands for."""
+
+
+class LossCompilationError(TypeError):
+    """numba cannot compile the loss, or cannot type what it is given."""
+
+
+class LossError(RuntimeError):
+    """The loss raised; the message says at which entry and offset, ``__cause__`` is its exception."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss is NaN or infinite where a difference needs its value."""
+
+
+class NondeterministicLossError(ValueError):
+    """The loss gives different values at the same parameters."""
+
+
+class MutatedInputError(ValueError):
+    """The loss, or the gradient under test, wrote to its own input."""
+
+
+class StructureMismatchError(ValueError):
+    """Something that must be shaped like theta (a step, a mask, a gradient) is not."""
+
+
+class StructureError(ValueError):
+    """A structured loss does not agree with the plain loss it stands for."""
+
+
+class GradientMismatch(AssertionError):  # noqa: N818 - an assertion that failed, and named like one
+    """The gradient under test was not confirmed; the message is the whole report."""

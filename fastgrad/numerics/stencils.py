@@ -1,0 +1,111 @@
+"""Difference stencils: where to evaluate, and how to combine the values."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """A weighted sum of divided differences of f.
+
+    ``D = sum_p weight_p (f(x + plus_p h) - f(x + minus_p h)) / ((x + plus_p h) - (x + minus_p h))``,
+    each divided by the step *really* taken in floating point.
+    """
+
+    name: str
+    order: int
+    pairs: tuple[tuple[int, int, float], ...]
+    """``(plus, minus, weight)``, in multiples of h."""
+    step: float
+    """The default h at unit scale, a power of two near ``(A delta / (p C))^(1/(p+1))``."""
+
+    @cached_property
+    def multiples(self) -> tuple[int, ...]:
+        """Multiples of h at which f is needed, other than 0."""
+        return tuple(k for plus, minus, _ in self.pairs for k in (plus, minus) if k)
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether f at theta itself is needed."""
+        return any(0 in pair[:2] for pair in self.pairs)
+
+    @property
+    def noise_gain(self) -> float:
+        """sd of D over ``sigma / h``, for independent noise of sd sigma in each value."""
+        return float(np.sqrt(sum(2 * (w / (p - m)) ** 2 for p, m, w in self.pairs)))
+
+    @cached_property
+    def _multiples(self) -> Floats:
+        return np.array(self.multiples, np.float64)
+
+    def offsets(self, h: Floats) -> Floats:
+        """Offsets from x, shape (m, k), for steps of shape (m,)."""
+        return h[:, None] * self._multiples
+
+    def combine(self, values: Floats, value: float, x: Floats, offsets: Floats) -> Floats:
+        """The difference quotient, shape (m,).
+
+        Parameters
+        ----------
+        values : ndarray, shape (m, k)
+            f at x + ``offsets``.
+        value : float
+            f at theta itself, if the stencil needs it.
+        x : ndarray, shape (m,)
+        offsets : ndarray, shape (m, k)
+        """
+        total: Floats | None = None
+        column = 0
+        for plus, minus, weight in self.pairs:
+            above, top, below, bottom = value, x, value, x
+            if plus:
+                above, top = values[:, column], x + offsets[:, column]
+                column += 1
+            if minus:
+                below, bottom = values[:, column], x + offsets[:, column]
+                column += 1
+            slope = (above - below) / (top - bottom)
+            term = slope if weight == 1.0 else weight * slope
+            total = term if total is None else total + term
+        assert total is not None
+        return total
+
+
+# Weights: Fornberg (1988), Table 1, written as sums of central differences (Richardson).
+# Steps: A delta / (p C) balanced for f, f^(p+1) of unit size; E* is 3e-8, 4e-11, 3.5e-13, 5e-14.
+FORWARD = Stencil("forward", 1, ((1, 0, 1.0),), 2.0**-25)
+BACKWARD = Stencil("backward", 1, ((0, -1, 1.0),), 2.0**-25)
+CENTRAL = {
+    2: Stencil("central", 2, ((1, -1, 1.0),), 2.0**-17),
+    4: Stencil("central", 4, ((1, -1, 4 / 3), (2, -2, -1 / 3)), 2.0**-10),
+    6: Stencil("central", 6, ((1, -1, 3 / 2), (2, -2, -3 / 5), (3, -3, 1 / 10)), 2.0**-7),
+}
+
+
+def stencil(method: str, order: int) -> Stencil:
+    """The stencil of a method.
+
+    Raises
+    ------
+    ValueError
+        Naming what exists.
+
+    Examples
+    --------
+    >>> stencil("central", 4).multiples
+    (1, -1, 2, -2)
+    """
+    if method in ("forward", "backward"):
+        if order != 2:
+            raise ValueError(f'order={order!r} goes with method="central" alone; {method} has order 1')
+        return FORWARD if method == "forward" else BACKWARD
+    if method != "central":
+        raise ValueError(f'method={method!r}: expected "central", "forward" or "backward"')
+    if order not in CENTRAL:
+        raise ValueError(f"order={order!r}: central differences have order 2, 4 or 6")
+    return CENTRAL[order]

@@ -1,0 +1,237 @@
+"""grad and value_and_grad: a loss in, its numerical gradient out."""
+
+import inspect
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.errors import NonFiniteLossError
+from fastgrad.evaluate import Evaluator, evaluator, require_backend
+from fastgrad.numerics.stencils import Stencil, stencil
+from fastgrad.numerics.steps import default_steps
+from fastgrad.params import Floats, Layout, flatten
+from fastgrad.report.progress import progress_bar
+
+CHUNK = 1 << 16
+"""Entries differenced at a time, so that temporaries stay small beside theta at any size."""
+
+
+class GradientFunction:
+    """The numerical gradient of a loss; made by `grad`."""
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        argnum: int,
+        trainable: Any,
+        stencil: Stencil,
+        step: Any,
+        backend: str,
+        progress: bool,
+    ):
+        self._loss = loss
+        self._argnum = argnum
+        self._trainable = trainable
+        self._stencil = stencil
+        self._step = step
+        self._backend = backend
+        self._progress = progress
+        self._root = "theta" if argnum == 0 else _parameter_name(loss, argnum)
+
+    def __call__(self, *args: Any) -> Any:
+        """The gradient at ``args``, in the structure of the argument differentiated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Parameters that are empty, not finite, or no real numbers.
+        LossCompilationError, LossError, NonFiniteLossError, MutatedInputError
+            What went wrong in the loss, and where.
+        """
+        layout, run = self._start(args)
+        return layout.rebuild(self._differentiate(layout, run))
+
+    def value_and_grad(self, *args: Any) -> tuple[float, Any]:
+        """The loss and its gradient at ``args``."""
+        layout, run = self._start(args)
+        value = finite_value(run)
+        return value, layout.rebuild(self._differentiate(layout, run, value))
+
+    def _start(self, args: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
+        k = self._argnum
+        if len(args) <= k:
+            raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
+        layout, theta = flatten(args[k], self._root)
+        others = args[:k] + args[k + 1 :]
+        return layout, evaluator(self._loss, layout, theta, others, k, self._backend)
+
+    def _differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
+        mask = layout.mask(self._trainable)
+        chosen = None if mask is None else np.flatnonzero(mask)
+        steps = None if self._step is None else absolute_steps(layout, run.theta, self._step)
+        if value is None and self._stencil.needs_value:
+            value = finite_value(run)
+        gradient = np.zeros(layout.size)
+        count = layout.size if chosen is None else chosen.size
+        expected = count * len(self._stencil.multiples)
+        with progress_bar(run, "gradient", expected) if self._progress else nullcontext():
+            for start in range(0, count, CHUNK):
+                stop = min(start + CHUNK, count)
+                part = slice(start, stop) if chosen is None else chosen[start:stop]
+                indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
+                x = run.theta[part]
+                h = default_steps(x, self._stencil.step) if steps is None else steps[part]
+                gradient[part] = _difference(run, layout, self._stencil, indices, x, h, value)
+        return gradient
+
+
+def grad(
+    loss: Callable[..., Any],
+    *,
+    argnum: int = 0,
+    trainable: Any = None,
+    method: str = "central",
+    order: int = 2,
+    step: Any = None,
+    backend: str = "auto",
+    structure: bool = True,
+    progress: bool = False,
+) -> GradientFunction:
+    """The numerical gradient of a loss, as a function of the loss's own arguments.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(theta, *args) -> float``: an njit function, or a plain function that numba can
+        compile; with ``backend="python"`` any callable. Theta is a number, an array of any shape,
+        or a dict, NamedTuple, dataclass, list or tuple of them, nested at will; a compiled loss
+        receives a dict or a dataclass as a NamedTuple with the same fields.
+    argnum : int
+        Which argument of the loss to differentiate by.
+    trainable : str, sequence of str, or structure of bool, optional
+        What may be perturbed: names or path prefixes of blocks (``"W1"``, ``"layers.0"``), or
+        booleans shaped like theta. The rest are constants: never perturbed, gradient 0.
+    method : {"central", "forward", "backward"}
+    order : {2, 4, 6}
+        Of the central differences: 2, 4 or 6 evaluations an entry.
+    step : float, or structure shaped like theta, optional
+        The absolute step h; by default a power of two that suits the stencil and the size of the
+        entry, near the step of least error (2^-17 for central differences of order 2).
+    backend : {"auto", "python"}
+        ``"python"`` calls the loss from Python, one evaluation at a time.
+    structure : bool
+        Whether a loss that comes with a structure may be evaluated by it.
+    progress : bool
+        Show a bar with an ETA on stderr.
+
+    Returns
+    -------
+    GradientFunction
+        ``g(theta, *args)`` is the gradient in theta's own structure and dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option that does not exist.
+
+    Examples
+    --------
+    >>> def rosenbrock(x):
+    ...     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    >>> g = grad(rosenbrock)
+    >>> np.round(g(np.array([-1.2, 1.0])), 6)
+    array([-215.6,  -88. ])
+    """
+    if not callable(loss):
+        raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
+    if not isinstance(argnum, int) or isinstance(argnum, bool) or argnum < 0:
+        raise ValueError(f"argnum={argnum!r}: expected the position of an argument, from 0")
+    require_backend(backend)
+    chosen = stencil(method, order)
+    return GradientFunction(loss, argnum, trainable, chosen, step, backend, progress)
+
+
+def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tuple[float, Any]]:
+    """Like `grad`, but the function returns the loss as well: ``(value, gradient)``.
+
+    Examples
+    --------
+    >>> value, gradient = value_and_grad(lambda x: x**2)(3.0)
+    >>> value, round(gradient, 6)
+    (9.0, 6.0)
+    """
+    return grad(loss, **options).value_and_grad
+
+
+def absolute_steps(layout: Layout, theta: Floats, step: Any) -> Floats:
+    """A user's steps, one an entry, shape (n,).
+
+    Raises
+    ------
+    ValueError, TypeError, StructureMismatchError
+        A step that is no positive number, that rounding loses, or steps not shaped like theta.
+    """
+    if isinstance(step, str):
+        raise ValueError(f"step={step!r}: expected None, a number, or numbers shaped like theta")
+    steps = layout.vector(step, "step")
+    bad = np.flatnonzero(~((steps > 0) & np.isfinite(steps)))
+    if bad.size:
+        raise ValueError(
+            f"step is {steps[bad[0]]} for {layout.name(int(bad[0]))}: expected a positive number"
+        )
+    lost = np.flatnonzero((theta + steps == theta) | (theta - steps == theta))
+    if lost.size:
+        x = theta[lost[0]]
+        raise ValueError(
+            f"step {steps[lost[0]]:.3g} is lost in rounding beside {layout.name(int(lost[0]))} = "
+            f"{x:.6g}: expected at least {np.spacing(abs(x)):.3g}"
+        )
+    return steps
+
+
+def finite_value(run: Evaluator) -> float:
+    """The loss at theta.
+
+    Raises
+    ------
+    NonFiniteLossError
+    """
+    value = run.value()
+    if not np.isfinite(value):
+        raise NonFiniteLossError(
+            f"the loss is {value} at the given parameters: expected a finite number to start from"
+        )
+    return value
+
+
+def _difference(
+    run: Evaluator,
+    layout: Layout,
+    method: Stencil,
+    indices: NDArray[np.int64],
+    x: Floats,
+    h: Floats,
+    value: float | None,
+) -> Floats:
+    offsets = method.offsets(h)
+    values = run.coordinates(indices, offsets)
+    if not np.isfinite(values).all():
+        k, j = map(int, np.argwhere(~np.isfinite(values))[0])
+        name = layout.name(int(indices[k]))
+        raise NonFiniteLossError(
+            f"the loss is {values[k, j]} at {name} {offsets[k, j]:+.3g} ({name} = {x[k]:.6g}): "
+            "expected finite values on both sides; pass a smaller step, or start further from the "
+            "edge of the loss's domain"
+        )
+    return method.combine(values, 0.0 if value is None else value, x, offsets)
+
+
+def _parameter_name(loss: Callable[..., Any], argnum: int) -> str:
+    try:
+        names = list(inspect.signature(getattr(loss, "py_func", loss)).parameters)
+    except (TypeError, ValueError):  # a builtin
+        names = []
+    return names[argnum] if argnum < len(names) else f"argument{argnum}"
