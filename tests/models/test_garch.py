@@ -22,7 +22,7 @@ def naive_recursion(params, returns):
 def test_recursion(params):
     returns = garch.simulate(garch.init(), 300, seed=4)
     value, gradient = naive_recursion(params, returns)
-    assert garch.loss(params, returns) == pytest.approx(value, rel=1e-13)
+    assert garch.loss(params, returns) == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(garch.grad(params, returns), gradient, rtol=1e-11)
 
 
@@ -58,3 +58,8 @@ def test_the_score_vanishes_on_average_at_the_true_parameters():
 def test_an_infinite_variance_is_refused():
     with pytest.raises(ValueError, match=r"alpha \+ beta is 1\.0"):
         garch.simulate(garch.Parameters(0.1, 0.25, 0.75), 10)
+
+
+def test_a_negative_variance_gives_nan():
+    returns = garch.simulate(garch.init(), 60)
+    assert np.isnan(garch.loss(garch.Parameters(-1.0, 0.1, 0.1), returns))

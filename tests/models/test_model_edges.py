@@ -67,7 +67,7 @@ def test_l1_takes_the_subgradient_zero_at_zero():
     np.testing.assert_array_equal(linear.grad(params, X, y, 0.0, 0.5).w, [-0.5, 0.0, 0.5])
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64])
 def test_any_integer_labels(dtype):
     X, y = np.random.default_rng(0).normal(size=(12, 5)), np.arange(12) % 3
     params = softmax.init(5, 3)
