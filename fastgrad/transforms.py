@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.errors import NonFiniteLossError
-from fastgrad.evaluate import Evaluator, evaluator, require_backend
+from fastgrad.evaluate import Evaluator, evaluator, finite_value, require_backend
 from fastgrad.numerics.stencils import Stencil, stencil
 from fastgrad.numerics.steps import default_steps
 from fastgrad.params import Floats, Layout, flatten
@@ -190,21 +190,6 @@ def absolute_steps(layout: Layout, theta: Floats, step: Any) -> Floats:
             f"{x:.6g}: expected at least {np.spacing(abs(x)):.3g}"
         )
     return steps
-
-
-def finite_value(run: Evaluator) -> float:
-    """The loss at theta.
-
-    Raises
-    ------
-    NonFiniteLossError
-    """
-    value = run.value()
-    if not np.isfinite(value):
-        raise NonFiniteLossError(
-            f"the loss is {value} at the given parameters: expected a finite number to start from"
-        )
-    return value
 
 
 def _difference(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.interpreted import PythonEvaluator
+from fastgrad.errors import NonFiniteLossError
 from fastgrad.params import Floats, Layout
 
 BACKENDS = ("auto", "python")
@@ -66,3 +67,18 @@ def require_backend(backend: str) -> None:
     """Raise ValueError unless ``backend`` is one there is."""
     if backend not in BACKENDS:
         raise ValueError(f"backend={backend!r}: expected one of {', '.join(map(repr, BACKENDS))}")
+
+
+def finite_value(run: Evaluator) -> float:
+    """The loss at theta.
+
+    Raises
+    ------
+    NonFiniteLossError
+    """
+    value = run.value()
+    if not np.isfinite(value):
+        raise NonFiniteLossError(
+            f"the loss is {value} at the given parameters: expected a finite number to start from"
+        )
+    return value

@@ -137,17 +137,24 @@ def _adapt(
     exec(compile(source, "<fastgrad adapter>", "exec"), scope)
     adapter = cfunc(LOSS_SIGNATURE)(scope["adapter"])
     target = cpu_target.target_context
-    llvm = result.library.get_llvm_str()
+    calls = _names_in(result.library)
     return CompiledLoss(
         address=adapter.address,
         arguments_size=target.get_abi_sizeof(target.get_value_type(arguments_type)),
         release=_release_of(arguments_type),
-        uses_blas="numba_xx" in llvm or "numba_ez_" in llvm,
-        uses_random="numba_get_np_random_state" in llvm or "numba_get_py_random_state" in llvm,
-        # Also when the loss only calls something parallel: its code is linked in.
-        is_parallel="numba_parallel_for" in llvm,
+        uses_blas="numba_xx" in calls or "numba_ez_" in calls,
+        uses_random="numba_get_np_random_state" in calls or "numba_get_py_random_state" in calls,
+        is_parallel="numba_parallel_for" in calls,
         keep=(result, adapter),
     )
+
+
+def _names_in(library: Any) -> str:
+    """The LLVM text of a compiled library and what it calls, in which names of C functions occur.
+
+    Code from numba's disk cache refuses ``get_llvm_str``, but keeps its text for callers to inline.
+    """
+    return str(library._get_module_for_linking())
 
 
 def _compile(loss: CPUDispatcher, loss_types: tuple[Any, ...]) -> tuple[Any, Any]:

@@ -1,13 +1,30 @@
-"""How far to step: the default rule."""
+"""How far to step: the default rule, and the step that measured noise and curvature allow."""
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+LARGEST = 2.0**-12
+"""An uncapped ReLU coordinate ran to 2^-9 of its scale and met kinks."""
+LARGEST_ALONE = 2.0**-5
+"""With a single parameter there is nothing to meet."""
+ACCEPTED = (1.5, 6.0)
+"""Third difference over 8 sigma, between pure noise and truncation (Shi et al., section 3)."""
+TRIALS = 16
 
 
-def default_steps(x: Floats, step: float, scale: float | Floats = 1.0) -> Floats:
-    """``h_i = step 2^floor(log2 max(|x_i|, scale))``, shape (m,).
+def power_of_two(x: Floats | float) -> Floats:
+    """The largest power of two at most x."""
+    _, exponent = np.frexp(x)
+    return np.ldexp(1.0, exponent - 1)
+
+
+def default_steps(x: Floats, step: float) -> Floats:
+    """``h_i = step 2^floor(log2 max(|x_i|, 1))``, shape (m,).
 
     A power of two, so that x + h and x - h are exact or nearly: at |x| = 1e4 a decimal h costs an
     error of 1.6e-7, a power of two 9e-13.
@@ -17,13 +34,74 @@ def default_steps(x: Floats, step: float, scale: float | Floats = 1.0) -> Floats
     x : ndarray, shape (m,)
     step : float
         The stencil's own step, at unit scale.
-    scale : float or ndarray, shape (m,)
-        The size below which parameters are not told apart.
 
     Examples
     --------
     >>> default_steps(np.array([0.0, 3.0]), 2.0**-17) * 2**17
     array([1., 2.])
     """
-    _, exponent = np.frexp(np.maximum(np.abs(x), scale))
+    _, exponent = np.frexp(np.maximum(np.abs(x), 1.0))
     return np.ldexp(step, exponent - 1)
+
+
+def largest_steps(x: Floats, sigma: float, value: float, alone: bool) -> Floats:
+    """The cap of an adaptive step: far enough for the noise, not so far as to meet kinks, shape (m,).
+
+    Parameters
+    ----------
+    sigma, value : float
+        sd of the noise of f, and f: a loss that is float32 inside needs about 2^-8.
+    alone : bool
+        Whether x is the only parameter.
+    """
+    for_noise = (sigma / max(abs(value), 1e-300)) ** (1 / 3) if sigma else 0.0
+    most = LARGEST_ALONE if alone else max(LARGEST, min(2.0 * for_noise, LARGEST_ALONE))
+    return power_of_two(most) * power_of_two(np.maximum(np.abs(x), 1.0))
+
+
+def adaptive_steps(
+    sample: Callable[[Indices, Floats], Floats],
+    start: Floats,
+    smallest: Floats,
+    largest: Floats,
+    sigma: float,
+) -> Floats:
+    """Steps at which truncation has just sunk into the noise, halved, shape (m,).
+
+    The ratio test of Shi, Xie, Xuan and Nocedal (arXiv 2110.06380): a step h is right when
+    ``|f(3h) - 3 f(h) + 3 f(-h) - f(-3h)| / (8 sigma)`` is in [1.5, 6]. It is sought by factors of
+    8, then by bisection; where f is not finite, h shrinks; then h/2 is taken, so that truncation
+    is negligible and the error bar is pure noise. Steps are powers of two.
+
+    Parameters
+    ----------
+    sample : callable
+        ``sample(which, offsets)``: f at ``offsets``, shape (k, 4), around entries ``which``.
+    start, smallest, largest : ndarray, shape (m,)
+    sigma : float
+        sd of the noise of f.
+    """
+    h = np.clip(power_of_two(start), smallest, largest)
+    below = np.zeros_like(h)
+    above = np.full_like(h, np.inf)
+    open_ = np.arange(h.size)
+    for _ in range(TRIALS):
+        step = h[open_]
+        f = sample(open_, step[:, None] * np.array([3.0, 1.0, -1.0, -3.0]))
+        with np.errstate(invalid="ignore"):
+            ratio = np.abs(f[:, 0] - f[:, 3] - 3 * (f[:, 1] - f[:, 2])) / (8 * sigma)
+        too_far = ~(ratio <= ACCEPTED[1])
+        too_near = ratio < ACCEPTED[0]
+        above[open_[too_far]] = step[too_far]
+        below[open_[too_near]] = step[too_near]
+        lo, hi = below[open_], above[open_]
+        with np.errstate(invalid="ignore"):
+            between = power_of_two(np.sqrt(np.maximum(lo, 1e-300) * np.minimum(hi, 1e300)))
+        following = np.where(too_far, np.where(lo > 0, between, step / 8), step)
+        following = np.where(too_near, np.where(np.isinf(hi), step * 8, between), following)
+        following = np.clip(following, smallest[open_], largest[open_])
+        h[open_] = following
+        open_ = open_[(too_far | too_near) & (following != step) & (following != lo)]
+        if open_.size == 0:
+            break
+    return np.maximum(h / 2, smallest)

@@ -1,0 +1,218 @@
+"""Before differences are taken: is the loss a function, how noisy, and what came as its gradient?"""
+
+import copy
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba.core.registry import CPUDispatcher
+from numpy.typing import NDArray
+
+from fastgrad.errors import (
+    MutatedInputError,
+    NondeterministicLossError,
+    StructureMismatchError,
+)
+from fastgrad.evaluate import Evaluator, finite_value
+from fastgrad.numerics.noise import ecnoise, rounding_noise
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.steps import power_of_two
+from fastgrad.params import Array, Block, Floats, Layout, flatten, native_argument, real_array
+
+REPEATS = 3
+"""Caught dropout of probability 1e-3 in 200 of 200 losses; rarer kinds show up later in the sweep."""
+REORDERING = 1e-12
+"""A spread below this part of |f| is sums added in another order: noise, not randomness."""
+DIRECTIONS = 5
+"""Of which the largest noise counts: one direction alone was found 2 times too low."""
+FEW = 5
+"""Up to so many parameters, directions do not show what single coordinates see: measure those too."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What preflight learned about the loss."""
+
+    value: float
+    noise: float
+    """sd of one evaluation, absolute."""
+    float32: bool
+    """Whether every value seen is a float32."""
+    reordered: bool
+    """Whether repeats differ by rounding."""
+
+
+def inspect_loss(run: Evaluator, trainable: NDArray[np.bool_] | None, seed: int) -> Loss:
+    """Is the loss deterministic and finite, and how noisy is it?
+
+    Raises
+    ------
+    NondeterministicLossError
+        Repeats differ by more than reordered sums do.
+    NonFiniteLossError
+        From the first value.
+    """
+    values = np.array([finite_value(run)] + [run.value() for _ in range(REPEATS - 1)])
+    spread = require_deterministic(values)
+    value = float(values[0])
+    sigmas = [spread, float(rounding_noise(value))]
+    samples: list[Floats] = []
+    for line in _lines(run, trainable, seed):
+        sigma, seen = ecnoise(line)
+        samples.append(seen)
+        if sigma is not None:
+            sigmas.append(sigma)
+    return Loss(value, max(sigmas), _all_float32(samples), spread > 0)
+
+
+def require_deterministic(values: Floats) -> float:
+    """The spread of repeated values of the loss at one point, as an sd.
+
+    Raises
+    ------
+    NondeterministicLossError
+    """
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return 0.0
+    if high - low <= REORDERING * max(abs(low), abs(high)):
+        return high - low
+    shown = ", ".join(f"{v:.17g}" for v in values[:3])
+    raise NondeterministicLossError(
+        f"the loss gave different values at the same parameters ({shown}): expected a function of "
+        "theta. Switch dropout and other noise off, or seed it inside the loss "
+        "(np.random.seed(0) in an njit loss draws the same numbers every time)"
+    )
+
+
+def read_gradient(
+    gradient: Any, layout: Layout, run: Evaluator, theta: Any, args: tuple[Any, ...]
+) -> tuple[Floats, Floats]:
+    """The gradient under test along the flat theta, and the rounding unit of each entry.
+
+    A compiled gradient gets the NamedTuple that the compiled loss gets, a Python callable a copy of
+    theta as the user passed it. It may return theta's structure or one flat vector.
+
+    Raises
+    ------
+    MutatedInputError
+        The gradient wrote to theta or to another argument.
+    StructureMismatchError, TypeError
+        It is not shaped like theta, or not made of real numbers.
+    """
+    if callable(gradient):
+        with args_unchanged(args, "the gradient under test"):
+            gradient = _call(gradient, layout, run.theta, theta, args)
+    if gradient is None:
+        raise TypeError(
+            "the gradient under test returned None: expected numbers shaped like theta (is a "
+            "return statement missing?)"
+        )
+    units = np.full(layout.size, np.finfo(np.float64).eps)
+    if isinstance(gradient, np.ndarray) and gradient.shape == (layout.size,):
+        array = real_array(gradient, "the gradient under test")
+        units[:] = _unit(array)
+        return array.astype(np.float64), units
+
+    def leaf(part: Any, block: Block) -> Array:
+        array = real_array(part, f"the gradient under test for {block.name}")
+        _require_like(array, block, layout)
+        units[block.start : block.stop] = _unit(array)
+        return array.astype(np.float64).ravel()
+
+    return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
+
+
+@contextmanager
+def args_unchanged(args: tuple[Any, ...], who: str) -> Iterator[None]:
+    """Raise `MutatedInputError` if an array among ``args`` changes meanwhile (they are not copied)."""
+    before = [_checksum(value) for value in args]
+    yield
+    for position, value in enumerate(args):
+        if _checksum(value) != before[position]:
+            raise MutatedInputError(
+                f"{who} wrote to argument {position + 1} after theta: expected it to leave its "
+                "inputs alone; copy what it changes first"
+            )
+
+
+def _checksum(value: Any) -> int:
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return zlib.crc32(np.ascontiguousarray(value).view(np.uint8).reshape(-1).data)
+    return 0
+
+
+def _call(
+    gradient: Callable[..., Any],
+    layout: Layout,
+    flat: Floats,
+    theta: Any,
+    args: tuple[Any, ...],
+) -> Any:
+    compiled = isinstance(gradient, CPUDispatcher)
+    if compiled:
+        own = flat.copy()
+        result = gradient(layout.native(own), *map(native_argument, args))
+    else:
+        given = copy.deepcopy(theta)
+        result = gradient(given, *args)
+        own = flatten(given, layout.root)[1]
+    changed = np.flatnonzero(own != flat)
+    if changed.size:
+        raise MutatedInputError(
+            f"the gradient under test wrote to theta ({layout.name(int(changed[0]))} was "
+            f"{flat[changed[0]]:.17g}, became {own[changed[0]]:.17g}): expected it to leave its "
+            "parameters alone"
+        )
+    return result
+
+
+def _require_like(array: Array, block: Block, layout: Layout) -> None:
+    if array.shape == block.shape:
+        return
+    flat = f", or one flat vector of {layout.size}" if not layout.plain or block.shape else ""
+    raise StructureMismatchError(
+        f"the gradient under test for {block.name}: expected shape {block.shape}, as the "
+        f"parameters have{flat}; got {array.shape}"
+    )
+
+
+def _unit(array: Array) -> float:
+    """The rounding unit in which a gradient was handed over."""
+    return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+
+
+def _lines(
+    run: Evaluator, trainable: NDArray[np.bool_] | None, seed: int
+) -> Iterator[Callable[[Floats], Floats]]:
+    """f along the lines that noise is measured on: exact lattices around theta, and one step off it.
+
+    Entries move by plus or minus their own power of two, so that rounding of the *points* is not
+    taken for noise of f. A step away counts too: where f is zero, as at a perfect fit, it is exact.
+    """
+    rng = np.random.default_rng(seed)
+    scale = power_of_two(np.maximum(np.abs(run.theta), 1.0))
+    if trainable is not None:
+        scale = np.where(trainable, scale, 0.0)
+    away = CENTRAL[2].step
+    for k in range(DIRECTIONS):
+        v = scale * rng.choice((-1.0, 1.0), scale.size)
+        start = away if k % 2 else 0.0
+        yield lambda offsets, v=v, start=start: run.along(v, start + offsets)
+    chosen = np.flatnonzero(scale)
+    if chosen.size <= FEW:
+        for i in chosen:
+            index = np.array([i])
+            yield lambda offsets, index=index: run.coordinates(
+                index, scale[index[0]] * (away + offsets[None, :])
+            )[0]
+
+
+def _all_float32(samples: list[Floats]) -> bool:
+    values = np.unique(np.concatenate(samples))
+    values = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        return values.size >= 5 and bool(np.all(values.astype(np.float32) == values))

@@ -1,0 +1,256 @@
+"""Every entry: differences in three stages, each only for what the one before left open.
+
+1. Two evaluations an entry. What agrees within its bar is done.
+2. For the others, two more at 8 times the step: truncation is read off and taken out. Where it
+   cannot be, the entry gets a step of its own and starts again.
+3. For those still open, and not plainly smooth, four more at h/2 and h/16: is there a kink, and
+   does every step that can tell say that the entry is wrong?
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.detect.differences import Differencer, Indices, Quotients
+from fastgrad.numerics.bars import (
+    CORRECTED,
+    ROUNDING,
+    UNCERTAIN,
+    USEFUL,
+    USEFUL_ZERO,
+    WIDER,
+    Verdict,
+    truncation,
+)
+from fastgrad.numerics.kinks import Slopes, find_kinks
+from fastgrad.params import Floats, Layout
+
+FINER = (1 / 16, 1 / 2)
+"""Steps of the third stage, in h."""
+
+
+@dataclass
+class Judged:
+    """The entries checked, in theta's order; arrays of shape (m,)."""
+
+    indices: Indices
+    analytic: Floats
+    numeric: Floats
+    bar: Floats
+    step: Floats
+    verdict: NDArray[np.int8]
+    block: NDArray[np.intp]
+    """Position of each entry's block in the layout."""
+    scale: Floats
+    """What an error is compared with: max(|D|, rms of D over the block)."""
+    rms: Floats
+    """rms of D over each block, shape (blocks,); and `overall`, over all of them."""
+    overall: float
+    notes: dict[int, str]
+    """Why an entry is not plainly right or wrong, by position in these arrays."""
+
+
+def sweep(
+    differencer: Differencer,
+    layout: Layout,
+    analytic: Floats,
+    unit: Floats,
+    rtol: float,
+    h: Floats,
+) -> Judged:
+    """Judge every entry of a gradient by differences.
+
+    Parameters
+    ----------
+    differencer : Differencer
+        Of the entries to check.
+    analytic, unit : ndarray, shape (m,)
+        The gradient under test there, and the rounding unit it was given in.
+    rtol : float
+        Errors of at most ``rtol`` times the scale do not matter.
+    h : ndarray, shape (m,)
+        Steps to begin with.
+
+    Raises
+    ------
+    NondeterministicLossError
+        The loss at theta changed under way.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _Sweep(differencer, layout, analytic, unit, rtol).judge(h)
+
+
+class _Sweep:
+    def __init__(
+        self,
+        differencer: Differencer,
+        layout: Layout,
+        analytic: Floats,
+        unit: Floats,
+        rtol: float,
+    ):
+        self.differencer = differencer
+        self.a = analytic
+        self.rtol = rtol
+        self.rounding = np.maximum(ROUNDING, unit) * np.abs(analytic)
+        self.rounding[~np.isfinite(analytic)] = 0.0
+        stops = [block.stop for block in layout.blocks]
+        self.block = np.searchsorted(stops, differencer.indices, side="right")
+        self.blocks = len(stops)
+        self.notes: dict[int, str] = {}
+
+    def judge(self, h: Floats) -> Judged:
+        everything = np.arange(h.size)
+        first = self.differencer.at(everything, h)
+        self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
+        self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
+        agrees = np.abs(self.a - self.D) <= self.bar
+        self._set_scales(agrees if agrees.any() else np.isfinite(self.D))
+        agrees |= self._is_within_tolerance(everything)
+        self.verdict[agrees] = Verdict.AGREES
+        if not agrees.all():
+            self._refine(everything[~agrees], first.take(~agrees))
+        self._refuse_useless_bars()
+        self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
+        return Judged(
+            self.differencer.indices,
+            self.a,
+            self.D,
+            self.bar,
+            self.h,
+            self.verdict,
+            self.block,
+            self.scale,
+            self.rms,
+            self.overall,
+            self.notes,
+        )
+
+    def _refine(self, which: Indices, near: Quotients) -> None:
+        """Stages two and three for the entries ``which``, shape (k,), that stage one left open."""
+        wide, t = self._read_truncation(which, near)
+        lost = ~self._converged(near, t)
+        if lost.any():
+            own = self.differencer.adapted_steps(which[lost], near.h[lost])
+            near.put(lost, self.differencer.at(which[lost], own))
+            again, t[lost] = self._read_truncation(which[lost], near.take(lost))
+            wide.put(lost, again)
+        converged = self._converged(near, t)
+        corrected = np.where(converged, t, 0.0)
+        self.h[which], self.D[which] = near.h, near.D - corrected
+        self.bar[which] = np.where(
+            converged,
+            CORRECTED * near.bar + UNCERTAIN * np.abs(corrected) + self.rounding[which],
+            near.bar + np.abs(t) + self.rounding[which],
+        )
+        sound = np.ones(self.D.size, np.bool_)
+        sound[which] = converged
+        self._set_scales(sound)
+        agrees = converged & (np.abs(self.a[which] - self.D[which]) <= self.bar[which])
+        agrees |= self._is_within_tolerance(which)
+        self.verdict[which[agrees]] = Verdict.AGREES
+        open_ = ~agrees
+        if open_.any():
+            self._settle(which[open_], near.take(open_), wide.take(open_), converged[open_])
+
+    def _read_truncation(self, which: Indices, near: Quotients) -> tuple[Quotients, Floats]:
+        wide = self.differencer.at(which, WIDER * near.h)
+        t = truncation(near.D, wide.D)
+        t[~np.isfinite(t)] = np.inf
+        return wide, t
+
+    def _converged(self, near: Quotients, t: Floats) -> NDArray[np.bool_]:
+        return np.isfinite(t) & (UNCERTAIN * np.abs(t) <= near.bar)
+
+    def _settle(
+        self, which: Indices, near: Quotients, wide: Quotients, converged: NDArray[np.bool_]
+    ) -> None:
+        """Stage three: disagreement, kink, or nothing that differences can tell."""
+        value = self.differencer.loss.value
+        coarse = find_kinks(_slopes((near, wide), value), near.sigma)
+        smooth = (coarse.order > 1.5) & (coarse.order < 2.5)
+        wrong = converged & self._exceeds_tolerance(which)
+        self.verdict[which[wrong & smooth]] = Verdict.DISAGREES
+        rest = ~(wrong & smooth)
+        if not rest.any():
+            return
+        which, near, wide = which[rest], near.take(rest), wide.take(rest)
+        finest, finer = (self.differencer.at(which, part * near.h) for part in FINER)
+        kinks = find_kinks(_slopes((finest, finer, near, wide), value), near.sigma)
+        a, D, bar = self.a[which], self.D[which], self.bar[which]
+        bends = np.abs(D - finest.D) > bar + finest.bar
+        agrees = bends & (np.abs(a - finest.D) <= finest.bar + self.rounding[which])
+        self._adopt(which[agrees], finest.take(agrees))
+        wrong = wrong[rest] & ~kinks.kink & ~kinks.jump
+        for other in (finest, finer):
+            wrong &= (np.abs(a - other.D) > other.bar) | (other.bar >= np.abs(a - D))
+        inside = (kinks.low <= a) & (a <= kinks.high)
+        verdict = np.select(
+            [agrees, kinks.kink & inside, kinks.kink, wrong],
+            [Verdict.AGREES, Verdict.KINK_VALID, Verdict.KINK_OUTSIDE, Verdict.DISAGREES],
+            Verdict.INCONCLUSIVE,
+        )
+        self.verdict[which] = verdict
+        for k in np.flatnonzero(verdict >= Verdict.INCONCLUSIVE):
+            self.notes[int(which[k])] = _note(
+                Verdict(verdict[k]), near, k, bool(kinks.jump[k]), kinks.low[k], kinks.high[k]
+            )
+
+    def _adopt(self, which: Indices, estimate: Quotients) -> None:
+        self.h[which], self.D[which] = estimate.h, estimate.D
+        self.bar[which] = estimate.bar + self.rounding[which]
+
+    def _set_scales(self, sound: NDArray[np.bool_]) -> None:
+        """The scale of each entry, from differences that can be trusted."""
+        D = np.where(sound & np.isfinite(self.D), self.D, 0.0)
+        squares = np.bincount(self.block, D**2, self.blocks)
+        counts = np.bincount(self.block, sound, self.blocks)
+        self.rms = np.sqrt(squares / np.maximum(counts, 1))
+        self.overall = float(np.sqrt(squares.sum() / max(counts.sum(), 1)))
+        self.scale = np.maximum(np.abs(D), self.rms[self.block])
+
+    def _is_within_tolerance(self, which: Indices) -> NDArray[np.bool_]:
+        r = np.abs(self.a[which] - self.D[which])
+        return np.asarray(r + self.bar[which] <= self.rtol * self.scale[which])
+
+    def _exceeds_tolerance(self, which: Indices) -> NDArray[np.bool_]:
+        r = np.abs(self.a[which] - self.D[which])
+        return np.asarray(r - self.bar[which] > self.rtol * self.scale[which])
+
+    def _refuse_useless_bars(self) -> None:
+        """An entry agrees only if its bar is narrow beside the scale, or its block is zero."""
+        agrees = self.verdict == Verdict.AGREES
+        is_zero = np.maximum(np.abs(self.a), np.abs(self.D)) <= self.bar
+        exact = (self.D == 0) & (self.a == 0)
+        zero_block = np.bincount(self.block, ~is_zero, self.blocks)[self.block] == 0
+        exact_block = np.bincount(self.block, ~exact, self.blocks)[self.block] == 0
+        useful = np.where(
+            zero_block,
+            exact_block | (self.bar <= USEFUL_ZERO * self.overall),
+            self.bar <= USEFUL * self.scale,
+        )
+        for k in np.flatnonzero(agrees & ~useful):
+            self.verdict[k] = Verdict.INCONCLUSIVE
+            scale = self.overall if zero_block[k] else self.scale[k]
+            self.notes[int(k)] = (
+                f"the error bar {self.bar[k]:.2g} is too wide beside a gradient of {scale:.2g}"
+            )
+
+
+def _slopes(quotients: tuple[Quotients, ...], value: float) -> Slopes:
+    steps, above, below = (
+        np.stack([getattr(q, name) for q in quotients], axis=1) for name in ("h", "above", "below")
+    )
+    return Slopes.of(steps, above, below, value)
+
+
+def _note(verdict: Verdict, near: Quotients, k: int, jump: bool, low: float, high: float) -> str:
+    if verdict != Verdict.INCONCLUSIVE:
+        return f"a kink: subgradients from {low:.6g} to {high:.6g}"
+    if not (np.isfinite(near.above[k]) and np.isfinite(near.below[k])):
+        side = near.h[k] if not np.isfinite(near.above[k]) else -near.h[k]
+        return f"the loss is not finite at {side:+.2g}"
+    if jump:
+        return "the loss jumps here"
+    return "differences at other steps do not confirm the error"
