@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from fastgrad.detect.convergence import convergence
 from fastgrad.detect.differences import Differencer
-from fastgrad.detect.plan import planned_steps
 from fastgrad.detect.points import Point, points_of
 from fastgrad.detect.preflight import Loss, args_unchanged, inspect_loss, read_gradient
 from fastgrad.detect.sweep import Judged, sweep
 from fastgrad.detect.tabulate import tabulate, worst_of
+from fastgrad.estimation import chosen_steps
 from fastgrad.evaluate import Evaluator, evaluator
-from fastgrad.numerics.steps import default_steps
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.params import Floats, Layout, flatten
+from fastgrad.params import flatten
 from fastgrad.report.progress import progress_bar
 from fastgrad.results import Convergence, GradientCheck
 from fastgrad.transforms import absolute_steps
@@ -147,7 +146,8 @@ def _check(
         indices = np.arange(layout.size) if mask is None else np.flatnonzero(mask)
         differencer = Differencer(run, facts, indices)
         with progress_bar(run, "sweep", 2 * indices.size) if progress else nullcontext():
-            h = _steps(differencer, layout, step, seed)
+            steps = absolute_steps(layout, flat, step)
+            h = chosen_steps(differencer, layout, CENTRAL[2], steps)
             judged = sweep(differencer, layout, analytic[indices], unit[indices], rtol, h)
     return tabulate(
         judged,
@@ -161,16 +161,6 @@ def _check(
         seconds=time.perf_counter() - began,
         table=lambda: _convergence(run, facts, judged),
     )
-
-
-def _steps(differencer: Differencer, layout: Layout, step: Any, seed: int) -> Floats:
-    """Steps to begin the sweep with."""
-    if step is None:
-        return planned_steps(differencer, layout, seed)
-    if isinstance(step, str) and step == "adaptive":
-        h = default_steps(differencer.x, CENTRAL[2].step)
-        return differencer.adapted_steps(np.arange(h.size), h)
-    return absolute_steps(layout, differencer.run.theta, step)[differencer.indices]
 
 
 def _convergence(run: Evaluator, facts: Loss, judged: Judged) -> Convergence:

@@ -136,6 +136,9 @@ class _Sweep:
             near.put(lost, self.differencer.at(which[lost], own))
             again, t[lost] = self._read_truncation(which[lost], near.take(lost))
             wide.put(lost, again)
+        # A step of its own may agree as it is; t would only bring in a kink within 8 of them.
+        plain = lost & (np.abs(self.a[which] - near.D) <= near.bar + self.rounding[which])
+        t[plain] = 0.0
         converged = self._converged(near, t)
         corrected = np.where(converged, t, 0.0)
         self.h[which], self.D[which] = near.h, near.D - corrected
@@ -178,11 +181,12 @@ class _Sweep:
         which, near, wide = which[rest], near.take(rest), wide.take(rest)
         finest, finer = (self.differencer.at(which, part * near.h) for part in FINER)
         kinks = find_kinks(_slopes((finest, finer, near, wide), value), near.sigma)
+        wrong = self._settled_below(which, near, finer, finest, converged[rest])
         a, D, bar = self.a[which], self.D[which], self.bar[which]
         bends = np.abs(D - finest.D) > bar + finest.bar
         agrees = bends & (np.abs(a - finest.D) <= finest.bar + self.rounding[which])
         self._adopt(which[agrees], finest.take(agrees))
-        wrong = wrong[rest] & ~kinks.kink & ~kinks.jump
+        wrong &= ~kinks.kink & ~kinks.jump
         for other in (finest, finer):
             wrong &= (np.abs(a - other.D) > other.bar) | (other.bar >= np.abs(a - D))
         inside = (kinks.low <= a) & (a <= kinks.high)
@@ -196,6 +200,23 @@ class _Sweep:
             self.notes[int(which[k])] = _note(
                 Verdict(verdict[k]), near, k, bool(kinks.jump[k]), kinks.low[k], kinks.high[k]
             )
+
+    def _settled_below(
+        self,
+        which: Indices,
+        near: Quotients,
+        finer: Quotients,
+        finest: Quotients,
+        converged: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """Who may be called wrong: also entries where 8h crosses a kink, but all steps to h agree."""
+        alike = (np.abs(near.D - finer.D) <= near.bar + finer.bar) & (
+            np.abs(near.D - finest.D) <= near.bar + finest.bar
+        )
+        taken = alike & ~converged
+        self.D[which[taken]] = near.D[taken]
+        self.bar[which[taken]] = near.bar[taken] + finer.bar[taken] + self.rounding[which[taken]]
+        return (converged | taken) & self._exceeds_tolerance(which)
 
     def _adopt(self, which: Indices, estimate: Quotients) -> None:
         self.h[which], self.D[which] = estimate.h, estimate.D

@@ -93,8 +93,7 @@ def _block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
             block.name, block.shape, block.size, 0, "agrees", 0.0, 0.0, 0.0, "block", 0, ""
         )
     a, D, bar = judged.analytic[inside], judged.numeric[inside], judged.bar[inside]
-    residual = np.abs(a - D)
-    residual = np.where(np.isnan(residual), np.inf, residual)
+    residual = np.where(np.isfinite(a), np.where(np.isfinite(D), np.abs(a - D), 0.0), np.inf)
     zero = bool(np.all(np.abs(D) <= bar))
     size = judged.overall if zero else float(judged.rms[b])
     widest = float(bar.max())

@@ -30,6 +30,8 @@ CORRECTED = 1.05
 UNCERTAIN = 0.1
 """Part of t that is not known: where truncation dominates, t undershoots by about 0.1%, and by
 more where the next order shows."""
+BOUND = 1.1
+"""All of the truncation, and that slack, where D is left as it is."""
 
 USEFUL = 0.01
 """A bar wider than this part of the scale says nothing about the entry."""
@@ -73,6 +75,21 @@ def noise_bar(sigma: Floats | float, h: Floats, gain: float = 1 / np.sqrt(2.0)) 
     return np.asarray(NOISE_SDS * gain * sigma / h)
 
 
-def truncation(near: Floats, wide: Floats, order: int = 2) -> Floats:
-    """``t = (D(8h) - D(h)) / (8^p - 1)``: D(h) minus t is free of the leading error (Richardson)."""
-    return (wide - near) / (WIDER**order - 1)
+def truncation(near: Floats, wide: Floats, order: int = 2, wider: float = WIDER) -> Floats:
+    """``t = (D(wh) - D(h)) / (w^p - 1)``: D(h) minus t is free of the leading error (Richardson)."""
+    return (wide - near) / (wider**order - 1)
+
+
+def kink_allowance(S: Floats, S_wide: Floats, s: Floats, sigma: Floats, wider: float) -> Floats:
+    """What a kink within s may add to the error of ``(f(x + s) - f(x - s)) / (2 s)``.
+
+    A slope jump J inside biases it by up to J/2. Where f is smooth, ``S(s) / s`` grows like s; what
+    it has at s beyond its share of what it has at ``wider`` s is the jump, and noise.
+
+    Parameters
+    ----------
+    S, S_wide : ndarray, shape (m,)
+        ``f(x + s) - 2 f(x) + f(x - s)``, at s and at ``wider`` s.
+    """
+    jump = np.abs(S / s - S_wide / (wider * s) / wider)
+    return np.asarray(np.maximum(0.0, jump - NOISE_SDS * np.sqrt(6.0) * sigma / s))

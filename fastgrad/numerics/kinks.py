@@ -81,7 +81,8 @@ def find_kinks(slopes: Slopes, sigma: Floats) -> Kinks:
     last = slopes.steps.shape[1] - 1
     S = slopes.second_differences
     with np.errstate(invalid="ignore"):
-        significant = np.abs(S) > SIGNIFICANT * np.sqrt(6.0) * sigma[:, None]
+        threshold = SIGNIFICANT * np.sqrt(6.0) * sigma
+        significant = np.abs(S) > threshold[:, None]
     first = np.where(significant.any(axis=1), significant.argmax(axis=1), last)
     following = np.minimum(first + 1, last)
     near, far = slopes.steps[rows, first], slopes.steps[rows, following]
@@ -89,6 +90,10 @@ def find_kinks(slopes: Slopes, sigma: Floats) -> Kinks:
     with np.errstate(divide="ignore", invalid="ignore"):
         order = np.log(np.abs(S[rows, following] / S[rows, first])) / np.log(far / near)
     order = np.where(readable, order, np.nan)
+
+    # Of a kink in x, S would be half as large at half the step: if it is not, the kink lies between.
+    closer = slopes.steps[rows, np.maximum(first - 1, 0)]
+    between = (first > 0) & (np.abs(S[rows, first]) * closer / near > 2 * threshold)
 
     F, K = slopes.forward[rows, first], slopes.backward[rows, first]
     # A slope found at `near` moves on its way to x as it did between `far` and `near`.
@@ -100,8 +105,8 @@ def find_kinks(slopes: Slopes, sigma: Floats) -> Kinks:
     with np.errstate(invalid="ignore"):
         return Kinks(
             order=order,
-            kink=(order >= JUMP) & (order < KINK),
-            jump=order < JUMP,
+            kink=(order >= JUMP) & (order < KINK) & ~between,
+            jump=(order < JUMP) & ~between,
             low=np.minimum(F, K) - slack,
             high=np.maximum(F, K) + slack,
         )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-POINTS = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
-"""Where f is taken, in spacings: m + 1 = 7 values."""
+POINTS = np.arange(1.0, 8.0)
+"""Where f is taken, in spacings: m + 1 = 7 values, all on one side. A kink in x itself, such as the
+L1 term at a zero, would pass for noise."""
 
 PLATEAU = 4.0
 """sigma_k, sigma_{k+1}, sigma_{k+2} within this factor are one noise level (Moré and Wild, 4.2)."""

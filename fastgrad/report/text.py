@@ -21,7 +21,7 @@ def report_text(check: "GradientCheck") -> str:
     parts = [headline(check), ""]
     if check.points:
         parts += [_points(check), ""]
-    parts += [_blocks(check), _entries(check)]
+    parts += [_blocks(check), "", _entries(check), ""]
     parts += [f"- {remark}" for remark in _remarks(check)]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -125,7 +125,7 @@ def _entries(check: "GradientCheck") -> str:
     for entry in check.entries[:ENTRIES_SHOWN]:
         table.add_row(*_entry_cells(entry))
     more = len(check.entries) - ENTRIES_SHOWN
-    return _render(table) + (f"\n  and {more:,} more in .entries\n" if more > 0 else "")
+    return _render(table) + (f"\n  and {more:,} more in .entries" if more > 0 else "")
 
 
 def _entry_cells(entry: "EntryCheck") -> tuple[str, ...]:
@@ -148,10 +148,12 @@ def _points(check: "GradientCheck") -> str:
 def _remarks(check: "GradientCheck") -> list[str]:
     remarks = list(check.remarks)
     limit = max((b.detection_limit for b in check.blocks if b.checked), default=0.0)
-    remarks.append(
-        f"An error below {limit:.1e} of a block's gradient could not be seen; one below rtol = "
-        f"{check.rtol:g} was not looked for."
+    unseen = (
+        f"An error below {limit:.1e} of a block's gradient could not be seen"
+        if limit < float("inf")
+        else "Every difference is zero, so there is no size to compare an error with"
     )
+    remarks.append(f"{unseen}; one below rtol = {check.rtol:g} was not looked for.")
     constant = check.size - check.checked
     if constant:
         remarks.append(f"Not checked: {_entries_words(constant)} held constant (trainable).")
