@@ -131,7 +131,7 @@ def _entry(judged: Judged, layout: Layout, k: int) -> EntryCheck:
     position = int(judged.indices[k])
     block = layout.block_at(position)
     a = float(judged.analytic[k])
-    note = judged.notes.get(k, "" if np.isfinite(a) else "the gradient is not finite")
+    note = judged.notes.get(k, "") if np.isfinite(a) else "the gradient is not finite"
     return EntryCheck(
         name=block.entry(position),
         block=block.name,
