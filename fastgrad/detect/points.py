@@ -33,7 +33,7 @@ def points_of(theta: Any, points: int | Sequence[Any] | None, trainable: Any, se
     if points is None:
         return [Point(theta, "")]
     first = Point(theta, "at the given theta")
-    if isinstance(points, bool) or not isinstance(points, int | Sequence):
+    if isinstance(points, bool | str) or not isinstance(points, int | Sequence):
         raise TypeError(
             f"points is {type(points).__name__}: expected a number of points, or a list of thetas"
         )
