@@ -1,0 +1,35 @@
+"""The command line, and what the demo says."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+from typer.testing import CliRunner
+
+from fastgrad import demo, models
+from fastgrad.cli import app
+
+
+def test_the_demo_runs_and_finds_its_planted_bug():
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 0, result.output
+    assert "1,797 real handwritten digits" in result.output
+    assert "The gradient is right: all 2,410 entries" in result.output
+    wrong = result.output.split("2. ")[1]
+    assert re.search(r"The gradient is wrong: 3\d\d of 2,410 entries .* in W2;", wrong)
+    assert "measured on 20 entries, not all" in result.output
+
+
+def test_the_plain_loop_differences_the_same_loss():
+    X, y = models.digits()
+    params = models.two_layer.init(64, 32, 10)
+    expected = models.two_layer.loss(params, X, y, 0.01)
+    assert np.isclose(demo.numpy_loss(params, X, y, 0.01), expected, rtol=1e-12)
+
+
+def test_python_m_fastgrad_lists_its_commands():
+    result = subprocess.run(
+        [sys.executable, "-m", "fastgrad", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "demo" in result.stdout
