@@ -148,7 +148,7 @@ def _check(
         with progress_bar(run, "sweep", 2 * indices.size) if progress else nullcontext():
             steps = absolute_steps(layout, flat, step)
             h = chosen_steps(differencer, layout, CENTRAL[2], steps)
-            judged = sweep(differencer, layout, analytic[indices], unit[indices], rtol, h)
+            judged = sweep(differencer, layout, analytic[indices], unit, rtol, h)
     return tabulate(
         judged,
         layout,

@@ -11,6 +11,7 @@ import numpy as np
 from numba.core.registry import CPUDispatcher
 from numpy.typing import NDArray
 
+from fastgrad.detect.directions import Directions
 from fastgrad.errors import (
     MutatedInputError,
     NondeterministicLossError,
@@ -19,7 +20,6 @@ from fastgrad.errors import (
 from fastgrad.evaluate import Evaluator, finite_value
 from fastgrad.numerics.noise import ecnoise, rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.numerics.steps import power_of_two
 from fastgrad.params import Array, Block, Floats, Layout, flatten, native_argument, real_array
 
 REPEATS = 3
@@ -28,6 +28,8 @@ REORDERING = 1e-12
 """A spread below this part of |f| is sums added in another order: noise, not randomness."""
 DIRECTIONS = 5
 """Of which the largest noise counts: one direction alone was found 2 times too low."""
+NOISE_STREAM = 1 << 32
+"""Directions from here on are for noise."""
 FEW = 5
 """Up to so many parameters, directions do not show what single coordinates see: measure those too."""
 
@@ -92,7 +94,7 @@ def require_deterministic(values: Floats) -> float:
 def read_gradient(
     gradient: Any, layout: Layout, run: Evaluator, theta: Any, args: tuple[Any, ...]
 ) -> tuple[Floats, Floats]:
-    """The gradient under test along the flat theta, and the rounding unit of each entry.
+    """The gradient under test along the flat theta, and the rounding unit of each block.
 
     A compiled gradient gets the NamedTuple that the compiled loss gets, a Python callable a copy of
     theta as the user passed it. It may return theta's structure or one flat vector.
@@ -112,7 +114,7 @@ def read_gradient(
             "the gradient under test returned None: expected numbers shaped like theta (is a "
             "return statement missing?)"
         )
-    units = np.full(layout.size, np.finfo(np.float64).eps)
+    units = np.full(len(layout.blocks), np.finfo(np.float64).eps)
     if isinstance(gradient, np.ndarray) and gradient.shape == (layout.size,):
         array = real_array(gradient, "the gradient under test")
         units[:] = _unit(array)
@@ -121,7 +123,7 @@ def read_gradient(
     def leaf(part: Any, block: Block) -> Array:
         array = real_array(part, f"the gradient under test for {block.name}")
         _require_like(array, block, layout)
-        units[block.start : block.stop] = _unit(array)
+        units[layout.blocks.index(block)] = _unit(array)
         return array.astype(np.float64).ravel()
 
     return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
@@ -194,21 +196,18 @@ def _lines(
     Entries move by plus or minus their own power of two, so that rounding of the *points* is not
     taken for noise of f. A step away counts too: where f is zero, as at a perfect fit, it is exact.
     """
-    rng = np.random.default_rng(seed)
-    scale = power_of_two(np.maximum(np.abs(run.theta), 1.0))
-    if trainable is not None:
-        scale = np.where(trainable, scale, 0.0)
+    directions = Directions(run.theta, trainable, seed)
     away = CENTRAL[2].step
     for k in range(DIRECTIONS):
-        v = scale * rng.choice((-1.0, 1.0), scale.size)
+        v = directions.draw_exact(NOISE_STREAM + k)
         start = away if k % 2 else 0.0
         yield lambda offsets, v=v, start=start: run.along(v, start + offsets)
-    chosen = np.flatnonzero(scale)
-    if chosen.size <= FEW:
-        for i in chosen:
-            index = np.array([i])
-            yield lambda offsets, index=index: run.coordinates(
-                index, scale[index[0]] * (away + offsets[None, :])
+    count = run.theta.size if trainable is None else int(np.count_nonzero(trainable))
+    if count <= FEW:
+        for i in np.flatnonzero(v):
+            index, scale = np.array([i]), abs(v[i])
+            yield lambda offsets, index=index, scale=scale: run.coordinates(
+                index, scale * (away + offsets[None, :])
             )[0]
 
 

@@ -58,6 +58,7 @@ def sweep(
     unit: Floats,
     rtol: float,
     h: Floats,
+    rms: Floats | None = None,
 ) -> Judged:
     """Judge every entry of a gradient by differences.
 
@@ -65,12 +66,16 @@ def sweep(
     ----------
     differencer : Differencer
         Of the entries to check.
-    analytic, unit : ndarray, shape (m,)
-        The gradient under test there, and the rounding unit it was given in.
+    analytic : ndarray, shape (m,)
+        The gradient under test there.
+    unit : ndarray, shape (blocks,)
+        The rounding unit each block was given in.
     rtol : float
         Errors of at most ``rtol`` times the scale do not matter.
     h : ndarray, shape (m,)
         Steps to begin with.
+    rms : ndarray, shape (blocks,), optional
+        The size of each block's gradient, where these entries are too few to tell.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def sweep(
         The loss at theta changed under way.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        return _Sweep(differencer, layout, analytic, unit, rtol).judge(h)
+        return _Sweep(differencer, layout, analytic, unit, rtol, rms).judge(h)
 
 
 class _Sweep:
@@ -89,15 +94,17 @@ class _Sweep:
         analytic: Floats,
         unit: Floats,
         rtol: float,
+        rms: Floats | None,
     ):
+        self.known_rms = rms
         self.differencer = differencer
         self.a = analytic
         self.rtol = rtol
-        self.rounding = np.maximum(ROUNDING, unit) * np.abs(analytic)
-        self.rounding[~np.isfinite(analytic)] = 0.0
         stops = [block.stop for block in layout.blocks]
         self.block = np.searchsorted(stops, differencer.indices, side="right")
         self.blocks = len(stops)
+        self.rounding = np.maximum(ROUNDING, unit[self.block]) * np.abs(analytic)
+        self.rounding[~np.isfinite(analytic)] = 0.0
         self.notes: dict[int, str] = {}
 
     def judge(self, h: Floats) -> Judged:
@@ -229,6 +236,9 @@ class _Sweep:
         counts = np.bincount(self.block, sound, self.blocks)
         self.rms = np.sqrt(squares / np.maximum(counts, 1))
         self.overall = float(np.sqrt(squares.sum() / max(counts.sum(), 1)))
+        if self.known_rms is not None:
+            self.rms = np.maximum(self.rms, self.known_rms)
+            self.overall = max(self.overall, float(self.rms.max()))
         self.scale = np.maximum(np.abs(D), self.rms[self.block])
 
     def _is_within_tolerance(self, which: Indices) -> NDArray[np.bool_]:

@@ -12,10 +12,12 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad.numerics.steps import power_of_two
+
 Floats = NDArray[np.float64]
 
-POINTS = np.arange(1.0, 8.0)
-"""Where f is taken, in spacings: m + 1 = 7 values, all on one side. A kink in x itself, such as the
+POINTS = np.arange(1.0, 7.0)
+"""Where f is taken, in spacings: m + 1 = 6 values, all on one side. A kink in x itself, such as the
 L1 term at a zero, would pass for noise."""
 
 PLATEAU = 4.0
@@ -69,26 +71,28 @@ def ecnoise(sample: Callable[[Floats], Floats]) -> tuple[float | None, Floats]:
     -------
     sigma : float or None
         None where no spacing shows noise: f is constant there, or exact.
-    values : ndarray, shape (7,)
+    values : ndarray, shape (6,)
         f at the last spacing, for a look at their precision.
     """
     spacing = FIRST_SPACING
-    smallest = 0.0
+    too_narrow, too_wide = 0.0, np.inf
     values = np.zeros(POINTS.size)
     for _ in range(ATTEMPTS):
         values = sample(spacing * POINTS)
-        if not np.isfinite(values).all():
-            too_wide = True
-        elif np.count_nonzero(np.diff(values)) < POINTS.size // 2:
-            too_wide = False
+        finite = np.isfinite(values).all()
+        if finite and np.count_nonzero(np.diff(values)) < POINTS.size // 2:
+            too_narrow = spacing
         else:
-            sigma = table_noise(values)
+            sigma = table_noise(values) if finite else None
             if sigma is not None:
                 return sigma, values
-            too_wide = True
-        if not too_wide:
-            smallest = spacing
-        spacing *= 1 / SPACING_FACTOR if too_wide else SPACING_FACTOR
-        if spacing <= smallest or spacing > LARGEST_SPACING:
-            return None, values
+            too_wide = spacing
+        if np.isinf(too_wide):
+            spacing *= SPACING_FACTOR
+        elif too_narrow == 0.0:
+            spacing /= SPACING_FACTOR
+        else:
+            spacing = float(power_of_two(np.sqrt(too_narrow * too_wide)))
+        if spacing <= too_narrow or spacing > LARGEST_SPACING:
+            break
     return None, values
