@@ -27,7 +27,7 @@ FIRST_SPACING = 2.0**-30
 SPACING_FACTOR = 2.0**7
 """Powers of two, so that the points are exact and what is measured is the noise of f alone."""
 LARGEST_SPACING = 2.0**-6
-ATTEMPTS = 8
+ATTEMPTS = 12
 
 
 def rounding_noise(value: float | Floats) -> Floats:
