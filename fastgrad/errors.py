@@ -1,4 +1,4 @@
-"""Everything fastgrad raises about a loss or a gradient; each is also the built-in kind it stands for."""
+"""What fastgrad raises about a loss or a gradient; each is also the built-in kind it stands for."""
 
 
 class LossCompilationError(TypeError):
@@ -6,7 +6,7 @@ class LossCompilationError(TypeError):
 
 
 class LossError(RuntimeError):
-    """The loss raised; the message says at which entry and offset, ``__cause__`` is its exception."""
+    """The loss raised; the message says at which entry and offset, ``__cause__`` is its error."""
 
 
 class NonFiniteLossError(ArithmeticError):

@@ -10,7 +10,6 @@ from fastgrad.errors import NonFiniteLossError
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.bars import (
     BOUND,
-    ROUNDING,
     WIDER,
     kink_allowance,
     local_noise,
@@ -24,6 +23,8 @@ from fastgrad.results import GradientEstimate
 
 CHUNK = 1 << 16
 """Entries differenced at a time."""
+OWN_ROUNDING = 4 * float(np.finfo(np.float64).eps)
+"""Of a difference quotient: a subtraction, a division, and the step really taken."""
 WIDER_ELSEWHERE = 2.0
 """Second step over the first where the default step is long already (orders 4 and 6), or noise and
 truncation are of one size (order 1)."""
@@ -99,12 +100,12 @@ def _with_bars(
             'or step="adaptive"'
         )
     (near, wide), (at_near, at_wide) = np.split(values, 2, axis=1), np.split(offsets, 2, axis=1)
-    D = stencil.combine(near, facts.value, x, at_near)
-    t = truncation(D, stencil.combine(wide, facts.value, x, at_wide), stencil.order, wider)
-    sigma = local_noise(facts.noise, *near.T)
-    error = noise_bar(sigma, h, stencil.noise_gain) + BOUND * np.abs(t) + ROUNDING * np.abs(D)
+    D = stencil.combine(near, facts.base, x, at_near)
+    t = truncation(D, stencil.combine(wide, facts.base, x, at_wide), stencil.order, wider)
+    sigma = local_noise(facts.noise_of(indices), *near.T)
+    error = noise_bar(sigma, h, stencil.noise_gain) + BOUND * np.abs(t) + OWN_ROUNDING * np.abs(D)
     if stencil.order % 2 == 0:
         for k, (multiple, _, weight) in enumerate(stencil.pairs):
-            S, S_wide = (side[:, 2 * k] + side[:, 2 * k + 1] - 2 * facts.value for side in (near, wide))
+            S, S_wide = (side[:, 2 * k] + side[:, 2 * k + 1] - 2 * facts.base for side in (near, wide))
             error += abs(weight) * kink_allowance(S, S_wide, multiple * h, sigma, wider)
     return D, error

@@ -12,15 +12,12 @@ from fastgrad.detect.differences import Differencer
 from fastgrad.detect.preflight import inspect_loss
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.estimation import chosen_steps, estimate
-from fastgrad.evaluate import Evaluator, evaluator, finite_value, require_backend
+from fastgrad.evaluate import Evaluator, certify, evaluator, finite_value, require_backend, whole_gradient
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
 from fastgrad.numerics.steps import default_steps
 from fastgrad.params import Floats, Layout, flatten
 from fastgrad.report.progress import progress_bar
 from fastgrad.results import GradientEstimate
-
-CHUNK = 1 << 16
-"""Entries differenced at a time, so that temporaries stay small beside theta at any size."""
 
 
 class GradientFunction:
@@ -34,6 +31,7 @@ class GradientFunction:
         stencil: Stencil,
         step: Any,
         backend: str,
+        structure: bool,
         progress: bool,
     ):
         self._loss = loss
@@ -42,6 +40,7 @@ class GradientFunction:
         self._stencil = stencil
         self._step = step
         self._backend = backend
+        self._structure = structure
         self._progress = progress
         self._root = "theta" if argnum == 0 else _parameter_name(loss, argnum)
 
@@ -91,7 +90,9 @@ class GradientFunction:
             raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
         layout, theta = flatten(args[k], self._root)
         others = args[:k] + args[k + 1 :]
-        return layout, evaluator(self._loss, layout, theta, others, k, self._backend)
+        return layout, evaluator(
+            self._loss, layout, theta, others, k, self._backend, self._structure
+        )
 
     def _differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
         mask = layout.mask(self._trainable)
@@ -101,17 +102,25 @@ class GradientFunction:
             steps = self._adapted_steps(layout, run, mask)
         if value is None and self._stencil.needs_value:
             value = finite_value(run)
+        base = 0.0 if value is None else value - run.reference
+        whole = whole_gradient(run, self._stencil) if steps is None else None
+        if whole is not None and np.isfinite(whole).all():
+            if mask is not None:
+                whole[~mask] = 0.0
+            certify(run, chosen, whole)
+            return whole
         gradient = np.zeros(layout.size)
         count = layout.size if chosen is None else chosen.size
         expected = count * len(self._stencil.multiples)
         with progress_bar(run, "gradient", expected) if self._progress else nullcontext():
-            for start in range(0, count, CHUNK):
-                stop = min(start + CHUNK, count)
+            for start in range(0, count, run.chunk):
+                stop = min(start + run.chunk, count)
                 part = slice(start, stop) if chosen is None else chosen[start:stop]
                 indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
                 x = run.theta[part]
                 h = default_steps(x, self._stencil.step) if steps is None else steps[part]
-                gradient[part] = _difference(run, layout, self._stencil, indices, x, h, value)
+                gradient[part] = _difference(run, layout, self._stencil, indices, x, h, base)
+        certify(run, chosen, gradient)
         return gradient
 
 
@@ -193,7 +202,7 @@ def grad(
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
-    return GradientFunction(loss, argnum, trainable, chosen, step, backend, progress)
+    return GradientFunction(loss, argnum, trainable, chosen, step, backend, structure, progress)
 
 
 def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tuple[float, Any]]:
@@ -245,7 +254,7 @@ def _difference(
     indices: NDArray[np.int64],
     x: Floats,
     h: Floats,
-    value: float | None,
+    base: float,
 ) -> Floats:
     offsets = method.offsets(h)
     values = run.coordinates(indices, offsets)
@@ -257,7 +266,7 @@ def _difference(
             "expected finite values on both sides; pass a smaller step, or start further from the "
             "edge of the loss's domain"
         )
-    return method.combine(values, 0.0 if value is None else value, x, offsets)
+    return method.combine(values, base, x, offsets)
 
 
 def _parameter_name(loss: Callable[..., Any], argnum: int) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.detect.preflight import Loss, require_deterministic
+from fastgrad.detect.preflight import Loss
 from fastgrad.evaluate import Evaluator
+from fastgrad.evaluate.determinism import require_deterministic
 from fastgrad.numerics.bars import local_noise, noise_bar
 from fastgrad.numerics.steps import adaptive_steps, largest_steps
 from fastgrad.params import Floats
@@ -64,7 +65,7 @@ class Differencer:
         x = self.x[which]
         with np.errstate(invalid="ignore", over="ignore"):
             D = (above - below) / ((x + h) - (x - h))
-            sigma = local_noise(self.loss.noise, above, below)
+            sigma = local_noise(self.loss.noise_of(self.indices[which]), above, below)
             bar = np.where(np.isfinite(D), noise_bar(sigma, h), np.inf)
         return Quotients(h, above, below, D, sigma, bar)
 
@@ -81,7 +82,7 @@ class Differencer:
             h,
             FINEST_STEP * np.spacing(np.abs(x)),
             largest_steps(x, self.loss.noise, self.loss.value, alone),
-            self.loss.noise,
+            self.loss.noise_of(self.indices[which]),
         )
 
     def _values(self, which: Indices, h: Floats) -> Floats:
@@ -94,5 +95,5 @@ class Differencer:
             np.insert(indices, repeats, 0), np.insert(offsets, repeats, 0.0, axis=0)
         )
         again = repeats + np.arange(repeats.size)
-        require_deterministic(np.append(values[again, 0], self.loss.value))
+        require_deterministic(np.append(values[again, 0], self.loss.base))
         return np.delete(values, again, axis=0)

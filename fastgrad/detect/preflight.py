@@ -1,9 +1,7 @@
 """Before differences are taken: is the loss a function, how noisy, and what came as its gradient?"""
 
 import copy
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +10,16 @@ from numba.core.registry import CPUDispatcher
 from numpy.typing import NDArray
 
 from fastgrad.detect.directions import Directions
-from fastgrad.errors import (
-    MutatedInputError,
-    NondeterministicLossError,
-    StructureMismatchError,
-)
-from fastgrad.evaluate import Evaluator, finite_value
+from fastgrad.errors import MutatedInputError, StructureMismatchError
+from fastgrad.evaluate import Evaluator, entry_noise, require_finite
+from fastgrad.evaluate.determinism import require_deterministic
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.numerics.noise import ecnoise, rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.params import Array, Block, Floats, Layout, flatten, native_argument, real_array
 
 REPEATS = 3
 """Caught dropout of probability 1e-3 in 200 of 200 losses; rarer kinds show up during the sweep."""
-REORDERING = 1e-12
-"""A spread below this part of |f| is sums added in another order: noise, not randomness."""
 DIRECTIONS = 5
 """Of which the largest noise counts: one direction alone was found 2 times too low."""
 NOISE_STREAM = 1 << 32
@@ -45,10 +39,18 @@ class Loss:
     """Whether every value seen is a float32."""
     reordered: bool
     """Whether repeats differ by rounding."""
+    base: float
+    """The loss at theta as the evaluator's `coordinates` give it: 0 where they are differences."""
+    entry_noise: Floats | None = None
+    """sd of each entry's values, shape (n,), where it is not ``noise``."""
+
+    def noise_of(self, indices: NDArray[np.intp]) -> Floats | float:
+        """sd of one value of `coordinates` at some entries."""
+        return self.noise if self.entry_noise is None else self.entry_noise[indices]
 
 
-def inspect_loss(run: Evaluator, trainable: NDArray[np.bool_] | None, seed: int) -> Loss:
-    """Is the loss deterministic and finite, and how noisy is it?
+def repeat_loss(run: Evaluator) -> tuple[float, float]:
+    """The loss at theta, and the spread of its repeats.
 
     Raises
     ------
@@ -57,37 +59,41 @@ def inspect_loss(run: Evaluator, trainable: NDArray[np.bool_] | None, seed: int)
     NonFiniteLossError
         From the first value.
     """
-    value = finite_value(run)
     # In one call: between calls the random state is put back, and dropout would look the same.
-    repeats = run.coordinates(np.zeros(REPEATS, np.intp), np.zeros((REPEATS, 1)))
-    spread = require_deterministic(np.append(value, repeats))
+    repeats = run.along(np.zeros(run.theta.size), np.zeros(REPEATS)) + run.reference
+    return require_finite(float(repeats[0])), require_deterministic(repeats)
+
+
+def inspect_loss(
+    run: Evaluator,
+    trainable: NDArray[np.bool_] | None,
+    seed: int,
+    value: float | None = None,
+    spread: float = 0.0,
+) -> Loss:
+    """How noisy is the loss, and in what precision is it computed?
+
+    Parameters
+    ----------
+    value, spread : float, optional
+        Of `repeat_loss`, which is called without them.
+    """
+    if value is None:
+        value, spread = repeat_loss(run)
     sigmas = [spread, float(rounding_noise(value))]
     samples: list[Floats] = []
     for line in _lines(run, trainable, seed):
         sigma, seen = ecnoise(line)
-        samples.append(seen)
+        samples.append(seen + run.reference)
         if sigma is not None:
             sigmas.append(sigma)
-    return Loss(value, max(sigmas), _all_float32(samples), spread > 0)
-
-
-def require_deterministic(values: Floats) -> float:
-    """The spread of repeated values of the loss at one point, as an sd.
-
-    Raises
-    ------
-    NondeterministicLossError
-    """
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        return 0.0
-    if high - low <= REORDERING * max(abs(low), abs(high)):
-        return high - low
-    shown = ", ".join(f"{v:.17g}" for v in values[:3])
-    raise NondeterministicLossError(
-        f"the loss gave different values at the same parameters ({shown}): expected a function of "
-        "theta. Switch dropout and other noise off, or seed it inside the loss "
-        "(np.random.seed(0) in an njit loss draws the same numbers every time)"
+    return Loss(
+        value,
+        max(sigmas),
+        _all_float32(samples),
+        spread > 0,
+        base=value - run.reference,
+        entry_noise=entry_noise(run, trainable, seed),
     )
 
 
@@ -107,8 +113,31 @@ def read_gradient(
         It is not shaped like theta, or not made of real numbers.
     """
     if callable(gradient):
-        with args_unchanged(args, "the gradient under test"):
-            gradient = _call(gradient, layout, run.theta, theta, args)
+        guard = ArgumentGuard(args, lambda k: f"{k + 1} after theta", "the gradient under test")
+        gradient = _call(gradient, layout, run.theta, theta, args)
+        guard.check()
+    return flat_gradient(gradient, layout)
+
+
+def gradient_at(
+    gradient: Callable[..., Any],
+    layout: Layout,
+    args: tuple[Any, ...],
+    point: Floats,
+) -> Floats:
+    """The gradient under test at another point, flat."""
+    there = None if isinstance(gradient, CPUDispatcher) else layout.given(point.copy())
+    return flat_gradient(_call(gradient, layout, point, there, args), layout)[0]
+
+
+def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
+    """A gradient's values along the flat theta, and the rounding unit of each block.
+
+    Raises
+    ------
+    StructureMismatchError, TypeError
+        It is not shaped like theta, or not made of real numbers.
+    """
     if gradient is None:
         raise TypeError(
             "the gradient under test returned None: expected numbers shaped like theta (is a "
@@ -127,25 +156,6 @@ def read_gradient(
         return array.astype(np.float64).ravel()
 
     return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
-
-
-@contextmanager
-def args_unchanged(args: tuple[Any, ...], who: str) -> Iterator[None]:
-    """Raise `MutatedInputError` if an array among ``args`` changes meanwhile (they are not copied)."""
-    before = [_checksum(value) for value in args]
-    yield
-    for position, value in enumerate(args):
-        if _checksum(value) != before[position]:
-            raise MutatedInputError(
-                f"{who} wrote to argument {position + 1} after theta: expected it to leave its "
-                "inputs alone; copy what it changes first"
-            )
-
-
-def _checksum(value: Any) -> int:
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return zlib.crc32(np.ascontiguousarray(value).view(np.uint8).reshape(-1).data)
-    return 0
 
 
 def _call(

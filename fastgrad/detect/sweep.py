@@ -103,8 +103,7 @@ class _Sweep:
         stops = [block.stop for block in layout.blocks]
         self.block = np.searchsorted(stops, differencer.indices, side="right")
         self.blocks = len(stops)
-        self.rounding = np.maximum(ROUNDING, unit[self.block]) * np.abs(analytic)
-        self.rounding[~np.isfinite(analytic)] = 0.0
+        self.rounding = np.maximum(ROUNDING, unit[self.block]) * _magnitude(analytic)
         self.notes: dict[int, str] = {}
 
     def judge(self, h: Floats) -> Judged:
@@ -177,7 +176,7 @@ class _Sweep:
         self, which: Indices, near: Quotients, wide: Quotients, converged: NDArray[np.bool_]
     ) -> None:
         """Stage three: disagreement, kink, or nothing that differences can tell."""
-        value = self.differencer.loss.value
+        value = self.differencer.loss.base
         coarse = find_kinks(_slopes((near, wide), value), near.sigma)
         smooth = (coarse.order > 1.5) & (coarse.order < 2.5)
         wrong = converged & self._exceeds_tolerance(which)
@@ -267,6 +266,16 @@ class _Sweep:
             self.notes[int(k)] = (
                 f"the error bar {self.bar[k]:.2g} is too wide beside a gradient of {scale:.2g}"
             )
+
+
+def _magnitude(a: Floats) -> Floats:
+    """What the rounding of an analytic entry is measured by, shape (m,).
+
+    At least the typical entry: one that is zero by cancellation was summed from larger terms.
+    """
+    size = np.where(np.isfinite(a), np.abs(a), 0.0)
+    typical = float(np.median(size[size > 0])) if size.any() else 0.0
+    return np.maximum(size, typical)
 
 
 def _slopes(quotients: tuple[Quotients, ...], value: float) -> Slopes:

@@ -1,7 +1,7 @@
 """Judged entries -> the report's blocks, entries, counts and remarks."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from fastgrad.detect.preflight import Loss
 from fastgrad.detect.sweep import Judged
 from fastgrad.numerics.bars import Verdict
 from fastgrad.params import Block, Floats, Layout
-from fastgrad.results import BlockCheck, Convergence, EntryCheck, GradientCheck
+from fastgrad.results import BlockCheck, EntryCheck, GradientCheck
 
 MOST_ENTRIES = 1000
 CLOSEST = 10
@@ -20,41 +20,60 @@ SEVERITY = ("disagrees", "inconclusive", "agrees")
 """Verdicts of blocks, points and reports, worst first."""
 
 
-def tabulate(
-    judged: Judged,
-    layout: Layout,
-    facts: Loss,
-    *,
-    unit: Floats,
-    rtol: float,
-    seed: int,
-    label: str,
-    evaluations: int,
-    seconds: float,
-    table: Callable[[], Convergence],
+def preliminary(
+    layout: Layout, noise: float, rtol: float, seed: int, remarks: tuple[str, ...] = ()
 ) -> GradientCheck:
-    """The report of a sweep."""
-    blocks = tuple(_block(judged, layout, b) for b in range(len(layout.blocks)))
-    counts = {v.words: int(np.count_nonzero(judged.verdict == v)) for v in Verdict}
+    """A report of nothing yet."""
+    blocks = tuple(unchecked(block) for block in layout.blocks)
     return GradientCheck(
-        verdict=_overall(judged.verdict),
-        strategy="sweep",
+        verdict="inconclusive",
+        strategy="screen",
         blocks=blocks,
-        entries=tuple(_entry(judged, layout, int(k)) for k in _worst(judged, rtol)),
+        entries=(),
         diagnoses=(),
-        relative_error=_relative_error(judged.analytic, judged.numeric),
-        noise=facts.noise,
-        evaluations=evaluations,
-        seconds=seconds,
+        relative_error=0.0,
+        noise=noise,
+        evaluations=0,
+        seconds=0.0,
         seed=seed,
         rtol=rtol,
         size=layout.size,
-        checked=judged.indices.size,
-        counts={words: count for words, count in counts.items() if count},
-        remarks=tuple(_remarks(facts, judged, unit)),
-        label=label,
-        _convergence=table,
+        checked=0,
+        counts={},
+        remarks=remarks,
     )
+
+
+def unchecked(block: Block) -> BlockCheck:
+    """A block of which nothing is known."""
+    return BlockCheck(
+        block.name, block.shape, block.size, 0, "agrees", 0.0, 0.0, 0.0, "block", 0, ""
+    )
+
+
+def tabulate(
+    judged: Judged, layout: Layout, facts: Loss, unit: Floats, rtol: float, seed: int
+) -> GradientCheck:
+    """The report of a sweep."""
+    start = preliminary(layout, facts.noise, rtol, seed, tuple(_remarks(facts, judged, unit)))
+    return replace(
+        start,
+        verdict=_overall(judged.verdict),
+        strategy="sweep",
+        blocks=tuple(_block(judged, layout, b) for b in range(len(layout.blocks))),
+        relative_error=_relative_error(judged.analytic, judged.numeric),
+        checked=judged.indices.size,
+        **entries_of(judged, layout, rtol),
+    )
+
+
+def entries_of(judged: Judged, layout: Layout, rtol: float) -> dict[str, Any]:
+    """The fields of a report that list and count single entries."""
+    counts = {v.words: int(np.count_nonzero(judged.verdict == v)) for v in Verdict}
+    return {
+        "entries": tuple(_entry(judged, layout, int(k)) for k in _worst(judged, rtol)),
+        "counts": {words: count for words, count in counts.items() if count},
+    }
 
 
 def worst_of(checks: list[GradientCheck]) -> GradientCheck:
@@ -89,9 +108,7 @@ def _block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
     block = layout.blocks[b]
     inside = np.flatnonzero(judged.block == b)
     if inside.size == 0:
-        return BlockCheck(
-            block.name, block.shape, block.size, 0, "agrees", 0.0, 0.0, 0.0, "block", 0, ""
-        )
+        return unchecked(block)
     a, D, bar = judged.analytic[inside], judged.numeric[inside], judged.bar[inside]
     residual = np.where(np.isfinite(a), np.where(np.isfinite(D), np.abs(a - D), 0.0), np.inf)
     zero = bool(np.all(np.abs(D) <= bar))
@@ -150,14 +167,7 @@ def _name(block: Block, judged: Judged, k: int) -> str:
 
 
 def _remarks(facts: Loss, judged: Judged, unit: Floats) -> list[str]:
-    remarks = []
-    if facts.float32:
-        remarks.append(
-            "Every value of the loss is a float32: it is computed in single precision, and an "
-            "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
-        )
-    if facts.reordered:
-        remarks.append("The loss differs between calls by rounding: that counts as its noise.")
+    remarks = about_the_loss(facts)
     if unit.max() > np.finfo(np.float64).eps:
         remarks.append(
             "The gradient under test was handed over in single or half precision, and is judged "
@@ -166,4 +176,17 @@ def _remarks(facts: Loss, judged: Judged, unit: Floats) -> list[str]:
     bad = int(np.count_nonzero(~np.isfinite(judged.analytic)))
     if bad:
         remarks.append(f"The gradient under test is not finite in {bad:,} of its entries.")
+    return remarks
+
+
+def about_the_loss(facts: Loss) -> list[str]:
+    """What preflight found worth saying."""
+    remarks = []
+    if facts.float32:
+        remarks.append(
+            "Every value of the loss is a float32: it is computed in single precision, and an "
+            "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
+        )
+    if facts.reordered:
+        remarks.append("The loss differs between calls by rounding: that counts as its noise.")
     return remarks

@@ -8,22 +8,43 @@ however large the loss is (taking the loss in again cost 0.7 s for a small net).
 also hands back numba's own error status, where an exception crossing a C boundary would be lost.
 """
 
+import re
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numba
 import numpy as np
 from numba import carray, cfunc, njit, types
-from numba.core import cgutils
 from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher, cpu_target
-from numba.extending import intrinsic
 
 from fastgrad.errors import LossCompilationError
-from fastgrad.evaluate.explain import compilation_failure, wrong_return_type
-from fastgrad.evaluate.kernels import LOSS_SIGNATURE
-from fastgrad.params import Layout, native_argument
+from fastgrad.evaluate import explain
+from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, release_of, releaser
+from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
+from fastgrad.native import plain_array
+from fastgrad.params import Layout
+
+_doubles_at, _loader, _caller, _release_of = doubles_at, loader, caller, release_of
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What running a loss does to the process around it."""
+
+    uses_blas: bool
+    uses_python: bool
+    """It has a block in object mode, which may do anything."""
+    uses_random: bool
+    launches_threads: bool
+    """It is parallel itself, or calls something that is."""
+    one_at_a_time: bool
+    """Threads must not share it, or would gain nothing by it."""
 
 
 @dataclass(eq=False)
@@ -32,11 +53,9 @@ class CompiledLoss:
 
     address: int
     arguments_size: int
-    release: Any
+    release: Callable[[int], None]
     """Gives back what `BoundArguments` took, given its address."""
-    uses_blas: bool
-    uses_random: bool
-    is_parallel: bool
+    traits: Traits
     keep: tuple[Any, ...]
     """What owns the machine code behind ``address``."""
     seconds: dict[int, float] = field(default_factory=dict)
@@ -49,16 +68,28 @@ def dispatcher(loss: Any) -> CPUDispatcher:
     Raises
     ------
     LossCompilationError
-        For a callable that is no function.
+        For a callable that is no plain function.
     """
     if isinstance(loss, CPUDispatcher):
         return loss
-    if not hasattr(loss, "__code__"):
+    if numba.config.DISABLE_JIT:
         raise LossCompilationError(
-            f"the loss is {type(loss).__name__}, which numba cannot compile: expected a function "
-            'or an njit function; backend="python" runs any callable'
+            f"numba's compiler is switched off (NUMBA_DISABLE_JIT=1); {explain.RUN_IT_IN_PYTHON}"
         )
+    if isinstance(loss, np.ufunc | BuiltinFunctionType):  # np.sin, math.sin
+        return _jit(_as_function(loss))
+    if not isinstance(loss, FunctionType):
+        raise explain.not_a_function(loss)
     return _jit(loss)
+
+
+@lru_cache(maxsize=256)
+def _as_function(builtin: Any) -> Any:
+    def call(*args):  # type: ignore[no-untyped-def]
+        return builtin(*args)
+
+    call.__name__ = builtin.__name__
+    return call
 
 
 @lru_cache(maxsize=256)
@@ -76,19 +107,34 @@ def compiled_loss(
     LossCompilationError
         What numba cannot compile, or an argument it cannot type.
     TypeError
-        A loss that does not return one real number.
+        A loss that does not take so many arguments, or does not return one real number.
     """
-    return _adapted(loss, layout, argnum, tuple(map(_type_of, arguments, range(len(arguments)))))
+    if not arguments:
+        return _adapted(loss, layout, argnum, ())
+    value_types = []
+    for position, argument in enumerate(arguments):
+        try:
+            if isinstance(argument, np.ndarray) and argument.dtype.hasobject:
+                raise ValueError("an array of Python objects")
+            value_types.append(numba.typeof(argument))
+        except (ValueError, NumbaError) as error:
+            raise explain.untypable(loss, argument, position + (position >= argnum)) from error
+    return _adapted(loss, layout, argnum, tuple(value_types))
 
 
-@lru_cache(maxsize=1024)
-def _adapted(
-    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
-) -> CompiledLoss:
-    """`_adapt` by layout, which is cheap to look up; layouts that differ in size alone share it."""
-    expression, classes, _ = layout.adapter
-    theta_type = numba.typeof(layout.native(np.zeros(layout.size)))
-    return _adapt(loss, expression, classes, theta_type, argnum, value_types)
+def fitted(
+    loss: CPUDispatcher, layout: Layout, argnum: int, arguments: tuple[Any, ...]
+) -> tuple[CompiledLoss, tuple[Any, ...]]:
+    """`compiled_loss`, and its arguments; copied where only copies fit an eager signature.
+
+    ``float64[::1]`` takes no array that is read-only or not in C order.
+    """
+    if loss._can_compile:
+        return compiled_loss(loss, layout, argnum, arguments), arguments
+    with suppress(LossCompilationError):
+        return compiled_loss(loss, layout, argnum, arguments), arguments
+    plain = tuple(plain_array(a) if isinstance(a, np.ndarray) else a for a in arguments)
+    return compiled_loss(loss, layout, argnum, plain), plain
 
 
 class BoundArguments:
@@ -96,20 +142,46 @@ class BoundArguments:
 
     def __init__(self, compiled: CompiledLoss, table: Any, arguments: tuple[Any, ...]):
         self._values = (table, *arguments)
-        self._memory = np.empty(compiled.arguments_size, np.uint8)
-        self.address: int = _bind(self._values, self._memory)
-        self._release = compiled.release
+        memory = np.empty(compiled.arguments_size, np.uint8)
+        self.address: int = bind(self._values, memory)
+        # Not __del__: at the end of the interpreter that comes too late for compiled code to run.
+        weakref.finalize(self, _release, compiled.release, self.address, memory)
 
-    def __del__(self) -> None:
-        if hasattr(self, "_release"):
-            self._release(self.address)
+
+def _release(release: Callable[[int], None], address: int, memory: Any) -> None:
+    """Release what is bound in ``memory``, which must live until then."""
+    release(address)
+
+
+def bound_arguments(
+    compiled: CompiledLoss, layout: Layout, arguments: tuple[Any, ...]
+) -> BoundArguments:
+    """The arguments, bound; a loss of theta alone is bound once for all calls."""
+    if arguments:
+        return BoundArguments(compiled, layout.adapter.table, arguments)
+    return _bound_to_nothing(compiled, layout)
+
+
+@lru_cache(maxsize=1024)
+def _bound_to_nothing(compiled: CompiledLoss, layout: Layout) -> BoundArguments:
+    return BoundArguments(compiled, layout.adapter.table, ())
+
+
+@lru_cache(maxsize=1024)
+def _adapted(
+    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
+) -> CompiledLoss:
+    """`_adapt` by layout, which is cheap to look up; layouts that differ in size alone share it."""
+    source, records, _ = layout.adapter
+    theta_type = numba.typeof(layout.native(np.zeros(layout.size)))
+    return _adapt(loss, source, records, theta_type, argnum, value_types)
 
 
 @lru_cache(maxsize=1024)
 def _adapt(
     loss: CPUDispatcher,
-    expression: str,
-    classes: tuple[type, ...],
+    parameters: str,
+    records: tuple[type, ...],
     theta_type: Any,
     argnum: int,
     value_types: tuple[Any, ...],
@@ -121,173 +193,69 @@ def _adapt(
     names.insert(argnum, "parameters")
     source = (
         "def adapter(theta_address, size, failed, arguments_address):\n"
+        "    if size < 0:\n"
+        "        release(arguments_address)\n"
+        "        return 0.0\n"
         "    theta = carray(doubles_at(theta_address), (size,))\n"
         "    arguments = load(arguments_address)\n"
         "    table = arguments[0]\n"
-        f"    parameters = {expression}\n"
+        f"    parameters = {parameters}\n"
         f"    return call(failed, ({', '.join(names)},))\n"
     )
     scope = {
         "carray": carray,
-        "doubles_at": _doubles_at,
-        "load": _loader(arguments_type),
-        "call": _caller(result, signature),
-        **{f"Record{k}": record for k, record in enumerate(classes)},
+        "doubles_at": doubles_at,
+        "load": loader(arguments_type),
+        "release": releaser(arguments_type),
+        "call": caller(result, signature),
+        **{f"Record{k}": record for k, record in enumerate(records)},
     }
     exec(compile(source, "<fastgrad adapter>", "exec"), scope)
     adapter = cfunc(LOSS_SIGNATURE)(scope["adapter"])
     target = cpu_target.target_context
-    calls = _names_in(result.library)
     return CompiledLoss(
         address=adapter.address,
         arguments_size=target.get_abi_sizeof(target.get_value_type(arguments_type)),
-        release=_release_of(arguments_type),
-        uses_blas="numba_xx" in calls or "numba_ez_" in calls,
-        uses_random="numba_get_np_random_state" in calls or "numba_get_py_random_state" in calls,
-        is_parallel="numba_parallel_for" in calls,
+        release=partial(release, adapter.address),
+        traits=_traits(_names_in(result.library), value_types),
         keep=(result, adapter),
     )
 
 
 def _names_in(library: Any) -> str:
-    """The LLVM text of a compiled library and what it calls, in which names of C functions occur.
+    """Names of the functions in compiled code, and of all that it calls.
 
-    Code from numba's disk cache refuses ``get_llvm_str``, but keeps its text for callers to inline.
+    From the module that numba links into callers, which code from the disk cache has too; the text
+    of such code is empty.
     """
-    return str(library._get_module_for_linking())
+    return " ".join(function.name for function in library._get_module_for_linking().functions)
+
+
+def _traits(names: str, value_types: tuple[Any, ...]) -> Traits:
+    uses_python = "PyObject_CallFunctionObjArgs" in names
+    has_generator = any(isinstance(t, types.NumPyRandomGeneratorType) for t in value_types)
+    launches_threads = "numba_parallel_for" in names
+    draws = "numba_get_np_random_state" in names or "numba_get_py_random_state" in names
+    return Traits(
+        uses_blas=uses_python or re.search(r"\bnumba_(x|ez_)", names) is not None,
+        uses_python=uses_python,
+        uses_random=uses_python or has_generator or draws,
+        launches_threads=launches_threads,
+        one_at_a_time=uses_python or has_generator or launches_threads,
+    )
 
 
 def _compile(loss: CPUDispatcher, loss_types: tuple[Any, ...]) -> tuple[Any, Any]:
     """numba's compile result for these argument types, and the signature it was resolved to."""
     try:
-        signature = types.Dispatcher(loss).get_call_type(
-            cpu_target.typing_context, loss_types, {}
-        )
-    except NumbaError as error:
-        raise compilation_failure(loss, loss_types, error) from error
+        signature = types.Dispatcher(loss).get_call_type(cpu_target.typing_context, loss_types, {})
+    except Warning:  # warnings as errors are the user's wish
+        raise
+    except Exception as error:
+        explain.require_argument_count(loss, len(loss_types))
+        raise explain.compilation_failure(loss, loss_types, error) from error
     if signature is None:
-        raise LossCompilationError(
-            f"the loss {loss.__name__} was compiled for fixed signatures "
-            f"({'; '.join(map(str, loss.nopython_signatures))}), none of which takes "
-            f"({', '.join(map(str, loss_types))}): leave the signature out, so that numba compiles "
-            "it for what it is given"
-        )
+        raise explain.no_signature(loss, loss_types)
     if not isinstance(signature.return_type, types.Float):
-        raise wrong_return_type(loss, signature.return_type)
+        raise explain.wrong_return_type(loss, signature.return_type)
     return loss.overloads[signature.args], signature
-
-
-def _type_of(argument: Any, position: int) -> Any:
-    try:
-        return numba.typeof(argument)
-    except ValueError as error:
-        raise LossCompilationError(
-            f"numba cannot type argument {position + 1} after theta, of type "
-            f"{type(argument).__name__}: expected numbers, arrays, strings, or tuples, dicts and "
-            'dataclasses of them; backend="python" runs a loss of any arguments'
-        ) from error
-
-
-@intrinsic
-def _doubles_at(typingctx, address):
-    pointer_type = types.CPointer(types.float64)
-
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], context.get_value_type(pointer_type))
-
-    return pointer_type(address), codegen
-
-
-@intrinsic
-def _store(typingctx, value, address):
-    """Put a value, and a reference to what it owns, at an address."""
-
-    def codegen(context, builder, signature, args):
-        context.nrt.incref(builder, signature.args[0], args[0])
-        builder.store(args[0], builder.inttoptr(args[1], args[0].type.as_pointer()), align=8)
-        return context.get_dummy_value()
-
-    return types.void(value, address), codegen
-
-
-@njit
-def _bind(values, memory):
-    _store(values, memory.ctypes.data)
-    return memory.ctypes.data
-
-
-@lru_cache(maxsize=256)
-def _loader(value_type: Any) -> Any:
-    """Reads what `_store` put at an address."""
-
-    @intrinsic
-    def load(typingctx, address):
-        def codegen(context, builder, signature, args):
-            pointer = builder.inttoptr(args[0], context.get_value_type(value_type).as_pointer())
-            value = builder.load(pointer, align=8)
-            context.nrt.incref(builder, value_type, value)
-            return value
-
-        return value_type(address), codegen
-
-    return load
-
-
-@lru_cache(maxsize=256)
-def _release_of(value_type: Any) -> Any:
-    """Gives back the reference that `_store` took."""
-
-    @intrinsic
-    def give_back(typingctx, address):
-        def codegen(context, builder, signature, args):
-            pointer = builder.inttoptr(args[0], context.get_value_type(value_type).as_pointer())
-            context.nrt.decref(builder, value_type, builder.load(pointer, align=8))
-            return context.get_dummy_value()
-
-        return types.void(address), codegen
-
-    @njit
-    def release(address):
-        give_back(address)
-
-    return release
-
-
-def _caller(result: Any, target: Any) -> Any:
-    """``call(failed, parameters)``: the compiled loss's value; NaN and ``failed[0] = 1`` if it raised."""
-    function_address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-
-    @intrinsic
-    def call(typingctx, failed, parameters):
-        def codegen(context, builder, signature, args):
-            given = cgutils.unpack_tuple(builder, args[1])
-            values = [
-                context.cast(builder, value, from_type, to_type)
-                for value, from_type, to_type in zip(
-                    given, signature.args[1].types, target.args, strict=False
-                )
-            ]
-            for omitted in target.args[len(values) :]:
-                values.append(context.get_constant_generic(builder, omitted, omitted.value))
-            convention = context.call_conv
-            function_type = convention.get_function_type(target.return_type, target.args)
-            function = builder.inttoptr(
-                context.get_constant(types.uintp, function_address), function_type.as_pointer()
-            )
-            status, value = convention.call_function(
-                builder, function, target.return_type, target.args, values
-            )
-            flag_type = context.get_value_type(types.CPointer(types.uint8))
-            with builder.if_then(status.is_error, likely=False):
-                builder.store(
-                    context.get_constant(types.uint8, 1), builder.inttoptr(args[0], flag_type)
-                )
-            return builder.select(
-                status.is_error,
-                context.get_constant(types.float64, float("nan")),
-                context.cast(builder, value, target.return_type, types.float64),
-            )
-
-        return types.float64(failed, parameters), codegen
-
-    return call

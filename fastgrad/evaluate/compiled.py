@@ -1,4 +1,4 @@
-"""A compiled loss at perturbed parameters: threads, slabs, and the state of the process around them."""
+"""A compiled loss at perturbed parameters: threads, slabs, and what can go wrong in them."""
 
 import time
 from collections.abc import Callable
@@ -6,21 +6,38 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NoReturn
 
 import numpy as np
-from numba import _helperlib
 from numpy.typing import NDArray
 
-from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate import kernels
-from fastgrad.evaluate.adapters import BoundArguments, compiled_loss, dispatcher
+from fastgrad.evaluate.adapters import bound_arguments, dispatcher, fitted
+from fastgrad.evaluate.determinism import require_deterministic
+from fastgrad.evaluate.explain import (
+    argument_name,
+    loss_error,
+    place,
+    place_along,
+    wrote_to_theta,
+)
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.launch import (
     NEVER_PAYS,
     available_threads,
     launch_cost,
-    one_blas_thread,
     parallel_launch,
     pays,
+    require_threads_after_fork,
 )
-from fastgrad.params import Floats, Layout, native_argument
+from fastgrad.evaluate.state import (
+    generator_state_kept,
+    numba_random_state_kept,
+    one_blas_thread,
+    python_random_state_kept,
+)
+from fastgrad.native import native_argument, plain_array
+from fastgrad.params import Floats, Layout
+
+Launch = Callable[[int, int, int], None]
+"""``launch(start, stop, threads)`` makes the evaluations ``start`` to ``stop``."""
 
 SLAB_SECONDS = 0.1
 """Between two slabs Ctrl-C is answered, progress shown and time limits kept."""
@@ -28,8 +45,8 @@ SLAB_SECONDS = 0.1
 FIRST_SLAB_SECONDS = 0.01
 """A slab sized by an earlier call's measurement, before this call has one of its own."""
 
-LINE = 64
-"""Bytes in a cache line: rows start on one, so that threads share none and BLAS sees one alignment."""
+TURNS = 16
+"""Of a thread in a slab: those that finish first wait for a sixteenth of it at most."""
 
 
 class CompiledEvaluator:
@@ -50,6 +67,10 @@ class CompiledEvaluator:
         Rows of theta to work on at once; by default numba's own number of threads.
     """
 
+    chunk = 1 << 16
+    """So that temporaries stay small beside theta at any size."""
+    reference = 0.0
+
     def __init__(
         self,
         loss: Any,
@@ -65,13 +86,22 @@ class CompiledEvaluator:
         """Called with the number of evaluations after each slab."""
         self._layout = layout
         self._argnum = argnum
-        self._arguments = tuple(map(native_argument, arguments))
         self._loss = dispatcher(loss)
-        self._compiled = compiled_loss(self._loss, layout, argnum, self._arguments)
-        self._bound = BoundArguments(self._compiled, layout.adapter[2], self._arguments)
+        native = tuple(map(native_argument, arguments))
+        self._compiled, self._arguments = fitted(self._loss, layout, argnum, native)
+        self._bound = bound_arguments(self._compiled, layout, self._arguments)
         self._threads = threads
         self._rows = aligned_rows(1, theta)
-        self._workload = theta.nbytes + sum(getattr(a, "nbytes", 0) for a in self._arguments)
+        self._workload = theta.nbytes
+        self._guard: ArgumentGuard | None = None
+        if arguments:
+            self._workload += sum(getattr(a, "nbytes", 0) for a in self._arguments)
+            self._guard = ArgumentGuard(
+                self._arguments, lambda k: argument_name(loss, k + (k >= argnum))
+            )
+        if self._compiled.traits.launches_threads:
+            require_threads_after_fork()
+        self._may_draw = self._compiled.traits.uses_random
 
     def value(self) -> float:
         """The loss at theta."""
@@ -85,40 +115,32 @@ class CompiledEvaluator:
         LossError
             The loss raised; with its own exception as cause.
         MutatedInputError
-            The loss wrote to its parameters.
+            The loss wrote to its parameters or to another argument.
+        NondeterministicLossError
+            The loss draws random numbers that nothing seeds.
         """
-        values = np.empty_like(offsets)
-        failed = np.zeros(offsets.shape, np.uint8)
+        if self._may_draw:
+            self._require_deterministic()
+        indices, offsets = plain_array(indices), plain_array(offsets)  # what kernels take
+        values = np.empty(offsets.shape)
+        failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
-            slab = (
-                self._compiled.address,
-                self._bound.address,
-                self.theta,
-                self._rows,
-                indices[start:stop],
-                offsets[start:stop],
-                values[start:stop],
-                failed[start:stop],
-            )
+            at = (self._compiled.address, self._bound.address, self.theta, self._rows)
+            what = (indices, offsets, values, failed, start, stop)
             if threads == 1:
-                kernels.coordinates_serial(*slab)
+                kernels.coordinates_serial(*at, *what)
             else:
-                grain = max(1, (stop - start) // (16 * threads))
-                kernels.coordinates_parallel(*slab, np.zeros(1, np.int64), grain)
+                grain = max(1, (stop - start) // (TURNS * threads))
+                kernels.coordinates_parallel(*at, *what, np.zeros(1, np.int64), grain)
 
-        def where(k: int) -> Floats:
+        def where(k: int) -> tuple[Floats, str]:
             i, j = divmod(k, offsets.shape[1])
             point = self.theta.copy()
             point[indices[i]] += offsets[i, j]
-            return point
+            return point, place(self._layout, int(indices[i]), offsets[i, j])
 
-        def place(k: int) -> str:
-            i, j = divmod(k, offsets.shape[1])
-            entry = self._layout.name(int(indices[i]))
-            return f"{entry} {offsets[i, j]:+.3g}" if offsets[i, j] else "the given parameters"
-
-        self._run(launch, failed, where, place)
+        self._run(launch, failed, where)
         return values
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
@@ -126,83 +148,84 @@ class CompiledEvaluator:
 
         Raises
         ------
-        LossError, MutatedInputError
+        LossError, MutatedInputError, NondeterministicLossError
             As `coordinates`.
         """
-        values = np.empty_like(offsets)
-        failed = np.zeros((offsets.size, 1), np.uint8)
+        if self._may_draw:
+            self._require_deterministic()
+        direction, offsets = plain_array(direction), plain_array(offsets)
+        values = np.empty(offsets.shape)
+        failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
-            slab = (
-                self._compiled.address,
-                self._bound.address,
-                self.theta,
-                self._rows,
-                direction,
-                offsets[start:stop],
-                values[start:stop],
-                failed[start:stop],
-            )
+            at = (self._compiled.address, self._bound.address, self.theta, self._rows)
+            what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
-                kernels.line_serial(*slab)
+                kernels.line_serial(*at, *what)
             else:
-                kernels.line_parallel(*slab, np.zeros(1, np.int64))
+                kernels.line_parallel(*at, *what, np.zeros(1, np.int64))
 
-        def where(k: int) -> Floats:
-            return self.theta + offsets[k] * direction
+        def where(k: int) -> tuple[Floats, str]:
+            return self.theta + offsets[k] * direction, place_along(offsets[k])
 
-        def place(k: int) -> str:
-            return f"theta {offsets[k]:+.3g} along a direction"
-
-        self._run(launch, failed, where, place)
+        self._run(launch, failed, where)
         return values
 
     def _run(
         self,
-        launch: Callable[[int, int, int], None],
+        launch: Launch,
         failed: NDArray[np.uint8],
-        where: Callable[[int], Floats],
-        place: Callable[[int], str],
+        where: Callable[[int], tuple[Floats, str]],
     ) -> None:
-        """Launch all rows, slab by slab; each slab is as long, and on as many threads, as pays."""
-        rows, per_row = failed.shape
+        """Make all evaluations in slabs, each as long and on as many threads as pays.
+
+        ``where(k)`` is the point of evaluation k, and its name.
+        """
         done = 0
         with self._state_kept():
-            while done < rows:
+            while done < failed.size:
                 cost = self._compiled.seconds.get(self._workload)
-                threads = self._threads_for(None if cost is None else cost * (rows - done) * per_row)
-                stop = min(rows, done + _slab(cost, threads, per_row, first=done == 0))
-                self._timed(launch, done, stop, threads, per_row, cost)
-                self.evaluations += (stop - done) * per_row
-                if not kernels.is_sound(self.theta, self._rows, failed[done:stop]):
-                    self._raise(failed[done:stop], done * per_row, where, place)
+                threads = self._threads_for(cost, failed.size - done)
+                # The first evaluation is watched by itself: two changes of sign look like none.
+                alone = self._guard is not None and not self._guard.checks
+                slab = 1 if alone else _slab(cost, threads, first=done == 0)
+                stop = min(failed.size, done + slab)
+                self._timed(launch, done, stop, 1 if alone else threads, cost)
+                self.evaluations += stop - done
+                if not kernels.is_sound(self.theta, self._rows, failed, done, stop):
+                    self._raise(failed, where)
+                if alone and self._guard is not None:
+                    self._guard.check()
                 if self.advance is not None:
-                    self.advance((stop - done) * per_row)
+                    self.advance(stop - done)
                 done = stop
+        if self._guard is not None:
+            self._guard.check()
 
     def _state_kept(self) -> AbstractContextManager[Any]:
         """Whatever of the process's state this loss would change, put back at the end."""
-        if not (self._compiled.uses_blas or self._compiled.uses_random):
+        traits = self._compiled.traits
+        if not (traits.uses_blas or traits.uses_random):
             return nullcontext()
-        stack = ExitStack()
-        if self._compiled.uses_blas:
-            stack.enter_context(one_blas_thread)
-        if self._compiled.uses_random:
-            stack.callback(_restore_random_state, *_random_state())
-        return stack
+        with ExitStack() as stack:
+            if traits.uses_blas:
+                stack.enter_context(one_blas_thread)
+            if traits.uses_random:
+                stack.enter_context(numba_random_state_kept())
+            if traits.uses_python:
+                stack.enter_context(python_random_state_kept())
+            for argument in self._arguments:
+                if isinstance(argument, np.random.Generator):
+                    stack.enter_context(generator_state_kept(argument))
+            return stack.pop_all()
 
     def _timed(
-        self,
-        launch: Callable[[int, int, int], None],
-        start: int,
-        stop: int,
-        threads: int,
-        per_row: int,
-        cost: float | None,
+        self, launch: Launch, start: int, stop: int, threads: int, cost: float | None
     ) -> None:
-        evaluations = (stop - start) * per_row
+        evaluations = stop - start
         if threads > 1:
-            self._grow(threads)
+            if self._rows.shape[0] != threads:
+                self._rows = aligned_rows(threads, self.theta)
             with one_blas_thread, parallel_launch():
                 began = time.perf_counter()
                 launch(start, stop, threads)
@@ -210,45 +233,59 @@ class CompiledEvaluator:
             if cost is not None:
                 launch_cost.saw(seconds - cost * evaluations / threads)
         else:
-            began = time.perf_counter()
-            launch(start, stop, 1)
-            seconds = time.perf_counter() - began
-        self._compiled.seconds[self._workload] = seconds * threads / evaluations
+            own_launches = self._compiled.traits.launches_threads
+            with parallel_launch() if own_launches else nullcontext():
+                began = time.perf_counter()
+                launch(start, stop, 1)
+                seconds = time.perf_counter() - began
+        if cost is None or evaluations > 1:  # launching counts for most of a single short one
+            self._compiled.seconds[self._workload] = seconds * threads / evaluations
 
-    def _threads_for(self, work: float | None) -> int:
-        if self._compiled.is_parallel:
+    def _threads_for(self, cost: float | None, evaluations: int) -> int:
+        if self._compiled.traits.one_at_a_time:
             return 1
         if self._threads is not None:
             return self._threads
-        if work is None or work < NEVER_PAYS:
+        if cost is None or cost * evaluations < NEVER_PAYS:
             return 1
-        return threads if pays(work, threads := available_threads()) else 1
+        threads = available_threads()
+        return threads if pays(cost * evaluations, threads) else 1
 
-    def _grow(self, threads: int) -> None:
-        if self._rows.shape[0] != threads:
-            self._rows = aligned_rows(threads, self.theta)
+    def _require_deterministic(self) -> None:
+        self._may_draw = False
+        # In one run: the random state is put back after each.
+        values = self.coordinates(np.zeros(2, np.int64), np.zeros((2, 1)))
+        require_deterministic(values.ravel())
 
     def _raise(
-        self,
-        failed: NDArray[np.uint8],
-        first: int,
-        where: Callable[[int], Floats],
-        place: Callable[[int], str],
+        self, failed: NDArray[np.uint8], where: Callable[[int], tuple[Floats, str]]
     ) -> NoReturn:
         """The error for a slab that is not sound."""
-        if failed.any():
-            k = first + int(np.flatnonzero(failed)[0])
-            raise LossError(f"the loss raised at {place(k)}") from self._own_exception(where(k))
-        changed = self._rows[:, : self.theta.size] != self.theta
-        row, position = map(int, np.argwhere(changed)[0])
-        raise MutatedInputError(
-            f"the loss wrote to its own parameters ({self._layout.name(position)} was "
-            f"{self.theta[position]:.17g}, became {self._rows[row, position]:.17g}): a loss must "
-            "leave them alone; copy what it changes first"
-        )
+        if kernels.INTERRUPTED in failed:
+            raise KeyboardInterrupt
+        if self._guard is not None:
+            self._guard.check()
+        first = np.flatnonzero(failed)
+        if first.size and failed[first[0]] == kernels.RAISED:
+            point, name = where(int(first[0]))
+            own = self._own_exception(point)
+            if own is not None:
+                raise loss_error(name, own) from own
+        changed = np.argwhere(self._rows[:, : self.theta.size] != self.theta)
+        if changed.size:
+            row, i = map(int, changed[0])
+            raise wrote_to_theta(self._layout.name(i), self.theta[i], self._rows[row, i])
+        before, name = where(int(first[0]))
+        after = before.copy()
+        self._own_exception(after)
+        wrote = np.flatnonzero(after != before)
+        if wrote.size:
+            i = int(wrote[0])
+            raise wrote_to_theta(self._layout.name(i), before[i], after[i])
+        raise loss_error(name, None)
 
-    def _own_exception(self, point: Floats) -> BaseException | None:
-        """The user's own exception, by running the loss there once more; None if it did not come."""
+    def _own_exception(self, point: Floats) -> Exception | None:
+        """The user's own exception, by running the loss there again; None if it did not come."""
         arguments = list(self._arguments)
         arguments.insert(self._argnum, self._layout.native(point))
         try:
@@ -260,29 +297,15 @@ class CompiledEvaluator:
 
 def aligned_rows(count: int, theta: Floats) -> Floats:
     """Copies of theta, one a row; each row starts on a cache line and is padded to whole ones."""
-    per_line = LINE // theta.itemsize
-    width = -(-theta.size // per_line) * per_line
-    memory = np.empty(count * width + per_line)
-    start = (-memory.__array_interface__["data"][0] % LINE) // theta.itemsize
-    rows = memory[start : start + count * width].reshape(count, width)
-    rows[:, : theta.size] = theta
-    return rows
+    width = -(-theta.size // kernels.LINE) * kernels.LINE
+    memory = np.empty(count * width + kernels.LINE)
+    first = kernels.fill_rows(memory, theta, count, width)
+    return memory[first : first + count * width].reshape(count, width)
 
 
-def _slab(cost: float | None, threads: int, per_row: int, first: bool) -> int:
-    """Rows of a slab: one where the cost of a row is not known yet."""
+def _slab(cost: float | None, threads: int, first: bool) -> int:
+    """Evaluations in a slab: one where their cost is not known yet."""
     if cost is None:
         return 1
     seconds = FIRST_SLAB_SECONDS if first else SLAB_SECONDS
-    return max(threads, int(seconds * threads / (per_row * max(cost, 1e-9))))
-
-
-def _random_state() -> tuple[Any, ...]:
-    """numba's two random generators on this thread, which a loss that seeds or draws would change."""
-    pointers = _helperlib.rnd_get_np_state_ptr(), _helperlib.rnd_get_py_state_ptr()
-    return tuple((pointer, _helperlib.rnd_get_state(pointer)) for pointer in pointers)
-
-
-def _restore_random_state(*states: tuple[Any, Any]) -> None:
-    for pointer, state in states:
-        _helperlib.rnd_set_state(pointer, state)
+    return max(threads, int(seconds * threads / max(cost, 1e-9)))

@@ -1,11 +1,16 @@
-"""What to tell a person whose loss numba does not compile."""
+"""What to tell a person whose loss cannot be run."""
 
+import functools
+import inspect
+import os
 import re
 from typing import Any
 
+import numpy as np
 from numba import types
 
-from fastgrad.errors import LossCompilationError
+from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
+from fastgrad.params import Layout, describe
 
 MOST_LINES = 15
 """numba's own reasons run to a hundred lines; the first ones and the user's line are what helps."""
@@ -13,38 +18,168 @@ MOST_LINES = 15
 RUN_IT_IN_PYTHON = 'backend="python" runs any callable, more slowly.'
 
 
-def compilation_failure(loss: Any, loss_types: tuple[Any, ...], error: Exception) -> LossCompilationError:
+def compilation_failure(
+    loss: Any, loss_types: tuple[Any, ...], error: Exception
+) -> LossCompilationError:
     """The error for a loss that numba refused, with numba's reason and the user's line."""
-    code = loss.py_func.__code__
     reason = [line.rstrip() for line in _without_colours(str(error)).splitlines()]
-    lines = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(reason))
-    own = [int(number) for path, number in lines if code.co_filename.endswith(path.lstrip("."))]
-    line = own[-1] if own else code.co_firstlineno
     kept = [text for text in reason if text.strip() and not _is_noise(text)]
     given = ", ".join(map(str, loss_types))
+    advice = "Write it with what numba supports"
+    if "Cannot determine Numba type of <class 'function'>" in "\n".join(reason):
+        advice = "Decorate the functions it calls with @numba.njit"
     return LossCompilationError(
-        f"numba cannot compile the loss {loss.__name__} ({code.co_filename}, line {line}) for "
-        f"({given}).\nnumba's reason:\n  "
-        + "\n  ".join(kept[:MOST_LINES])
-        + f"\nWrite it with what numba supports, or: {RUN_IT_IN_PYTHON}"
+        f"numba cannot compile the loss {loss.__name__} ({_file(loss)}, line "
+        f"{_line(loss, reason)}) for ({given}).\nnumba's reason:\n  "
+        + "\n  ".join(kept[:MOST_LINES] or [type(error).__name__])
+        + f"\n{advice}, or: {RUN_IT_IN_PYTHON}"
+    )
+
+
+def not_a_function(loss: Any) -> LossCompilationError:
+    """The error for a callable that has no code for numba to compile."""
+    if inspect.ismethod(loss):
+        kind = "a bound method"
+        advice = "write a function of theta, with what it needs of `self` as further arguments"
+    elif isinstance(loss, functools.partial):
+        kind = "a functools.partial"
+        advice = "give the function itself, and the rest as further arguments: g(theta, *args)"
+    else:
+        kind = f"an object of type {type(loss).__name__}"
+        advice = "give a function"
+    return LossCompilationError(
+        f"the loss is {kind}, which numba cannot compile: expected a function or an njit function; "
+        f"{advice}, or: {RUN_IT_IN_PYTHON}"
+    )
+
+
+def untypable(loss: Any, argument: Any, position: int) -> LossCompilationError:
+    """The error for an argument that compiled code cannot hold."""
+    name, of = argument_name(loss, position), getattr(argument, "dtype", "")
+    return LossCompilationError(
+        f"numba cannot type the argument {name}, {describe(argument)}{of and f' of {of}'}: "
+        "expected numbers, arrays of numbers, strings, or tuples, dicts and dataclasses of them "
+        f"(a table as an array: .to_numpy()), or: {RUN_IT_IN_PYTHON}"
+    )
+
+
+def no_signature(loss: Any, loss_types: tuple[Any, ...]) -> LossCompilationError:
+    """The error for a loss compiled for signatures that do not include these types."""
+    if not loss.nopython_signatures:
+        return LossCompilationError(
+            f"the loss {loss.__name__} is compiled in object mode, with no signature of its own: "
+            f"expected an njit function, or: {RUN_IT_IN_PYTHON}"
+        )
+    return LossCompilationError(
+        f"the loss {loss.__name__} was compiled for fixed signatures "
+        f"({'; '.join(map(str, loss.nopython_signatures))}), none of which takes "
+        f"({', '.join(map(str, loss_types))}): leave the signature out, so that numba compiles it "
+        "for what it is given"
     )
 
 
 def wrong_return_type(loss: Any, got: Any) -> TypeError:
     """The error for a loss that compiles but does not return one real number."""
-    if isinstance(got, types.Array):
-        advice = "reduce it to a number (for example with .sum() or .mean())"
-    elif isinstance(got, types.Complex):
-        advice = "return its real part or its modulus, whichever is minimised"
-    elif isinstance(got, types.Boolean | types.Integer):
-        advice = "an integer or a boolean moves in jumps and has no derivative; return a float"
-    elif isinstance(got, types.NoneType | types.Optional):
-        advice = "it returns None on some path; return the loss on every one"
+    kinds = {
+        "array": types.Array,
+        "complex": types.Complex,
+        "integer": types.Boolean | types.Integer,
+        "none": types.NoneType | types.Optional,
+    }
+    kind = next((kind for kind, its_types in kinds.items() if isinstance(got, its_types)), "")
+    return _wrong_return(loss, str(got), kind)
+
+
+def wrong_return_value(loss: Any, got: Any) -> TypeError:
+    """The error for what a Python loss returned, if it is not one real number."""
+    if got is None:
+        kind = "none"
+    elif isinstance(got, list | tuple) or getattr(got, "ndim", False):
+        kind = "array"
     else:
-        advice = "return the loss alone"
+        kinds = {"c": "complex", "b": "integer", "i": "integer", "u": "integer"}
+        kind = kinds.get(np.asarray(got).dtype.kind, "")
+    return _wrong_return(loss, describe(got), kind)
+
+
+def _wrong_return(loss: Any, got: str, kind: str) -> TypeError:
+    advice = {
+        "array": "reduce it to a number (for example with .sum() or .mean())",
+        "complex": "return its real part or its modulus, whichever is minimised",
+        "integer": "an integer or a boolean moves in jumps and has no derivative; return a float",
+        "none": "it returns None on some path; return the loss on every one",
+    }.get(kind, "return the loss alone")
     return TypeError(
-        f"the loss {loss.__name__} returns {got}: expected one real number (a float); {advice}"
+        f"the loss {name_of(loss)} returns {got}: expected one real number (a float); {advice}"
     )
+
+
+def require_argument_count(loss: Any, count: int) -> None:
+    """Raise TypeError if the loss does not take ``count`` positional arguments."""
+    try:
+        signature = inspect.signature(getattr(loss, "py_func", loss))
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        raise TypeError(
+            f"the loss {name_of(loss)}{signature} cannot be called with {count} positional argument"
+            f"{'s' * (count != 1)} ({error}): call the gradient as you call the loss"
+        ) from None
+
+
+def argument_name(loss: Any, position: int) -> str:
+    """What the loss itself calls an argument."""
+    try:
+        parameters = list(inspect.signature(getattr(loss, "py_func", loss)).parameters.values())
+    except (TypeError, ValueError):  # a builtin that does not tell
+        parameters = []
+    named = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
+    return named[position] if position < len(named) else f"argument{position}"
+
+
+def place(layout: Layout, position: int, offset: float) -> str:
+    """A perturbed point in a message: ``W1[3, 17] +7.63e-06``."""
+    return f"{layout.name(position)} {offset:+.3g}" if offset else "the given parameters"
+
+
+def place_along(offset: float) -> str:
+    """A point on a line in a message."""
+    return f"theta {offset:+.3g} along a direction" if offset else "the given parameters"
+
+
+def loss_error(place: str, own: Exception | None) -> LossError:
+    """The error for a loss that raised; ``own`` is what it raised, if it does so every time."""
+    if own is None:
+        return LossError(
+            f"the loss raised at {place}, but not when it was run there again: expected a function "
+            "of theta and its other arguments"
+        )
+    return LossError(f"the loss raised {type(own).__name__} at {place}: {own}")
+
+
+def wrote_to_theta(name: str, was: float, became: float) -> MutatedInputError:
+    """The error for a loss that changed its own parameters."""
+    return MutatedInputError(
+        f"the loss wrote to its own parameters ({name} was {was:.17g}, became {became:.17g}): a "
+        "loss must leave them alone; copy what it changes first"
+    )
+
+
+def name_of(loss: Any) -> str:
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _file(loss: Any) -> str:
+    return str(loss.py_func.__code__.co_filename)
+
+
+def _line(loss: Any, reason: list[str]) -> int:
+    """The line of the loss itself that numba's reason ends with; its first one if none is named."""
+    named = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(reason))
+    own = [int(number) for path, number in named if _file(loss) in (path, os.path.abspath(path))]
+    return own[-1] if own else int(loss.py_func.__code__.co_firstlineno)
 
 
 def _without_colours(text: str) -> str:

@@ -1,19 +1,32 @@
 """Any Python callable at perturbed parameters, one evaluation at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.errors import LossError
-from fastgrad.params import Floats, Layout, describe
+from fastgrad.evaluate.determinism import require_deterministic
+from fastgrad.evaluate.explain import (
+    argument_name,
+    loss_error,
+    place,
+    place_along,
+    require_argument_count,
+    wrong_return_value,
+    wrote_to_theta,
+)
+from fastgrad.evaluate.guard import ArgumentGuard
+from fastgrad.evaluate.state import python_random_fingerprint, python_random_state_kept
+from fastgrad.params import Floats, Layout
 
 
 class PythonEvaluator:
-    """The loss around one flat theta, called from Python with exactly the structure that was passed.
+    """The loss around one flat theta, called from Python with the structure that was passed.
 
-    Every evaluation gets arrays of its own, so a loss that keeps or changes them harms nothing.
+    Every evaluation gets arrays of its own, so a loss may keep them.
 
     Parameters
     ----------
@@ -27,6 +40,10 @@ class PythonEvaluator:
     argnum : int
         Position of theta among the loss's arguments.
     """
+
+    chunk = 1 << 16
+    """So that temporaries stay small beside theta at any size."""
+    reference = 0.0
 
     def __init__(
         self,
@@ -43,10 +60,12 @@ class PythonEvaluator:
         self._loss = loss
         self._layout = layout
         self._before, self._after = arguments[:argnum], arguments[argnum:]
+        self._guard = ArgumentGuard(arguments, lambda k: argument_name(loss, k + (k >= argnum)))
+        self._may_draw = True
 
     def value(self) -> float:
         """The loss at theta."""
-        return self._guarded(self.theta, lambda: "the given parameters")
+        return float(self.coordinates(np.zeros(1, np.int64), np.zeros((1, 1)))[0, 0])
 
     def coordinates(self, indices: NDArray[np.int64], offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
@@ -55,18 +74,21 @@ class PythonEvaluator:
         ------
         LossError
             The loss raised; with its own exception as cause.
+        MutatedInputError
+            The loss wrote to its parameters or to another argument.
+        NondeterministicLossError
+            The loss draws random numbers that nothing seeds.
         TypeError
             The loss did not return one real number.
         """
-        values = np.empty_like(offsets)
+        values = np.empty(offsets.shape)
         point = self.theta.copy()
-        for (k, j), offset in np.ndenumerate(offsets):
-            i = int(indices[k])
-            point[i] = self.theta[i] + offset
-            values[k, j] = self._guarded(
-                point, lambda i=i, offset=offset: f"{self._layout.name(i)} {offset:+.3g}"
-            )
-            point[i] = self.theta[i]
+        with self._inputs_kept():
+            for (k, j), offset in np.ndenumerate(offsets):
+                i = int(indices[k])
+                point[i] = self.theta[i] + offset
+                values[k, j] = self._evaluated(point, partial(place, self._layout, i, offset))
+                point[i] = self.theta[i]
         return values
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
@@ -74,37 +96,51 @@ class PythonEvaluator:
 
         Raises
         ------
-        LossError, TypeError
+        LossError, MutatedInputError, NondeterministicLossError, TypeError
             As `coordinates`.
         """
-        return np.array(
-            [
-                self._guarded(
-                    self.theta + t * direction, lambda t=t: f"theta {t:+.3g} along a direction"
-                )
-                for t in offsets
-            ]
-        )
+        values = np.empty(offsets.shape)
+        with self._inputs_kept():
+            for j, t in enumerate(offsets):
+                values[j] = self._evaluated(self.theta + t * direction, partial(place_along, t))
+        return values
 
-    def _guarded(self, point: Floats, place: Callable[[], str]) -> float:
-        given = self._layout.given(point)
+    @contextmanager
+    def _inputs_kept(self) -> Iterator[None]:
+        with python_random_state_kept():
+            yield
+        self._guard.check()
+
+    def _evaluated(self, point: Floats, place: Callable[[], str]) -> float:
+        """The loss at a point, whose name is only made up when it is needed."""
+        if not self._may_draw:
+            return self._value_at(point, place)
+        self._may_draw = False
+        before = python_random_fingerprint()
+        value = self._value_at(point, place)
+        if python_random_fingerprint() != before:
+            require_deterministic(np.array([value, self._value_at(point, place)]))
+        return value
+
+    def _value_at(self, point: Floats, place: Callable[[], str]) -> float:
+        own = point.copy()
         self.evaluations += 1
         try:
-            value = self._loss(*self._before, given, *self._after)
+            value = self._loss(*self._before, self._layout.given(own), *self._after)
         except Exception as error:
-            raise LossError(f"the loss raised at {place()}") from error
+            if isinstance(error, TypeError):
+                require_argument_count(self._loss, len(self._before) + 1 + len(self._after))
+            raise loss_error(place(), error) from error
+        if not np.array_equal(own, point):
+            i = int(np.flatnonzero(own != point)[0])
+            raise wrote_to_theta(self._layout.name(i), point[i], own[i])
         if self.advance is not None:
             self.advance(1)
-        return _real_number(value)
+        return self._real_number(value)
 
-
-def _real_number(value: Any) -> float:
-    if type(value) is float:
-        return value
-    array = np.asarray(value)
-    if array.ndim == 0 and array.dtype.kind == "f":
-        return float(array)
-    raise TypeError(
-        f"the loss returned {describe(value)}: expected one real number (a float); reduce an array "
-        "with .sum() or .mean(), and return it on every path"
-    )
+    def _real_number(self, value: Any) -> float:
+        if type(value) is float:
+            return value
+        if np.ndim(value) == 0 and np.asarray(value).dtype.kind == "f":
+            return float(value)
+        raise wrong_return_value(self._loss, value)

@@ -9,13 +9,38 @@ restores a row allocated in the same function as the ``prange``, and the gradien
 wrong by about ``h f''``. For the same reason the work on one row is a function of its own.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from numba import njit, prange, types
+from numba import carray, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 LOSS_SIGNATURE = types.float64(types.uintp, types.intp, types.uintp, types.uintp)
-"""``value = loss(address of theta, size of theta, address of failed, address of arguments)``."""
+"""``value = loss(address of theta, size of theta, address of failed, address of arguments)``.
+
+With a size of -1 it releases its arguments instead."""
+
+RAISED, WROTE, INTERRUPTED = 1, 2, 3
+"""What a byte of ``failed`` says: the loss raised, wrote to its parameters, or got a Ctrl-C."""
+
+LINE = 8
+"""Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
+
+
+def _kernel(**options: bool) -> Callable[[Any], Any]:
+    """njit without the GIL, so that Python threads run on; cached on disk where numba can write."""
+
+    def compiled(function: Any) -> Any:
+        try:
+            return njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # neither the package's folder nor the home folder can be written to
+            return njit(nogil=True, **options)(function)
+
+    return compiled
 
 
 @intrinsic
@@ -42,21 +67,40 @@ def _fetch_add(typingctx, counter, increment):
     return types.intp(counter, types.intp), codegen
 
 
+@intrinsic
+def _pointer(typingctx, address, item):
+    """What is at an address, as items of the type of ``item``."""
+    pointer_type = types.CPointer(item)
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(pointer_type))
+
+    return pointer_type(address, item), codegen
+
+
 @njit
-def _coordinate_rows(loss, arguments, theta, row, indices, offsets, values, failed, start, stop):
+def _mixed(h, word):
+    h = (h ^ word) * np.uint64(0x9E3779B97F4A7C15)
+    return h ^ (h >> np.uint64(32))
+
+
+@njit
+def _coordinate_points(loss, arguments, theta, row, indices, offsets, values, failed, start, stop):
     function = _function_at(loss)
-    k = offsets.shape[1]
-    for r in range(start, stop):
+    r, j = divmod(start, offsets.shape[1])
+    for e in range(start, stop):
         i = indices[r]
-        for j in range(k):
-            row[i] = theta[i] + offsets[r, j]
-            values[r, j] = function(
-                row.ctypes.data,
-                theta.size,
-                failed.ctypes.data + np.uint64(r * k + j),
-                np.uint64(arguments),
-            )
+        x = theta[i] + offsets[r, j]
+        row[i] = x
+        values[r, j] = function(
+            row.ctypes.data, theta.size, failed.ctypes.data + np.uint64(e), np.uint64(arguments)
+        )
+        if row[i] != x:
+            failed[e] = WROTE
         row[i] = theta[i]
+        j += 1
+        if j == offsets.shape[1]:
+            r, j = r + 1, 0
 
 
 @njit
@@ -68,13 +112,15 @@ def _line_points(loss, arguments, theta, row, direction, offsets, values, failed
         values[j] = function(
             row.ctypes.data, theta.size, failed.ctypes.data + np.uint64(j), np.uint64(arguments)
         )
-    for i in range(theta.size):
-        row[i] = theta[i]
+        for i in range(theta.size):
+            if row[i] != theta[i] + offsets[j] * direction[i]:
+                failed[j] = WROTE
+            row[i] = theta[i]
 
 
-@njit(nogil=True, cache=True)
-def coordinates_serial(loss, arguments, theta, work, indices, offsets, values, failed):
-    """``values[r, j]``: the loss at ``theta + offsets[r, j] e_{indices[r]}``, on the calling thread.
+@_kernel()
+def coordinates_serial(loss, arguments, theta, work, indices, offsets, values, failed, start, stop):
+    """``values[r, j]``: the loss at ``theta + offsets[r, j] e_{indices[r]}``, on this thread.
 
     Parameters
     ----------
@@ -85,61 +131,104 @@ def coordinates_serial(loss, arguments, theta, work, indices, offsets, values, f
         Rows equal to ``theta``; left equal to it unless the loss writes to its parameters.
     indices : ndarray of int64, shape (m,)
     offsets, values : ndarray, shape (m, k)
-    failed : ndarray of uint8, shape (m, k)
-        Set to 1 where the loss raised.
+    failed : ndarray of uint8, shape (m k,)
+        Set where the loss did not just return, to `RAISED`, `WROTE` or `INTERRUPTED`.
+    start, stop : int
+        The evaluations to make, counted along the rows of ``values``.
     """
-    _coordinate_rows(
-        loss, arguments, theta, work[0], indices, offsets, values, failed, 0, indices.size
+    _coordinate_points(
+        loss, arguments, theta, work[0], indices, offsets, values, failed, start, stop
     )
 
 
-@njit(nogil=True, cache=True, parallel=True)
+@_kernel(parallel=True)
 def coordinates_parallel(
-    loss, arguments, theta, work, indices, offsets, values, failed, counter, grain
+    loss, arguments, theta, work, indices, offsets, values, failed, start, stop, taken, grain
 ):
-    """`coordinates_serial` on one thread a row of ``work``, each taking ``grain`` entries at a time.
+    """`coordinates_serial` on one thread a row of ``work``, in turns of ``grain`` evaluations.
 
-    ``counter`` is an int64 array of one zero: the next entry that nobody has taken. Taking turns
+    ``taken`` is an int64 array of one zero: how many evaluations somebody has taken. Taking turns
     instead of halves costs nothing and keeps a thread that loses its core from being waited for.
     """
     for t in prange(work.shape[0]):
-        start = _fetch_add(counter, grain)
-        while start < indices.size:
-            stop = min(start + grain, indices.size)
-            _coordinate_rows(
-                loss, arguments, theta, work[t], indices, offsets, values, failed, start, stop
+        first = start + _fetch_add(taken, grain)
+        while first < stop:
+            last = min(first + grain, stop)
+            _coordinate_points(
+                loss, arguments, theta, work[t], indices, offsets, values, failed, first, last
             )
-            start = _fetch_add(counter, grain)
+            first = start + _fetch_add(taken, grain)
 
 
-@njit(nogil=True, cache=True)
-def line_serial(loss, arguments, theta, work, direction, offsets, values, failed):
-    """``values[j]``: the loss at ``theta + offsets[j] direction``, on the calling thread."""
-    _line_points(
-        loss, arguments, theta, work[0], direction, offsets, values, failed, 0, offsets.size
-    )
+@_kernel()
+def line_serial(loss, arguments, theta, work, direction, offsets, values, failed, start, stop):
+    """``values[j]``: the loss at ``theta + offsets[j] direction``, on this thread."""
+    _line_points(loss, arguments, theta, work[0], direction, offsets, values, failed, start, stop)
 
 
-@njit(nogil=True, cache=True, parallel=True)
-def line_parallel(loss, arguments, theta, work, direction, offsets, values, failed, counter):
+@_kernel(parallel=True)
+def line_parallel(
+    loss, arguments, theta, work, direction, offsets, values, failed, start, stop, taken
+):
     """`line_serial` on one thread a row of ``work``, each taking one point at a time."""
     for t in prange(work.shape[0]):
-        j = _fetch_add(counter, 1)
-        while j < offsets.size:
+        j = start + _fetch_add(taken, 1)
+        while j < stop:
             _line_points(
                 loss, arguments, theta, work[t], direction, offsets, values, failed, j, j + 1
             )
-            j = _fetch_add(counter, 1)
+            j = start + _fetch_add(taken, 1)
 
 
-@njit(nogil=True, cache=True)
-def is_sound(theta, work, failed):
-    """Whether no evaluation failed, and every row of ``work`` still equals ``theta`` bit for bit."""
-    for flag in failed.flat:
-        if flag:
+@_kernel()
+def fill_rows(memory, theta, count, width):
+    """Copy theta ``count`` times into ``memory``; return where the first copy starts."""
+    first = -(memory.ctypes.data // 8) % LINE
+    for k in range(count):
+        start = first + k * width
+        for i in range(theta.size):
+            memory[start + i] = theta[i]
+    return first
+
+
+@_kernel()
+def is_sound(theta, work, failed, start, stop):
+    """Whether no evaluation failed, and the rows of ``work`` still equal ``theta`` bit for bit."""
+    for e in range(start, stop):
+        if failed[e]:
             return False
     for row in work:
         for i in range(theta.size):
             if row[i] != theta[i]:
                 return False
     return True
+
+
+@_kernel()
+def release(loss, arguments):
+    """Give back the arguments bound at an address."""
+    _function_at(loss)(np.uint64(0), -1, np.uint64(0), np.uint64(arguments))
+
+
+@_kernel()
+def checksums(spans, sums):
+    """``sums[k]``: a checksum of the ``spans[k, 1]`` bytes at address ``spans[k, 0]``.
+
+    One changed word always changes it; an exchange of words, or of all their signs, all but
+    always. Four lanes keep up with the memory.
+    """
+    for k in range(spans.shape[0]):
+        words = carray(_pointer(spans[k, 0], np.uint64(0)), spans[k, 1] // 8)
+        h0 = h1 = h2 = h3 = np.uint64(1)
+        in_lanes = words.size - words.size % 4
+        for i in range(0, in_lanes, 4):
+            h0 = _mixed(h0, words[i])
+            h1 = _mixed(h1, words[i + 1])
+            h2 = _mixed(h2, words[i + 2])
+            h3 = _mixed(h3, words[i + 3])
+        for i in range(in_lanes, words.size):
+            h0 = _mixed(h0, words[i])
+        last = carray(_pointer(spans[k, 0], np.uint8(0)), spans[k, 1])
+        for i in range(8 * words.size, last.size):
+            h0 = _mixed(h0, np.uint64(last[i]))
+        sums[k] = _mixed(_mixed(_mixed(h0, h1), h2), h3)

@@ -1,52 +1,14 @@
-"""What must hold around a launch of a parallel kernel, and whether one is worth it."""
+"""Whether a parallel launch is safe here, and whether it is worth it."""
 
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numba
-import threadpoolctl
 
-_lock = threading.RLock()
-
-
-class _BlasLimit:
-    """BLAS held to one thread while any launch is under way.
-
-    OpenBLAS starts threads of its own in every worker: 3.2 s instead of 0.18 s was seen. The limit
-    is global, so nested and concurrent launches are counted; the last to leave restores it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holders = 0
-        self._controller: threadpoolctl.ThreadpoolController | None = None
-        self._limiter: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._holders == 0:
-                self._limiter = self._blas().limit(limits=1, user_api="blas")
-            self._holders += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._holders -= 1
-            if self._holders == 0:
-                self._limiter.restore_original_limits()
-
-    def _blas(self) -> threadpoolctl.ThreadpoolController:
-        if self._controller is None:
-            import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, which must be loaded to be found
-
-            self._controller = threadpoolctl.ThreadpoolController()
-        return self._controller
-
-
-one_blas_thread = _BlasLimit()
+from fastgrad.evaluate.state import one_blas_thread
 
 
 class _LaunchCost:
@@ -69,7 +31,7 @@ class _LaunchCost:
 
     def __call__(self) -> float:
         age = time.perf_counter() - self._seen
-        return self.IDLE + self._excess * 0.5 ** (age / self.HALF_LIFE)
+        return float(self.IDLE + self._excess * 0.5 ** (age / self.HALF_LIFE))
 
     def saw(self, seconds: float) -> None:
         self._excess = min(max(0.0, seconds), self.WORST)
@@ -90,38 +52,50 @@ NEVER_PAYS = 4 * _LaunchCost.IDLE
 
 def available_threads() -> int:
     """How many threads a kernel may use here; 1 where a parallel launch would end the process."""
-    if _state.unsafe_after_fork or numba.config.NUMBA_NUM_THREADS == 1:
+    if _process.forked_from_threads or numba.config.NUMBA_NUM_THREADS == 1:
         return 1
     return int(numba.get_num_threads())
 
 
-@contextmanager
-def parallel_launch() -> Iterator[None]:
-    """Around a parallel launch: one at a time where the threading layer demands it."""
-    _state.launched = True
-    with _one_at_a_time():
-        yield
+def parallel_launch() -> AbstractContextManager[Any]:
+    """Around whatever launches threads: a lock where numba's threading layer needs one.
+
+    workqueue aborts the process on two launches at once.
+    """
+    return _process.lock if _threading_layer() in (None, "workqueue") else nullcontext()
 
 
-def _one_at_a_time() -> AbstractContextManager[Any]:
-    """A lock, unless the layer is known to take concurrent launches (workqueue aborts on one)."""
+def require_threads_after_fork() -> None:
+    """For a loss that is parallel itself: raise RuntimeError where that would end the process."""
+    if _process.forked_from_threads and _threading_layer() == "omp":
+        raise RuntimeError(
+            "the loss is parallel itself, and this process was forked from one that had started "
+            "numba's threads, where GNU OpenMP ends it at its next launch: expected a loss without "
+            'parallel=True, or processes started with multiprocessing\'s "spawn"'
+        )
+
+
+def _threading_layer() -> str | None:
+    """numba's threading layer; None while none is chosen, because nothing was launched."""
     try:
-        layer = numba.threading_layer()
-    except ValueError:  # nothing was launched yet, so the layer is not chosen
-        return _lock
-    return _lock if layer == "workqueue" else nullcontext()
+        return str(numba.threading_layer())
+    except ValueError:
+        return None
 
 
-class _ProcessState:
+class _Process:
     def __init__(self) -> None:
-        self.launched = False
-        self.unsafe_after_fork = False
+        self.lock = threading.RLock()
+        self.forked_from_threads = False
+        """GNU OpenMP ends such a child at its first launch."""
 
     def after_fork(self) -> None:
-        # GNU OpenMP ends a forked child at its first launch if the parent had launched.
-        self.unsafe_after_fork = self.launched
+        # Only the forking thread lives on; what the others held would stay held.
+        self.lock = threading.RLock()
+        one_blas_thread.after_fork()
+        self.forked_from_threads |= _threading_layer() is not None
 
 
-_state = _ProcessState()
+_process = _Process()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.after_fork)
+    os.register_at_fork(after_in_child=_process.after_fork)

@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
+from fastgrad.models._changes import entry_penalty, penalty_change, sigmoid_change
 from fastgrad.models._terms import (
     Floats,
     Labels,
@@ -28,8 +29,10 @@ from fastgrad.models._terms import (
     gaussian,
     penalty,
     penalty_grad,
+    sigmoid,
     sigmoid_layer,
 )
+from fastgrad.structured import Incremental, Layered, register
 
 
 class Parameters(NamedTuple):
@@ -142,3 +145,110 @@ def _compiled_reversed_tuple(blocks: Any, like: Any) -> Any:
         return (blocks[len(like) - 1], *reversed_tuple(blocks, like[1:]))
 
     return none if len(like) == 0 else first_and_rest
+
+
+class State(NamedTuple):
+    """`a[l, s]`, the activations a^l of example s, a^0 its inputs; padded to the widest layer."""
+
+    a: Floats
+
+
+@njit(cache=True)
+def prepare(params: Parameters, X: Floats, y: Labels, l2: float = 0.0, l1: float = 0.0) -> State:
+    """The `State` at some parameters."""
+    L = len(params.weights)
+    widest = X.shape[1]
+    for b in params.biases:
+        widest = max(widest, b.size)
+    a = np.zeros((L + 1, X.shape[0], widest))
+    a[0, :, : X.shape[1]] = X
+    for layer in range(L):
+        w = params.weights[layer]
+        inputs = np.ascontiguousarray(a[layer, :, : w.shape[0]])
+        a[layer + 1, :, : w.shape[1]] = sigmoid_layer(inputs, w, params.biases[layer])
+    return State(a)
+
+
+@njit(cache=True)
+def delta_weights(params, state, index, h, work, X, y, l2=0.0, l1=0.0):  # type: ignore[no-untyped-def]
+    """z^(l+1)[s, j] grows by h a^l[s, i]."""
+    layer, i, j = index
+    total = 0.0
+    for s in range(y.size):
+        if state.a[layer, s, i] != 0.0:
+            dz = h * state.a[layer, s, i]
+            total += cost_change(params, state.a, layer, s, j, dz, work, y[s])
+    return total / y.size + penalty_change(params.weights[layer][i, j], h, l2, l1)
+
+
+@njit(cache=True)
+def delta_biases(params, state, index, h, work, X, y, l2=0.0, l1=0.0):  # type: ignore[no-untyped-def]
+    """z^(l+1)[s, j] grows by h."""
+    layer, j = index
+    total = 0.0
+    for s in range(y.size):
+        total += cost_change(params, state.a, layer, s, j, h, work, y[s])
+    return total / y.size
+
+
+@njit(cache=True)
+def cost_change(params, a, layer, s, j, dz, work, label):  # type: ignore[no-untyped-def]
+    """Of the cost of example s when the input of unit j above `layer` grows by dz.
+
+    da^(l+1) = sigmoid(z^l + dz^l) - a^(l+1) and dz^(l+1) = da^(l+1) w^(l+1), from that unit on.
+    """
+    L = len(params.weights)
+    da, dz_next = work[: work.size // 2], work[work.size // 2 :]
+    change = sigmoid_change(a[layer + 1, s, j], dz)
+    if layer == L - 1:
+        return squared_change(a[L, s, j], change, 1.0 if j == label else 0.0)
+    w = params.weights[layer + 1]
+    for k in range(w.shape[1]):
+        da[k] = sigmoid_change(a[layer + 2, s, k], change * w[j, k])
+    for above in range(layer + 2, L):
+        w = params.weights[above]
+        dz_next[: w.shape[1]] = 0.0
+        for r in range(w.shape[0]):
+            for k in range(w.shape[1]):
+                dz_next[k] += da[r] * w[r, k]
+        for k in range(w.shape[1]):
+            da[k] = sigmoid_change(a[above + 1, s, k], dz_next[k])
+    total = 0.0
+    for k in range(w.shape[1]):
+        total += squared_change(a[L, s, k], da[k], 1.0 if k == label else 0.0)
+    return total
+
+
+@njit(cache=True)
+def squared_change(a: float, da: float, t: float) -> float:
+    """Of (a - t)^2 / 2."""
+    return da * (a - t + 0.5 * da)
+
+
+def scratch(params: Parameters, X: Floats, *args: Any) -> int:
+    """Length of the vector `cost_change` works in: da and dz of the widest layer."""
+    return 2 * max(b.size for b in params.biases)
+
+
+@njit(cache=True)
+def example_losses(Z: Floats, X: Floats, y: Labels, l2: float = 0.0, l1: float = 0.0) -> Floats:
+    """The cost of every example, from the input of the last layer."""
+    losses = np.zeros(Z.shape[0])
+    for s in range(Z.shape[0]):
+        for k in range(Z.shape[1]):
+            t = 1.0 if k == y[s] else 0.0
+            losses[s] += 0.5 * (sigmoid(Z[s, k]) - t) ** 2
+    return losses
+
+
+incremental = Incremental(
+    loss, prepare, {"weights": delta_weights, "biases": delta_biases}, work=scratch
+)
+layered = Layered(
+    loss,
+    [("weights", "biases")],
+    example_losses,
+    activations=sigmoid,
+    penalty=entry_penalty,
+)
+register(loss, lambda: layered)

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fastgrad.models._changes import entry_penalty
 from fastgrad.models._terms import Floats, gaussian, penalty, penalty_grad
+from fastgrad.structured import Layered, register
 
 
 class Parameters(NamedTuple):
@@ -60,3 +62,13 @@ def grad(params: Parameters, X: Floats, y: Floats, l2: float = 0.0, l1: float = 
     """Gradient of `loss`, with its arguments."""
     delta = (X @ params.w + params.b - y) / y.size  # (m,)
     return Parameters(w=X.T @ delta + penalty_grad(params.w, l2, l1), b=delta.sum())
+
+
+@njit(cache=True)
+def example_losses(Z: Floats, X: Floats, y: Floats, l2: float = 0.0, l1: float = 0.0) -> Floats:
+    """Half the squared residual of every example."""
+    return 0.5 * (Z[:, 0] - y) ** 2
+
+
+layered = Layered(loss, [("w", "b")], example_losses, penalty=entry_penalty)
+register(loss, lambda: layered)

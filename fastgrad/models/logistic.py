@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fastgrad.models._changes import entry_penalty
 from fastgrad.models._terms import (
     Floats,
     Labels,
@@ -21,6 +22,7 @@ from fastgrad.models._terms import (
     sigmoid,
     softplus,
 )
+from fastgrad.structured import Layered, register
 
 
 class Parameters(NamedTuple):
@@ -72,3 +74,16 @@ def grad(params: Parameters, X: Floats, y: Labels, l2: float = 0.0, l1: float = 
     for i in range(delta.size):
         delta[i] = (sigmoid(delta[i]) - y[i]) / delta.size
     return Parameters(w=X.T @ delta + penalty_grad(params.w, l2, l1), b=delta.sum())
+
+
+@njit(cache=True)
+def example_losses(Z: Floats, X: Floats, y: Labels, l2: float = 0.0, l1: float = 0.0) -> Floats:
+    """The cross-entropy of every example."""
+    losses = np.empty(Z.shape[0])
+    for i in range(losses.size):
+        losses[i] = softplus(Z[i, 0]) - y[i] * Z[i, 0]
+    return losses
+
+
+layered = Layered(loss, [("w", "b")], example_losses, penalty=entry_penalty)
+register(loss, lambda: layered)

@@ -11,16 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fastgrad.models._changes import entry_penalty
 from fastgrad.models._terms import (
     Floats,
     Labels,
     column_sums,
+    cross_entropies,
     cross_entropy,
     cross_entropy_grad,
     gaussian,
     penalty,
     penalty_grad,
 )
+from fastgrad.structured import Layered, register
 
 
 class Parameters(NamedTuple):
@@ -66,3 +69,13 @@ def grad(params: Parameters, X: Floats, y: Labels, l2: float = 0.0, l1: float = 
     """Gradient of `loss`, with its arguments."""
     delta = cross_entropy_grad(X @ params.W + params.b, y)  # (m, n_out), (P - T) / m
     return Parameters(W=X.T @ delta + penalty_grad(params.W, l2, l1), b=column_sums(delta))
+
+
+@njit(cache=True)
+def example_losses(Z: Floats, X: Floats, y: Labels, l2: float = 0.0, l1: float = 0.0) -> Floats:
+    """The cross-entropy of every example."""
+    return cross_entropies(Z, y)
+
+
+layered = Layered(loss, [("W", "b")], example_losses, penalty=entry_penalty)
+register(loss, lambda: layered)

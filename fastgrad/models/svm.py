@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from fastgrad.models._changes import entry_penalty
 from fastgrad.models._terms import Floats, Labels, gaussian, penalty, penalty_grad
+from fastgrad.structured import Layered, register
 
 
 class Parameters(NamedTuple):
@@ -67,3 +69,16 @@ def grad(params: Parameters, X: Floats, y: Labels, l2: float = 0.0, l1: float = 
         if y[i] * scores[i] < 1.0:
             delta[i] = -y[i] / scores.size
     return Parameters(w=X.T @ delta + penalty_grad(params.w, l2, l1), b=delta.sum())
+
+
+@njit(cache=True)
+def example_losses(Z: Floats, X: Floats, y: Labels, l2: float = 0.0, l1: float = 0.0) -> Floats:
+    """The hinge of every example."""
+    losses = np.empty(Z.shape[0])
+    for i in range(losses.size):
+        losses[i] = max(0.0, 1.0 - y[i] * Z[i, 0])
+    return losses
+
+
+layered = Layered(loss, [("w", "b")], example_losses, penalty=entry_penalty)
+register(loss, lambda: layered)

@@ -62,7 +62,7 @@ _WORDS = {
 }
 
 
-def local_noise(sigma: float, *values: Floats) -> Floats:
+def local_noise(sigma: Floats | float, *values: Floats) -> Floats:
     """sd of one evaluation of f near these values, shape (m,): never below their own rounding."""
     largest = np.abs(values[0])
     for other in values[1:]:

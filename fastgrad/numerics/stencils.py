@@ -75,6 +75,24 @@ class Stencil:
         assert total is not None
         return total
 
+    def combine_columns(self, changes: Floats, h: float) -> Floats:
+        """The difference quotients of ``changes[j, c, s]``, shape (j, s).
+
+        Parameters
+        ----------
+        changes : ndarray, shape (j, k, s)
+            f at x + ``multiples[c]`` h, less f at x.
+        h : float
+        """
+        total = np.zeros((changes.shape[0], changes.shape[2]))
+        column = 0
+        for plus, minus, weight in self.pairs:
+            for multiple, sign in ((plus, 1.0), (minus, -1.0)):
+                if multiple:
+                    total += sign * weight / ((plus - minus) * h) * changes[:, column]
+                    column += 1
+        return total
+
 
 # Weights: Fornberg (1988), Table 1, written as sums of central differences (Richardson).
 # Steps: A delta / (p C) balanced for f, f^(p+1) of unit size; E* is 3e-8, 4e-11, 3.5e-13, 5e-14.

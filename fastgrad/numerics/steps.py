@@ -14,6 +14,7 @@ LARGEST_ALONE = 2.0**-5
 """With a single parameter there is nothing to meet."""
 ACCEPTED = (1.5, 6.0)
 """Third difference over 8 sigma, between pure noise and truncation (Shi et al., section 3)."""
+AIM = 4.0
 TRIALS = 16
 
 
@@ -64,13 +65,13 @@ def adaptive_steps(
     start: Floats,
     smallest: Floats,
     largest: Floats,
-    sigma: float,
+    sigma: Floats | float,
 ) -> Floats:
     """Steps at which truncation has just sunk into the noise, halved, shape (m,).
 
     The ratio test of Shi, Xie, Xuan and Nocedal (arXiv 2110.06380): a step h is right when
     ``|f(3h) - 3 f(h) + 3 f(-h) - f(-3h)| / (8 sigma)`` is in [1.5, 6]. It is sought by factors of
-    8, then by bisection; where f is not finite, h shrinks; then h/2 is taken, so that truncation
+    8 upwards and as the cube downwards, then by bisection; where f is not finite, h shrinks; then h/2 is taken, so that truncation
     is negligible and the error bar is pure noise. Steps are powers of two.
 
     Parameters
@@ -78,9 +79,10 @@ def adaptive_steps(
     sample : callable
         ``sample(which, offsets)``: f at ``offsets``, shape (k, 4), around entries ``which``.
     start, smallest, largest : ndarray, shape (m,)
-    sigma : float
+    sigma : float or ndarray, shape (m,)
         sd of the noise of f.
     """
+    sigma = np.broadcast_to(sigma, start.shape)
     h = np.clip(power_of_two(start), smallest, largest)
     below = np.zeros_like(h)
     above = np.full_like(h, np.inf)
@@ -89,7 +91,7 @@ def adaptive_steps(
         step = h[open_]
         f = sample(open_, step[:, None] * np.array([3.0, 1.0, -1.0, -3.0]))
         with np.errstate(invalid="ignore"):
-            ratio = np.abs(f[:, 0] - f[:, 3] - 3 * (f[:, 1] - f[:, 2])) / (8 * sigma)
+            ratio = np.abs(f[:, 0] - f[:, 3] - 3 * (f[:, 1] - f[:, 2])) / (8 * sigma[open_])
         too_far = ~(ratio <= ACCEPTED[1])
         too_near = ratio < ACCEPTED[0]
         above[open_[too_far]] = step[too_far]
@@ -97,7 +99,10 @@ def adaptive_steps(
         lo, hi = below[open_], above[open_]
         with np.errstate(invalid="ignore"):
             between = power_of_two(np.sqrt(np.maximum(lo, 1e-300) * np.minimum(hi, 1e300)))
-        following = np.where(too_far, np.where(lo > 0, between, step / 8), step)
+        with np.errstate(invalid="ignore", divide="ignore"):  # the ratio goes like h^3
+            aimed = power_of_two(step * np.clip(np.cbrt(AIM / ratio), 2.0**-12, 0.5))
+        nearer = np.where(np.isfinite(ratio), aimed, step / 8)
+        following = np.where(too_far, np.where(nearer > lo, nearer, between), step)
         following = np.where(too_near, np.where(np.isinf(hi), step * 8, between), following)
         following = np.clip(following, smallest[open_], largest[open_])
         h[open_] = following

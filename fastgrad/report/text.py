@@ -21,41 +21,65 @@ def report_text(check: "GradientCheck") -> str:
     parts = [headline(check), ""]
     if check.points:
         parts += [_points(check), ""]
-    parts += [_blocks(check), "", _entries(check), ""]
+    parts += [_blocks(check), ""]
+    if check.diagnoses:
+        parts += ["Why:", *(f"- {diagnosis.sentence}" for diagnosis in check.diagnoses), ""]
+    if check.entries:
+        parts += [_entries(check), ""]
     parts += [f"- {remark}" for remark in _remarks(check)]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def headline(check: "GradientCheck") -> str:
     """The verdict, in one sentence."""
-    worst = check.entries[0] if check.entries else None
     at = f" {check.label}" if check.label else ""
     if check.verdict == "agrees":
-        kinks = check.counts.get("kink: valid subgradient", 0)
-        at_kinks = f" ({_entries_words(kinks)} at a kink, with a valid subgradient)" if kinks else ""
-        return (
-            f"The gradient is right{at}: {_all_words(check.checked)} with the differences within "
-            f"their error bars{at_kinks}."
-        )
-    assert worst is not None
+        return f"The gradient is right{at}: {_agreement(check)}."
     if check.verdict == "disagrees":
-        wrong = check.counts.get("disagrees", 0)
-        blocks = [block.name for block in check.blocks if block.verdict == "disagrees"]
-        return (
-            f"The gradient is wrong{at}: {wrong:,} of {check.checked:,} entries "
-            f"{'disagrees' if wrong == 1 else 'disagree'} with the differences, in "
-            f"{_names(blocks)}; the worst is {worst.name}, {worst.analytic:.6g} where the "
-            f"differences say {worst.numeric:.6g} +- {worst.error_bar:.1g}."
-        )
+        return f"The gradient is wrong{at}: {_disagreement(check)}."
+    return f"Inconclusive{at}: nothing is shown to be wrong, but {_doubt(check)}."
+
+
+def _agreement(check: "GradientCheck") -> str:
+    if check.strategy == "screen":
+        return "no random direction shows an error beyond its bar"
+    kinks = check.counts.get("kink: valid subgradient", 0)
+    at_kinks = f" ({_entries_words(kinks)} at a kink, with a valid subgradient)" if kinks else ""
+    return (
+        f"{_all_words(check.checked)} with the differences within "
+        f"{'its error bar' if check.checked == 1 else 'their error bars'}{at_kinks}"
+    )
+
+
+def _disagreement(check: "GradientCheck") -> str:
+    wrong = check.counts.get("disagrees", 0)
+    blocks = _names([block.name for block in check.blocks if block.verdict == "disagrees"])
+    if not wrong:
+        return f"random directions show an error{f' in {blocks}' if blocks else ''}"
+    worst = check.entries[0]
+    said = (
+        f"{wrong:,} of {check.checked:,} entries "
+        f"{'disagrees' if wrong == 1 else 'disagree'} with the differences, in {blocks}"
+        if check.strategy == "sweep"
+        else f"an error was found in {blocks}"
+    )
+    return (
+        f"{said}; the worst is {worst.name}, {worst.analytic:.6g} where the differences say "
+        f"{worst.numeric:.6g} +- {worst.error_bar:.1g}"
+    )
+
+
+def _doubt(check: "GradientCheck") -> str:
+    if not check.entries:
+        return check.remarks[0][0].lower() + check.remarks[0][1:].rstrip(".")
     outside = check.counts.get("kink: outside", 0)
     unsure = check.counts.get("inconclusive", 0)
     reasons = [f"{_entries_words(unsure)} cannot be told"] if unsure else []
     if outside:
-        reasons.append(f"{_entries_words(outside)} at a kink lie outside the subgradients")
-    return (
-        f"Inconclusive{at}: nothing is shown to be wrong, but {' and '.join(reasons)}; first "
-        f"{worst.name} ({worst.note})."
-    )
+        lie = "lies" if outside == 1 else "lie"
+        reasons.append(f"{_entries_words(outside)} at a kink {lie} outside the subgradients")
+    worst = check.entries[0]
+    return f"{' and '.join(reasons) or 'the bars are wide'}; first {worst.name} ({worst.note})"
 
 
 def one_line(check: "GradientCheck") -> str:
@@ -94,8 +118,8 @@ def _blocks(check: "GradientCheck") -> str:
     for block in check.blocks:
         shape = "x".join(map(str, block.shape)) or "number"
         kinks = (f"{block.kinks:,}" if block.kinks else "",) if with_kinks else ()
-        if block.checked == 0:
-            table.add_row(block.name, shape, "constant", "", "", *kinks, "", "not checked")
+        if block.detection_limit == 0.0 and block.checked == 0:
+            table.add_row(block.name, shape, "none", "", "", *kinks, "", "not checked")
             continue
         table.add_row(
             block.name,
@@ -153,12 +177,14 @@ def _remarks(check: "GradientCheck") -> list[str]:
         if limit < float("inf")
         else "Every difference is zero, so there is no size to compare an error with"
     )
-    remarks.append(f"{unseen}; one below rtol = {check.rtol:g} was not looked for.")
+    if check.checked or limit:
+        remarks.append(f"{unseen}; one below rtol = {check.rtol:g} was not looked for.")
     constant = check.size - check.checked
-    if constant:
+    if constant and check.strategy == "sweep":
         remarks.append(f"Not checked: {_entries_words(constant)} held constant (trainable).")
+    what = "Every entry" if check.strategy == "sweep" else "Directions and what they blamed"
     remarks.append(
-        f"Every entry checked by central differences: {check.evaluations:,} evaluations in "
+        f"{what} checked by central differences: {check.evaluations:,} evaluations in "
         f"{check.seconds:.2g} s; one evaluation is noisy by {check.noise:.1e}."
     )
     if check.verdict == "disagrees":
@@ -166,7 +192,7 @@ def _remarks(check: "GradientCheck") -> list[str]:
             "Next: compare the worst entries with the derivation; report.convergence() shows the "
             "error against the step."
         )
-    elif check.verdict == "inconclusive":
+    elif check.verdict == "inconclusive" and check.entries:
         remarks.append(
             "Next: check at other parameters (points=3), scale the loss to order one, or compute "
             "it in float64."

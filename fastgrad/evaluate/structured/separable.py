@@ -1,0 +1,188 @@
+"""Sums of terms that depend on few entries each: `fastgrad.structured.Separable`."""
+
+# mypy: allow-untyped-defs
+
+import zlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from fastgrad.errors import LossError
+from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
+from fastgrad.evaluate.structured.sparsity import PROBES, Pattern
+from fastgrad.params import Floats, Layout
+
+FLOOR = 0.01
+"""Of the mean magnitude: terms that are zero at theta are not free of noise around it."""
+
+
+class SeparableEvaluator(StructuredEvaluator):
+    """All entries of one colour perturbed at once; each entry's difference is that of its terms."""
+
+    def __init__(
+        self,
+        structure: Structure,
+        plain: Plain,
+        layout: Layout,
+        theta: Floats,
+        arguments: tuple[Any, ...],
+        terms: Callable[..., Any],
+        pattern: Callable[[Callable[[Floats], Floats], Floats], Pattern],
+        mean: bool,
+    ):
+        super().__init__(structure, plain, layout, theta, arguments)
+        self._terms = terms
+        self._at_theta = self.terms(self.theta)
+        self.pattern = pattern(self.terms, self.theta)
+        self.pattern.require_shape(self._at_theta.size, layout)
+        self._scale = 1.0 / self._at_theta.size if mean else 1.0
+
+    def terms(self, theta: Floats) -> Floats:
+        """The terms at a flat theta, shape (T,)."""
+        self._own += 1
+        try:
+            values = self._terms(self.layout.native(theta), *self.arguments)
+        except Exception as error:
+            raise LossError("the terms raised near theta") from error
+        if not isinstance(values, np.ndarray) or values.ndim != 1:
+            raise TypeError(
+                f"terms returned {type(values).__name__}: expected an array of shape (T,)"
+            )
+        return np.ascontiguousarray(values, np.float64)
+
+    @cached_property
+    def magnitudes(self) -> Floats:
+        sums = np.asarray(np.abs(self._at_theta) @ self.pattern.matrix) * self._scale
+        floor = FLOOR * float(sums.mean())
+        return np.asarray(np.maximum(sums, floor if floor > 0 else 1.0))
+
+    def missing_terms(self, position: int) -> NDArray[np.intp]:
+        """Terms that change with an entry and are not in its pattern."""
+        changed = self._changed_by(np.array([position]))
+        start, stop = self.pattern.matrix.indptr[position : position + 2]
+        changed[self.pattern.matrix.indices[start:stop]] = False
+        return np.asarray(np.flatnonzero(changed))
+
+    def intruder(self, position: int) -> tuple[int, int] | None:
+        """A term of an entry, and another entry of its colour that changes it all the same."""
+        start, stop = self.pattern.matrix.indptr[position : position + 2]
+        own = self.pattern.matrix.indices[start:stop]
+        colours = self.pattern.colours
+        others = np.flatnonzero(colours == colours[position])
+        others = others[others != position]
+        changed = self._changed_by(others)[own]
+        if not changed.any():
+            return None
+        while others.size > 1:
+            half = others[: others.size // 2]
+            others = half if self._changed_by(half)[own].any() else others[half.size :]
+        return int(own[self._changed_by(others)[own]][0]), int(others[0])
+
+    def _changed_by(self, entries: NDArray[np.intp]) -> NDArray[np.bool_]:
+        point = self.theta.copy()
+        point[entries] += PROBES[0] * np.maximum(np.abs(point[entries]), 1.0)
+        return np.asarray(self.terms(point) != self._at_theta)
+
+    def coordinates(self, indices: NDArray[np.int64], offsets: Floats) -> Floats:
+        """``values[k, j]``: f(theta + offsets[k, j] e_{indices[k]}) - f(theta), shape (m, k).
+
+        Raises
+        ------
+        LossError
+            The terms raised; with their own exception as cause.
+        """
+        values = np.zeros(offsets.shape)
+        for j in range(offsets.shape[1]):
+            column = np.zeros(indices.size)
+            for rows in _without_repeats(indices, offsets[:, j]):
+                self._difference(indices, offsets[:, j], rows, column)
+            values[:, j] = column
+        self._made(0, values.size)
+        return values
+
+    def _difference(
+        self,
+        indices: NDArray[np.int64],
+        offsets: Floats,
+        rows: NDArray[np.intp] | None,
+        out: Floats,
+    ) -> None:
+        """Fill ``out[rows]``; the entries ``indices[rows]`` differ from each other."""
+        if rows is not None:
+            indices, offsets = indices[rows], offsets[rows]
+        colours = self.pattern.colours[indices]
+        starts, entries = self.pattern.matrix.indptr, self.pattern.matrix.indices
+        result = out if rows is None else np.zeros(indices.size)
+        point = self.theta.copy()
+        for colour in self.pattern.used(colours):
+            set_colour(point, indices, offsets, colours, colour)
+            there = self.terms(point)
+            add_terms(
+                indices,
+                colours,
+                colour,
+                starts,
+                entries,
+                there,
+                self._at_theta,
+                self._scale,
+                result,
+            )
+            reset_colour(point, self.theta, indices, colours, colour)
+        if rows is not None:
+            out[rows] = result
+
+
+@njit(nogil=True, cache=True)
+def set_colour(point, indices, offsets, colours, colour):
+    """Offset the entries of one colour."""
+    for k in range(indices.size):
+        if colours[k] == colour:
+            point[indices[k]] += offsets[k]
+
+
+@njit(nogil=True, cache=True)
+def reset_colour(point, theta, indices, colours, colour):
+    """Put the entries of one colour back."""
+    for k in range(indices.size):
+        if colours[k] == colour:
+            point[indices[k]] = theta[indices[k]]
+
+
+@njit(nogil=True, cache=True)
+def add_terms(indices, colours, colour, starts, entries, there, here, scale, out):
+    """``out[k]``: by how much the terms of each entry of one colour have changed."""
+    for k in range(indices.size):
+        if colours[k] == colour:
+            total = 0.0
+            for e in range(starts[indices[k]], starts[indices[k] + 1]):
+                total += there[entries[e]] - here[entries[e]]
+            out[k] = total * scale
+
+
+def _without_repeats(indices: NDArray[np.int64], offsets: Floats) -> list[NDArray[np.intp] | None]:
+    """Rows to do together, so that no entry is in one of them twice; None for all of them."""
+    if indices.size < 2 or (np.diff(indices) > 0).all():
+        return [None]
+    left = np.flatnonzero(offsets != 0)
+    parts: list[NDArray[np.intp] | None] = []
+    while left.size:
+        _, first = np.unique(indices[left], return_index=True)
+        parts.append(left[np.sort(first)])
+        left = np.delete(left, first)
+    return parts
+
+
+def checksum(arguments: tuple[Any, ...]) -> int:
+    """Of all arrays among the arguments: a detected pattern may depend on what is in them."""
+    total = 0
+    for value in arguments:
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            total = zlib.crc32(np.ascontiguousarray(value).view(np.uint8).reshape(-1).data, total)
+        else:
+            total = zlib.crc32(repr(value).encode(), total)
+    return total

@@ -1,0 +1,239 @@
+"""Screening and locating: evaluations counted, errors found, nothing falsely blamed."""
+
+import time
+
+import numpy as np
+import pytest
+from numba import njit
+
+import fastgrad as fg
+from fastgrad.detect.directions import WEAKEST, Directions
+from fastgrad.params import flatten
+from tests.problems import TANH, Net, data, net, net_grad, net_loss
+
+SEEDS = 20
+SIZES = (784, 120, 10)
+"""A tanh net of 95,410 parameters in 4 blocks."""
+
+
+@pytest.fixture(scope="module")
+def large():
+    theta = net(0, *SIZES)
+    args = (*data(0, 20, SIZES[0], SIZES[2]), TANH, 0.0, 1.0, 0.0)
+    return theta, args, net_grad(theta, *args)
+
+
+def screened(large, gradient, seed=0, **options):
+    theta, args, _ = large
+    return fg.check_grad(
+        net_loss, gradient, theta, *args, strategy="screen", budget=None, seed=seed, **options
+    )
+
+
+# directions
+
+
+def test_directions_are_reproducible_of_unit_variance_and_attenuate_no_entry():
+    theta = np.random.default_rng(0).normal(size=200_000)
+    v = Directions(theta, None, seed=1).draw(3)
+    scale = 2.0 ** np.floor(np.log2(np.maximum(np.abs(theta), 1.0)))
+    np.testing.assert_array_equal(v, Directions(theta, None, seed=1).draw(3))
+    assert np.abs(v / scale).min() >= WEAKEST
+    assert (v / scale).var() == pytest.approx(1.0, rel=0.01)
+    assert abs((v / scale).mean()) < 0.01
+    assert not np.array_equal(v, Directions(theta, None, seed=2).draw(3))
+
+
+def test_directions_leave_constants_alone():
+    mask = np.arange(10) % 2 == 0
+    v = Directions(np.ones(10), mask, seed=0).draw(0, 2, 8)
+    assert np.flatnonzero(v).tolist() == [2, 4, 6]
+
+
+# the screen
+
+
+def test_a_correct_gradient_takes_at_most_90_evaluations(large):
+    report = screened(large, net_grad)
+    assert report.verdict == "agrees"
+    assert report.strategy == "screen"
+    assert report.evaluations <= 90
+    assert all(block.detection_limit < 1e-3 for block in report.blocks)
+    assert "missed with probability at most 1e-06" in str(report)
+
+
+def test_no_false_alarm_in_1000_screens():
+    for k in range(1000):
+        seed = k % 50
+        theta, kind = net(seed, 12, 10, 4), k % 4
+        args = (*data(seed, 10, 12, 4), kind, 0.0, 1.0, 0.0)
+        report = fg.check_grad(
+            net_loss, net_grad, theta, *args, strategy="screen", budget=None, seed=k
+        )
+        assert report.verdict != "disagrees", (k, repr(report))
+
+
+def test_errors_of_three_detection_limits_are_found(large):
+    _, _, right = large
+    limits = {b.name: b.detection_limit for b in screened(large, net_grad).blocks}
+    found = 0
+    for seed in range(30):
+        rng = np.random.default_rng(1000 + seed)
+        name = ("W1", "b1", "W2", "b2")[seed % 4]
+        block = getattr(right, name).copy()
+        place = tuple(int(rng.integers(size)) for size in block.shape)
+        rms = float(np.sqrt(np.mean(block**2)))
+        block[place] += 3 * limits[name] * rms * rng.choice([-1.0, 1.0])
+        report = screened(large, right._replace(**{name: block}), seed, rtol=0)
+        expected = f"{name}[{', '.join(map(str, place))}]"
+        found += report.verdict == "disagrees" and report.entries[0].name == expected
+    assert found >= 29
+
+
+@pytest.mark.parametrize(
+    ("wrong", "mean"), [(1, 100), (2, 120), (5, 160), (10, 230), (20, 400)]
+)
+def test_wrong_entries_are_located(large, wrong, mean):
+    theta, _, right = large
+    layout, flat = flatten(right)
+    rms = {b.name: float(np.sqrt(np.mean(flat[b.start : b.stop] ** 2))) for b in layout.blocks}
+    counts = []
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(1000 + seed)
+        chosen = rng.choice(flat.size, wrong, replace=False)
+        a = flat.copy()
+        for i in chosen:
+            size = rms[layout.block_at(int(i)).name] * 10 ** rng.uniform(-1, 1)
+            a[i] += size * rng.choice([-1.0, 1.0])
+        report = screened(large, a, seed)
+        blamed = {e.name for e in report.entries if e.verdict == "disagrees"}
+        assert blamed == {layout.name(int(i)) for i in chosen}
+        counts.append(report.evaluations)
+    assert np.mean(counts) <= mean
+    assert max(counts) <= 1.4 * mean
+
+
+def whole_block(right, rng):
+    return right._replace(W2=2 * right.W2), "W2: all 16 entries looked at are wrong"
+
+
+def one_row(right, rng):
+    W1, k = right.W1.copy(), int(rng.integers(784))
+    W1[k] *= 2
+    return right._replace(W1=W1), f"W1: row {k} is wrong"
+
+
+def one_column(right, rng):
+    W1, k = right.W1.copy(), int(rng.integers(120))
+    W1[:, k] = 0
+    return right._replace(W1=W1), f"W1: column {k} is wrong"
+
+
+def three_and_a_block(right, rng):
+    W1 = right.W1.copy()
+    W1.reshape(-1)[rng.choice(W1.size, 3, replace=False)] += 0.1
+    return right._replace(W1=W1, W2=2 * right.W2), "W1: 3 wrong entries were located"
+
+
+@pytest.mark.parametrize(
+    ("plant", "mean"),
+    [(whole_block, 160), (one_row, 230), (one_column, 240), (three_and_a_block, 430)],
+)
+def test_structured_errors_are_told_as_such(large, plant, mean):
+    counts = []
+    for seed in range(SEEDS):
+        gradient, said = plant(large[2], np.random.default_rng(1000 + seed))
+        report = screened(large, gradient, seed)
+        assert report.verdict == "disagrees"
+        assert said in str(report)
+        wrong = {b.name for b in report.blocks if b.verdict == "disagrees"}
+        assert wrong == {n for n in Net._fields if getattr(gradient, n) is not getattr(large[2], n)}
+        counts.append(report.evaluations)
+    assert np.mean(counts) <= mean
+
+
+def test_dense_errors_stop_and_are_estimated(large):
+    right = large[2]
+    spoilt = np.random.default_rng(0).random(right.W1.shape) < 0.5
+    report = screened(large, right._replace(W1=np.where(spoilt, 1.5, 1.0) * right.W1))
+    assert report.verdict == "disagrees"
+    assert "of the block is wrong" in str(report) or "of a random sample" in str(report)
+
+
+def test_errors_below_rtol_do_not_matter(large):
+    right = large[2]
+    noise = 1 + 1e-7 * np.random.default_rng(0).normal(size=right.W1.shape)
+    assert screened(large, right._replace(W1=noise * right.W1)).verdict == "agrees"
+
+
+def test_a_float32_gradient_is_no_alarm(large):
+    gradient = Net(*(block.astype(np.float32) for block in large[2]))
+    assert screened(large, gradient).verdict == "agrees"
+
+
+def test_constants_are_never_blamed(large):
+    right = large[2]
+    report = screened(large, right._replace(W1=2 * right.W1), trainable=["b1", "W2", "b2"])
+    assert report.verdict == "agrees"
+    assert report.blocks[0].checked == 0
+
+
+def test_the_same_seed_gives_the_same_report(large):
+    right = large[2]
+    reports = [screened(large, right._replace(W2=1.1 * right.W2), seed=5) for _ in range(2)]
+    assert reports[0].entries == reports[1].entries
+    assert reports[0].evaluations == reports[1].evaluations
+
+
+# strategy and budget
+
+
+@njit
+def cubes(x):
+    return (x * x * x).sum()
+
+
+def test_auto_sweeps_what_fits_and_screens_what_does_not(large):
+    x = np.ones(50)
+    assert fg.check_grad(cubes, 3 * x * x, x).strategy == "sweep"
+    theta, args, _ = large
+    assert fg.check_grad(net_loss, net_grad, theta, *args, budget=2.0).strategy == "screen"
+
+
+class Slow:
+    """A Python loss that takes a while, and counts."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.calls = seconds, 0
+
+    def __call__(self, x):
+        self.calls += 1
+        time.sleep(self.seconds)
+        return float((x * x).sum())
+
+
+def test_a_budget_too_small_for_a_screen_names_one_that_would_do():
+    loss, x = Slow(0.01), np.ones(1000)
+    report = fg.check_grad(loss, lambda x: 2 * x, x, backend="python", budget=0.05)
+    assert report.verdict == "inconclusive"
+    assert "budget=" in str(report)
+    assert loss.calls <= 6
+
+
+def test_a_slow_python_loss_is_screened_and_its_error_located():
+    x = np.random.default_rng(0).normal(size=100_000)
+    wrong = 2 * x
+    wrong[777] *= -1
+    loss = Slow(0.001)
+    report = fg.check_grad(loss, wrong, x, backend="python", budget=5.0)
+    assert report.strategy == "screen"
+    assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["theta[777]"]
+    assert report.evaluations == loss.calls <= 200
+
+
+def test_a_search_that_the_budget_ends_says_so(large):
+    theta, args, right = large
+    spoilt = np.random.default_rng(0).random(right.W1.shape) < 0.01
+    gradient = right._replace(W1=np.where(spoilt, 2.0, 1.0) * right.W1)
+    report = fg.check_grad(net_loss, gradient, theta, *args, strategy="screen", budget=0.6)
+    assert report.verdict in ("disagrees", "inconclusive")

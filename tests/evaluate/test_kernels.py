@@ -1,0 +1,214 @@
+"""The kernels: exact restores, the same bits on any threads and slabs, twins that really differ."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastgrad import models
+from fastgrad.evaluate import compiled, kernels
+from fastgrad.evaluate.adapters import _names_in
+from tests.losses import (
+    evaluator_of,
+    log_sum_exp,
+    log_sum_exp_grad,
+    quadratic,
+    rosenbrock,
+    steps_of,
+)
+
+THREADS = [1, 2, 4]
+rng = np.random.default_rng(0)
+
+
+def naive_coordinates(loss, theta, indices, offsets, *args):
+    values = np.empty(offsets.shape)
+    for k, i in enumerate(indices):
+        for j, offset in enumerate(offsets[k]):
+            point = theta.copy()
+            point[i] += offset
+            values[k, j] = loss(point, *args)
+    return values
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_coordinates_against_the_obvious_loop(threads):
+    theta = rng.normal(size=53)
+    run = evaluator_of(rosenbrock, theta, threads=threads)
+    indices = rng.integers(0, theta.size, 200)
+    offsets = rng.normal(size=(200, 3))
+    got = run.coordinates(indices, offsets)
+    np.testing.assert_array_equal(got, naive_coordinates(rosenbrock, theta, indices, offsets))
+    assert run.evaluations == 600
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_along_against_the_obvious_loop(threads):
+    theta, v, offsets = rng.normal(size=53), rng.normal(size=53), rng.normal(size=40)
+    got = evaluator_of(rosenbrock, theta, threads=threads).along(v, offsets)
+    expected = [rosenbrock(theta + t * v) for t in offsets]
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("question", ["coordinates", "along"])
+def test_every_row_equals_theta_bit_for_bit_after_a_launch(threads, question):
+    """numba drops the store that restores a row allocated beside the prange (NUMBA.md, 1)."""
+    theta = rng.normal(size=37)
+    run = evaluator_of(log_sum_exp, theta, threads=threads)
+    for _ in range(3):
+        if question == "coordinates":
+            run.coordinates(*steps_of(run, 0.1))
+        else:
+            run.along(rng.normal(size=37), np.linspace(-1, 1, 50))
+    assert run._rows.shape[0] == threads
+    for row in run._rows[:, : theta.size]:
+        assert row.tobytes() == theta.tobytes()
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_a_loss_that_is_not_separable(threads):
+    """With the restore lost, entries are wrong by about h f'': 1e-2 here."""
+    theta, h = rng.normal(size=300), 2.0**-7
+    run = evaluator_of(log_sum_exp, theta, threads=threads)
+    values = run.coordinates(*steps_of(run, h))
+    got = (values[:, 0] - values[:, 1]) / (2 * h)
+    np.testing.assert_allclose(got, log_sum_exp_grad(theta), rtol=3e-5)
+
+
+def test_rows_are_padded_to_cache_lines():
+    for n in (1, 7, 8, 9, 1000):
+        theta = rng.normal(size=n)
+        rows = compiled.aligned_rows(3, theta)
+        assert rows.shape[1] % kernels.LINE == 0
+        assert all(row.__array_interface__["data"][0] % 64 == 0 for row in rows)
+        np.testing.assert_array_equal(rows[:, :n], np.tile(theta, (3, 1)))
+
+
+PROBLEMS = {
+    "plain loops": (rosenbrock, rng.normal(size=31)),
+    "BLAS, matrix by vector": (quadratic, rng.normal(size=90), rng.normal(size=(90, 90))),
+    "BLAS, a net": (
+        models.two_layer.loss,
+        models.two_layer.init(64, 3, 10),
+        models.digits()[0][:40],
+        models.digits()[1][:40],
+        0.1,
+    ),
+}
+
+
+@pytest.fixture(params=PROBLEMS)
+def problem(request):
+    return PROBLEMS[request.param]
+
+
+def all_values(problem, threads):
+    run = evaluator_of(*problem, threads=threads)
+    v = np.linspace(-1, 1, run.theta.size)
+    return np.append(
+        run.coordinates(*steps_of(run)).ravel(), run.along(v, np.linspace(-1e-3, 1e-3, 33))
+    ).tobytes()
+
+
+def test_the_same_bits_on_any_number_of_threads(problem):
+    assert len({all_values(problem, threads) for threads in THREADS}) == 1
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 1e-4])
+def test_the_same_bits_in_slabs_of_any_size(problem, seconds, monkeypatch):
+    expected = all_values(problem, None)
+    monkeypatch.setattr(compiled, "SLAB_SECONDS", seconds)
+    monkeypatch.setattr(compiled, "FIRST_SLAB_SECONDS", seconds / 3)
+    assert {all_values(problem, threads) for threads in (1, 2, 3)} == {expected}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 30), st.integers(1, 5), st.integers(1, 5))
+def test_shapes_and_threads_of_all_kinds(n, m, k, threads):
+    draw = np.random.default_rng(n * m * k)
+    theta, indices = draw.normal(size=n), draw.integers(0, n, m)
+    offsets = draw.normal(size=(m, k))
+    run = evaluator_of(rosenbrock, theta, threads=threads)
+    got = run.coordinates(indices, offsets)
+    np.testing.assert_array_equal(got, naive_coordinates(rosenbrock, theta, indices, offsets))
+
+
+def test_questions_in_any_memory_order_and_read_only():
+    theta, indices = rng.normal(size=10), np.arange(20)[::2] % 10
+    offsets = np.asfortranarray(rng.normal(size=(10, 4)))
+    offsets.flags.writeable = False
+    run = evaluator_of(rosenbrock, theta)
+    got = run.coordinates(indices, offsets[:, ::2])
+    expected = naive_coordinates(rosenbrock, theta, indices, offsets[:, ::2])
+    np.testing.assert_array_equal(got, expected)
+    direction = np.arange(20.0)[::-2]
+    np.testing.assert_array_equal(
+        run.along(direction, offsets[:, 0]), run.along(direction.copy(), offsets[:, 0].copy())
+    )
+
+
+def test_the_parallel_kernels_are_parallel_and_their_twins_are_not():
+    """Functions jitted from one share a disk cache entry, whatever the options (NUMBA.md, 10)."""
+    run = evaluator_of(rosenbrock, np.ones(5), threads=2)
+    serial = evaluator_of(rosenbrock, np.ones(5), threads=1)
+    for evaluator in (run, serial):
+        evaluator.coordinates(*steps_of(evaluator))
+        evaluator.along(np.ones(5), np.ones(2))
+    for kernel, expected in [
+        (kernels.coordinates_parallel, True),
+        (kernels.coordinates_serial, False),
+        (kernels.line_parallel, True),
+        (kernels.line_serial, False),
+    ]:
+        (result,) = kernel.overloads.values()
+        assert ("numba_parallel_for" in _names_in(result.library)) is expected, kernel
+
+
+def test_kernels_are_compiled_once_whatever_the_loss(problem):
+    all_values(problem, 1)
+    all_values(problem, 2)
+    for name, kernel in vars(kernels).items():
+        if name.startswith(("coordinates_", "line_", "is_sound", "fill_rows", "checksums")):
+            assert len(kernel.signatures) <= 1, name
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 7, 8, 9, 31, 32, 33, 40, 1000])
+def test_checksums_notice_any_byte(nbytes):
+    data = rng.integers(0, 256, nbytes).astype(np.uint8)
+
+    def checksum():
+        sums = np.zeros(1, np.uint64)
+        address = data.__array_interface__["data"][0]
+        kernels.checksums(np.array([[address, nbytes]]), sums)
+        return int(sums[0])
+
+    before = checksum()
+    for k in range(nbytes):
+        data[k] ^= 128
+        assert checksum() != before
+        data[k] ^= 128
+    assert checksum() == before
+
+
+def test_checksums_notice_shuffles_and_changes_of_sign():
+    data = rng.normal(size=1000)
+
+    def checksum():
+        sums = np.zeros(1, np.uint64)
+        kernels.checksums(np.array([[data.__array_interface__["data"][0], data.nbytes]]), sums)
+        return int(sums[0])
+
+    before = checksum()
+    for change in (
+        data[::-1].copy(),
+        np.roll(data, 4),
+        -data,
+        np.sort(data),
+        data[[1, 0, *range(2, 1000)]],
+    ):
+        kept = data.copy()
+        data[:] = change
+        assert checksum() != before
+        data[:] = kept
+    assert checksum() == before
