@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastgrad.checking import check_grad
+from fastgrad.demo_training import run_training
 from fastgrad.models import digits, two_layer
 from fastgrad.results import GradientCheck
 
@@ -13,6 +14,7 @@ L2 = 0.01
 SAMPLED = 20
 """Entries timed in the plain loop; all of them would take minutes."""
 STEP = 1e-5
+FEW_DIGITS = 100
 
 
 def run_demo(say: Callable[[str], object]) -> None:
@@ -24,12 +26,39 @@ def run_demo(say: Callable[[str], object]) -> None:
         f"{sum(block.size for block in params):,} parameters.\n"
     )
     say("1. Its backprop gradient:\n")
-    right = check_grad(two_layer.loss, two_layer.grad, params, X, y, L2, strategy="sweep")
+    right = check_grad(two_layer.loss, two_layer.grad, params, X, y, L2, strategy="sweep", structure=False)
     say(str(right))
     say("2. The same gradient with the regulariser forgotten in W2:\n")
-    wrong = check_grad(two_layer.loss, without_l2_in_w2, params, X, y, L2, strategy="sweep")
+    wrong = check_grad(two_layer.loss, without_l2_in_w2, params, X, y, L2, strategy="sweep", structure=False)
     say(str(wrong))
     say(timings(right, wrong, plain_loop_seconds(params, X, y)))
+    million(say)
+    say("5. Training by numerical gradients alone:\n")
+    run_training(say)
+
+
+def million(say: Callable[[str], object]) -> None:
+    """A million parameters, three bugs, a hundred or two evaluations."""
+    X, y = (part[:FEW_DIGITS] for part in digits())
+    params = two_layer.init(64, 13_333, 10)
+    n = sum(block.size for block in params)
+    say(f"\n4. A net of {n:,} parameters on {FEW_DIGITS} digits, with three bugs planted:\n")
+    report = check_grad(
+        two_layer.loss, with_three_bugs, params, X, y, L2, strategy="screen", budget=None
+    )
+    say(str(report))
+    say(f"{report.evaluations:,} evaluations, where a sweep takes {2 * n:,}.\n")
+
+
+def with_three_bugs(
+    params: two_layer.Parameters, X: np.ndarray, y: np.ndarray, l2: float
+) -> two_layer.Parameters:
+    """Three entries with the wrong sign, a bias doubled, a regulariser forgotten."""
+    gradient = two_layer.grad(params, X, y, l2)
+    W1 = gradient.W1.copy()
+    for entry in ((3, 77), (29, 4321), (60, 12_000)):
+        W1[entry] *= -1
+    return gradient._replace(W1=W1, b1=2 * gradient.b1, W2=gradient.W2 - l2 * params.W2)
 
 
 def without_l2_in_w2(

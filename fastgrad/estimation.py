@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Differencer
 from fastgrad.detect.plan import planned_steps
-from fastgrad.detect.preflight import Loss, inspect_loss
+from fastgrad.detect.preflight import Loss, inspect_entries, inspect_loss
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.bars import (
@@ -49,7 +49,7 @@ def estimate(
     NonFiniteLossError
         The loss is not finite around an entry.
     """
-    facts = inspect_loss(run, mask, seed=0)
+    facts = inspect_entries(inspect_loss(run, mask, seed=0), run, mask, seed=0)
     indices = np.arange(layout.size) if mask is None else np.flatnonzero(mask)
     h = chosen_steps(Differencer(run, facts, indices), layout, stencil, steps)
     gradient, error, step = np.zeros((3, layout.size))

@@ -13,8 +13,9 @@ from numba import njit
 
 from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.structured.base import Plain, Structure, register
+from fastgrad.evaluate.structured.chain import Chain
 from fastgrad.evaluate.structured.incremental import IncrementalEvaluator
-from fastgrad.evaluate.structured.layered import Chain, LayeredEvaluator
+from fastgrad.evaluate.structured.layered import LayeredEvaluator
 from fastgrad.evaluate.structured.separable import SeparableEvaluator, checksum
 from fastgrad.evaluate.structured.sparsity import Pattern, detect
 from fastgrad.params import Floats, Layout
@@ -62,7 +63,7 @@ class Incremental(Structure):
     ...     return X @ w - y
     >>> @njit
     ... def delta(w, r, j, h, work, X, y):
-    ...     return h * (X[:, j] @ r) + 0.5 * h**2 * (X[:, j] @ X[:, j])
+    ...     return (h * X[:, j] * (r + 0.5 * h * X[:, j])).sum()
     >>> least_squares = fg.structured.Incremental(loss, prepare, delta)
     >>> X = np.array([[1.0, 0.0], [1.0, 2.0]])
     >>> fg.grad(least_squares)(np.zeros(2), X, np.ones(2))
@@ -211,7 +212,8 @@ class Layered(Structure):
     layers : sequence of (str, str or None)
         The blocks W and b of each layer, in order; b is None where there is none. W has shape
         (n_in, n_out), or (n_in,) for one output. A pair of names of lists or tuples of blocks,
-        ``("weights", "biases")``, stands for as many layers as they hold.
+        ``("weights", "biases")``, stands for as many layers as they hold. Blocks of theta that are
+        in no layer are differenced plainly.
     losses : njit function
         ``losses(Z, *args) -> ndarray, shape (m,)``: the loss of each row of the last Z, shape
         (m, n_out).

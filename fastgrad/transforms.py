@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Differencer
-from fastgrad.detect.preflight import inspect_loss
+from fastgrad.detect.preflight import inspect_entries, inspect_loss
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.estimation import chosen_steps, estimate
 from fastgrad.evaluate import Evaluator, certify, evaluator, finite_value, require_backend, whole_gradient
@@ -127,7 +127,7 @@ class GradientFunction:
     def _adapted_steps(
         self, layout: Layout, run: Evaluator, mask: NDArray[np.bool_] | None
     ) -> Floats:
-        facts = inspect_loss(run, mask, seed=0)
+        facts = inspect_entries(inspect_loss(run, mask, seed=0), run, mask, seed=0)
         indices = np.arange(layout.size) if mask is None else np.flatnonzero(mask)
         steps = np.ones(layout.size)
         differencer = Differencer(run, facts, indices)

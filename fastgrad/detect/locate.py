@@ -318,7 +318,8 @@ class Locator:
 
     def _check(self, positions: Indices) -> dict[int, tuple[float, float]]:
         """Check entries; those that disagree, with a - D and its bar, are taken out of a."""
-        positions = np.array([i for i in positions if self.w[i - self.block.start] != 0], np.intp)
+        fresh = (i for i in map(int, positions) if i not in self.finding.checked)
+        positions = np.array([i for i in fresh if self.w[i - self.block.start] != 0], np.intp)
         if positions.size == 0:
             return {}
         if not self.going_on():

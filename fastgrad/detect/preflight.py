@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,14 @@ def inspect_loss(
         _all_float32(samples),
         spread > 0,
         base=value - run.reference,
-        entry_noise=entry_noise(run, trainable, seed),
     )
+
+
+def inspect_entries(
+    loss: Loss, run: Evaluator, trainable: NDArray[np.bool_] | None, seed: int
+) -> Loss:
+    """What a sweep must know beyond `inspect_loss`: the noise of a structure's own differences."""
+    return replace(loss, entry_noise=entry_noise(run, trainable, seed))
 
 
 def read_gradient(

@@ -14,13 +14,14 @@ from fastgrad.detect.curl import curl
 from fastgrad.detect.diagnose import Evidence, diagnose
 from fastgrad.detect.differences import Differencer
 from fastgrad.detect.hunt import Hunt, merged
-from fastgrad.detect.preflight import Loss, gradient_at
+from fastgrad.detect.preflight import Loss, gradient_at, inspect_entries
 from fastgrad.detect.screen import GLOBAL, PER_BLOCK
 from fastgrad.detect.sweep import Judged, sweep
 from fastgrad.detect.tabulate import preliminary, tabulate
 from fastgrad.detect.tabulate_hunt import tabulate_hunt
 from fastgrad.estimation import chosen_steps
 from fastgrad.evaluate import Evaluator, certify
+from fastgrad.numerics.bars import Verdict
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.params import Floats, Layout
 from fastgrad.report.progress import progress_bar
@@ -127,11 +128,14 @@ class Check:
         self.analytic, self.unit, self.steps = analytic, unit, steps
         self.rtol, self.seed, self.clock = rtol, seed, clock
         self.judged: Judged | None = None
+        self.located: set[int] = set()
+        """Blocks of which all wrong entries were found, by the word of fresh directions."""
 
     def sweep(self, progress: bool) -> GradientCheck:
         """Judge every entry."""
         indices = np.arange(self.layout.size) if self.mask is None else np.flatnonzero(self.mask)
-        differencer = Differencer(self.run, self.loss, indices)
+        loss = inspect_entries(self.loss, self.run, self.mask, self.seed)
+        differencer = Differencer(self.run, loss, indices)
         with progress_bar(self.run, "sweep", 2 * indices.size) if progress else nullcontext():
             h = chosen_steps(differencer, self.layout, CENTRAL[2], self.steps)
             judged = sweep(
@@ -167,6 +171,8 @@ class Check:
             self.analytic[judged.indices] = judged.analytic
             self.judged = judged
         count = self.layout.size if self.mask is None else int(np.count_nonzero(self.mask))
+        if found.certified:
+            self.located = {b for b, f in found.findings.items() if f.kind == "entries"}
         report = tabulate_hunt(found, judged, self.layout, self.loss, self.rtol, self.seed)
         sweep_seconds = 2 * count * self.clock.evaluation
         remark = f"A sweep of every entry would take {2 * count:,} evaluations, about {sweep_seconds:.2g} s."
@@ -195,9 +201,10 @@ class Check:
 
     def _evidence(self, report: GradientCheck) -> list[Evidence]:
         assert self.judged is not None
+        plain = np.isin(self.judged.verdict, (Verdict.AGREES, Verdict.DISAGREES))
         evidence = []
         for b, block in enumerate(self.layout.blocks):
-            inside = self.judged.block == b
+            inside = (self.judged.block == b) & plain
             part = slice(block.start, block.stop)
             evidence.append(
                 Evidence(
@@ -208,7 +215,8 @@ class Check:
                     self.judged.indices[inside] - block.start,
                     self.judged.numeric[inside],
                     self.judged.bar[inside],
-                    report.blocks[b].verdict != "disagrees",
+                    agrees=report.blocks[b].verdict != "disagrees",
+                    located=b in self.located,
                 )
             )
         return evidence

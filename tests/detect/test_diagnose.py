@@ -245,6 +245,12 @@ def test_a_dead_column_is_not_taken_for_a_function_of_the_values():
     assert (got.law, got.constants) == ("zero", {"column": 0.0})
 
 
+def test_zeros_are_not_found_in_another_block():
+    nothing, other = np.zeros(9), block(G, np.zeros(9), name="v")
+    got = diagnose([block(nothing, G), other])
+    assert [d.law for d in got] == ["spurious", "zero"]
+
+
 def test_lambda_over_m_has_a_name():
     got = diagnose([block(G, G - 0.1 / 30 * W, theta=W)], dims=(30,))[0]
     assert got.constants["lambda"] == 0.1 / 30

@@ -137,6 +137,12 @@ def edge_terms(x, edges, weights):
     return out
 
 
+@njit
+def scaled_net(p, X, y):
+    out = np.tanh(X @ p.W + p.b) @ p.v + p.c
+    return ((out - y) ** 2).mean() + np.exp(p.extra).sum()
+
+
 def deltas():
     return {"W": delta_W, "b": delta_b, "v": delta_v, "c": delta_c}
 
@@ -195,6 +201,12 @@ def cases():
         Case("layered net", penalised, theta, (X, y)),
         Case("layered net, positive inputs, l2", penalised, theta, (abs(X), y, 0.1)),
         Case("layered relu, sum", layered_net(relu_net, relu, reduction="sum"), theta, (X, y)),
+        Case(
+            "layered, and a block beside",
+            layered_net(scaled_net),
+            {"extra": y[:2], **theta},
+            (X, y),
+        ),
         Case("chain", Separable(chain_terms, chain_pattern(x.size)), x, ()),
         Case("chain, detected", Separable(chain_terms, "detect"), x, ()),
         Case("mean of terms", Separable(chain_terms, "detect", reduction="mean"), x, ()),

@@ -76,8 +76,8 @@ def _factors(dims: tuple[int, ...]) -> list[tuple[float, str, str]]:
     for m in dims:
         said = f"m = {m} is the length of an argument of the loss"
         summed, averaged = (
-            f"{said}: a sum where the loss has a mean",
-            f"{said}: averaged once too often",
+            f"{said}: perhaps a sum for a mean",
+            f"{said}: perhaps averaged twice",
         )
         found += [
             (float(m), "m", summed),

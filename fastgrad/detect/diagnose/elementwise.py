@@ -136,8 +136,8 @@ def clipped(case: Case) -> Finding | None:
     bounds = []
     for sign in (1.0, -1.0):
         limit = float((sign * case.analytic).max())
-        cut = np.asarray((sign * case.a == limit) & (sign * case.D > limit + SHOWS * case.bar))
-        bounds.append((limit, cut))
+        cut = (sign * case.a == limit) & (sign * case.D > limit + SHOWS * case.bar)
+        bounds.append((limit, np.asarray(cut & (limit > 0))))
     either = bounds[0][1] | bounds[1][1]
     untouched = np.abs(case.a - case.D) <= case.bar
     shown = untouched & (np.abs(case.D) > SHOWS * case.bar)

@@ -126,7 +126,7 @@ class Linear:
         if self.shape.free_factor:
             effects[0] = np.abs((fit.b[0] - 1) * self.base.values)
         if self.base.word:
-            effects.append(np.abs(self.base.values - case.a))
+            effects += [np.abs(self.base.values - case.a), np.abs(self.base.values)]
             if fit.b.size == 0 and case.k < case.analytic.size:
                 needed = SAMPLES
         if np.any(np.abs(fit.b) < KNOWN * np.sqrt(np.diag(fit.covariance))):

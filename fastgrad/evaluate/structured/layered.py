@@ -1,11 +1,9 @@
 """Losses whose parameters enter through linear layers: `fastgrad.structured.Layered`."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba.core.registry import CPUDispatcher
 from numpy.typing import NDArray
 
 from fastgrad.errors import LossError
@@ -20,6 +18,7 @@ from fastgrad.evaluate.structured.adapters import (
     typed,
 )
 from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
+from fastgrad.evaluate.structured.chain import Chain, Layer, matrix_shape, named, pairs_of
 from fastgrad.evaluate.structured.slabs import in_slabs
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.params import Block, Floats, Layout
@@ -30,35 +29,6 @@ FLOOR = 0.01
 """Of the mean magnitude, so that no entry is taken to be free of noise."""
 GATHERED = 1 << 20
 """Numbers gathered at a time for scattered entries."""
-
-
-@dataclass(frozen=True)
-class Chain:
-    """The functions of a `fastgrad.structured.Layered`, and where its layers are in theta."""
-
-    layers: tuple[tuple[str, str | None], ...]
-    activations: tuple[CPUDispatcher, ...]
-    losses: CPUDispatcher
-    penalty: CPUDispatcher | None
-    penalised: tuple[str, ...] | None
-    inputs: int
-    mean: bool
-
-
-@dataclass
-class _Layer:
-    """Z = A W + b at theta."""
-
-    W: Block
-    b: Block | None
-    A: Floats
-    """Its input, shape (m, n_in)."""
-    n_out: int
-
-    @cached_property
-    def positive(self) -> bool:
-        """Whether no input is negative."""
-        return float(self.A.min(initial=0.0)) >= 0.0
 
 
 class LayeredEvaluator(StructuredEvaluator):
@@ -83,7 +53,7 @@ class LayeredEvaluator(StructuredEvaluator):
         self._threads = threads
         types = typed(self.arguments)
         names = chain.activations
-        pairs = _pairs(layout, chain.layers)
+        pairs = pairs_of(layout, chain.layers)
         if len(names) == 1:
             names = names * (len(pairs) - 1)
         if len(names) != len(pairs) - 1:
@@ -97,9 +67,11 @@ class LayeredEvaluator(StructuredEvaluator):
         penalty = chain.penalty
         self._penalty = None if penalty is None else penalty_function(penalty, types)
         self._penalty_slopes = None if penalty is None else penalty_slopes(penalty, types)
+        layered = {block.name for pair in pairs for block in pair if block is not None}
+        self._others = [block for block in layout.blocks if block.name not in layered]
         chosen = chain.penalised
         self._penalised = (
-            {W.name for W, _ in pairs} if chosen is None else set(_named(layout, chosen))
+            {W.name for W, _ in pairs} if chosen is None else layered & set(named(layout, chosen))
         )
         with one_blas_thread:
             self._forward(pairs, chain)
@@ -108,19 +80,19 @@ class LayeredEvaluator(StructuredEvaluator):
         """Run the chain at theta, keeping all that the differences start from."""
         A = self._inputs(chain.inputs)
         m = A.shape[0]
-        widths = [_matrix_shape(W)[1] for W, _ in pairs]
+        widths = [matrix_shape(W)[1] for W, _ in pairs]
         self._base = np.empty(m * (sum(widths) + sum(widths[:-1])))
         self._table = np.zeros((len(pairs), 6), np.int64)
-        self._layers: list[_Layer] = []
+        self._layers: list[Layer] = []
         place = 0
         for k, (W, b) in enumerate(pairs):
-            n_in, n_out = _matrix_shape(W)
+            n_in, n_out = matrix_shape(W)
             if A.shape[1] != n_in:
                 raise ValueError(
                     f"layers: {W.name} has {n_in} rows, but its input has {A.shape[1]} columns"
                 )
             start = -1 if b is None else b.start
-            self._layers.append(_Layer(W, b, A, n_out))
+            self._layers.append(Layer(W, b, A, n_out))
             self._table[k] = (W.start, n_in, n_out, start, place, place + m * n_out)
             Z = self._base[place : place + m * n_out].reshape(m, n_out)
             np.matmul(A, self.theta[W.start : W.stop].reshape(n_in, n_out), out=Z)
@@ -191,13 +163,20 @@ class LayeredEvaluator(StructuredEvaluator):
                     if local.size:
                         own = np.ascontiguousarray(offsets[inside])
                         values[inside] = self._block(k, layer, block, local, own, known)
+        for block in self._others:
+            inside = _inside(indices, block)
+            if indices[inside].size:
+                values[inside] = self.plain.coordinates(indices[inside], offsets[inside])
+                values[inside] -= self.reference
         if self._penalty is not None:
             self._add_penalty(indices, offsets, values)
         self._made(0, values.size)
         return values
 
-    def gradient(self, stencil: Stencil) -> Floats:
+    def gradient(self, stencil: Stencil) -> Floats | None:
         """The whole gradient at the stencil's default step, by the shortest way, shape (n,)."""
+        if self._others:
+            return None
         slopes = np.zeros(self.theta.size)
         h = stencil.step
         with one_blas_thread:
@@ -243,7 +222,7 @@ class LayeredEvaluator(StructuredEvaluator):
     def _block(
         self,
         k: int,
-        layer: _Layer,
+        layer: Layer,
         block: Block,
         local: Indices,
         offsets: Floats,
@@ -255,12 +234,11 @@ class LayeredEvaluator(StructuredEvaluator):
         if local.size == block.size and np.array_equal(local, np.arange(block.size)):
             grid = offsets.reshape(-1, layer.n_out, J)
             if (grid == grid[0]).all():
-                d = self._changes(k, np.arange(layer.n_out), grid[0], known)
+                d = self._changes(k, grid[0], known)
                 if block is layer.b:
-                    return np.asarray(d.sum(axis=2)[:, :].reshape(-1, J))
-                return self._shares(
-                    layer, d, lambda h: self._changes(k, np.arange(layer.n_out), h, known), grid[0]
-                ).reshape(-1, J)
+                    return np.asarray(d.sum(axis=2))
+                turned = None if layer.positive else self._changes(k, -grid[0], known)
+                return _shares(layer.A, d, turned).reshape(-1, J)
         values = np.empty(offsets.shape)
         for j in range(J):
             values[:, j] = self._scattered(
@@ -268,33 +246,21 @@ class LayeredEvaluator(StructuredEvaluator):
             )
         return values
 
-    def _shares(self, layer: _Layer, d: Floats, changes: Any, offsets: Floats) -> Floats:
-        """``values[i, j, c]``, shape (n_in, n_out, J), of ``d[j, c, s]``, shape (n_out, J, m)."""
-        n_out, J, m = d.shape
-        if layer.positive:
-            return np.asarray(layer.A.T @ d.reshape(-1, m).T).reshape(-1, n_out, J)
-        turned = changes(-offsets)
-        up, down = np.maximum(layer.A, 0.0), np.maximum(-layer.A, 0.0)
-        total = up.T @ d.reshape(-1, m).T
-        total += down.T @ turned.reshape(-1, m).T
-        return np.asarray(total).reshape(-1, n_out, J)
-
-    def _changes(
-        self, k: int, units: Indices, offsets: Floats, known: dict[tuple[int, bytes], Floats]
-    ) -> Floats:
-        """``d[j, c, s]``: change of sample s's loss for ``Z[:, units[j]] + offsets[j, c]``."""
+    def _changes(self, k: int, offsets: Floats, known: dict[tuple[int, bytes], Floats]) -> Floats:
+        """``d[j, c, s]``: change of sample s's loss for ``Z[:, j] + offsets[j, c]``."""
         key = k, offsets.tobytes()
         if key not in known:
             turned = known.get((k, offsets[:, ::-1].tobytes()))
             if turned is not None:
                 known[key] = turned[:, ::-1]
             else:
-                rows = self._rows(k, np.repeat(units, offsets.shape[1]), offsets.ravel())
+                units = np.repeat(np.arange(offsets.shape[0]), offsets.shape[1])
+                rows = self._rows(k, units, offsets.ravel())
                 known[key] = rows.reshape(*offsets.shape, -1)
         return known[key]
 
     def _scattered(
-        self, k: int, layer: _Layer, block: Block, inputs: Indices, units: Indices, h: Floats
+        self, k: int, layer: Layer, block: Block, inputs: Indices, units: Indices, h: Floats
     ) -> Floats:
         """Differences of entries that do not fill a block, or with steps of their own, (r,)."""
         m = self._there.size
@@ -389,57 +355,22 @@ class LayeredEvaluator(StructuredEvaluator):
             values[inside] = own
 
 
+def _shares(A: Floats, d: Floats, turned: Floats | None) -> Floats:
+    """``values[i, j, c]``, what each entry of W has of ``d[j, c, s]``, shape (n_in, n_out, J).
+
+    ``turned`` is d of the opposite offsets, which negative inputs bring about.
+    """
+    n_out, J, m = d.shape
+    if turned is None:
+        return np.asarray(A.T @ d.reshape(-1, m).T).reshape(-1, n_out, J)
+    total = np.maximum(A, 0.0).T @ d.reshape(-1, m).T
+    total += np.maximum(-A, 0.0).T @ turned.reshape(-1, m).T
+    return np.asarray(total).reshape(-1, n_out, J)
+
+
 def _inside(indices: Indices, block: Block) -> Any:
     """Which of the indices lie in a block: a slice where they are sorted."""
     if indices.size < 2 or (np.diff(indices) > 0).all():
         first, last = np.searchsorted(indices, (block.start, block.stop))
         return slice(int(first), int(last))
     return np.flatnonzero((indices >= block.start) & (indices < block.stop))
-
-
-def _matrix_shape(block: Block) -> tuple[int, int]:
-    """Shape of W; a vector is a matrix of one column."""
-    if len(block.shape) not in (1, 2):
-        raise ValueError(f"layers: {block.name} has shape {block.shape}, expected (n_in, n_out)")
-    return (block.shape[0], block.shape[1]) if len(block.shape) == 2 else (block.shape[0], 1)
-
-
-def _named(layout: Layout, names: tuple[str, ...]) -> list[str]:
-    """The blocks that names stand for: their own, or all those of a list or tuple."""
-    return [b.name for name in names for b in _blocks(layout, name)]
-
-
-def _blocks(layout: Layout, name: str) -> list[Block]:
-    found = [b for b in layout.blocks if b.name == name]
-    if not found:
-        found = [b for b in layout.blocks if b.name.rpartition(".")[0] == name]
-    if not found and not name:
-        found = list(layout.blocks)
-    if not found:
-        raise ValueError(
-            f"layers: theta has no block {name!r}; its blocks are "
-            f"{', '.join(repr(b.name) for b in layout.blocks[:8])}"
-        )
-    return found
-
-
-def _pairs(
-    layout: Layout, layers: tuple[tuple[str, str | None], ...]
-) -> list[tuple[Block, Block | None]]:
-    """W and b of every layer; a pair of lists or tuples of blocks stands for as many layers."""
-    pairs: list[tuple[Block, Block | None]] = []
-    for weights, biases in layers:
-        W = _blocks(layout, weights)
-        b: list[Block | None] = [None] * len(W) if biases is None else [*_blocks(layout, biases)]
-        if len(b) != len(W):
-            raise ValueError(
-                f"layers: {weights!r} has {len(W)} blocks, but {biases!r} has {len(b)}"
-            )
-        pairs += zip(W, b, strict=True)
-    for W_, b_ in pairs:
-        if b_ is not None and b_.size != _matrix_shape(W_)[1]:
-            columns = _matrix_shape(W_)[1]
-            raise ValueError(
-                f"layers: {W_.name} has {columns} columns, but {b_.name} {b_.size} entries"
-            )
-    return pairs
