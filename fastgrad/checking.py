@@ -108,14 +108,20 @@ def check_grad(
     if not callable(loss):
         raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
     if strategy not in STRATEGIES:
-        raise ValueError(f"strategy={strategy!r}: expected one of {', '.join(map(repr, STRATEGIES))}")
+        raise ValueError(
+            f"strategy={strategy!r}: expected one of {', '.join(map(repr, STRATEGIES))}"
+        )
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
     places = points_of(theta, points, trainable, seed)
     if len(places) > 1 and not callable(grad):
-        raise ValueError("points: expected a gradient that can be called at each of them, got values")
+        raise ValueError(
+            "points: expected a gradient that can be called at each of them, got values"
+        )
     limit = None if budget is None else budget / len(places)
-    task = _Task(loss, grad, args, trainable, rtol, strategy, limit, seed, step, backend, structure, progress)
+    task = _Task(
+        loss, grad, args, trainable, rtol, strategy, limit, seed, step, backend, structure, progress
+    )
     checks = [task.at(place) for place in places]
     return checks[0] if points is None else worst_of(checks)
 

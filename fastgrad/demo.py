@@ -26,10 +26,14 @@ def run_demo(say: Callable[[str], object]) -> None:
         f"{sum(block.size for block in params):,} parameters.\n"
     )
     say("1. Its backprop gradient:\n")
-    right = check_grad(two_layer.loss, two_layer.grad, params, X, y, L2, strategy="sweep", structure=False)
+    right = check_grad(
+        two_layer.loss, two_layer.grad, params, X, y, L2, strategy="sweep", structure=False
+    )
     say(str(right))
     say("2. The same gradient with the regulariser forgotten in W2:\n")
-    wrong = check_grad(two_layer.loss, without_l2_in_w2, params, X, y, L2, strategy="sweep", structure=False)
+    wrong = check_grad(
+        two_layer.loss, without_l2_in_w2, params, X, y, L2, strategy="sweep", structure=False
+    )
     say(str(wrong))
     say(timings(right, wrong, plain_loop_seconds(params, X, y)))
     million(say)

@@ -106,6 +106,8 @@ def _with_bars(
     error = noise_bar(sigma, h, stencil.noise_gain) + BOUND * np.abs(t) + OWN_ROUNDING * np.abs(D)
     if stencil.order % 2 == 0:
         for k, (multiple, _, weight) in enumerate(stencil.pairs):
-            S, S_wide = (side[:, 2 * k] + side[:, 2 * k + 1] - 2 * facts.base for side in (near, wide))
+            S, S_wide = (
+                side[:, 2 * k] + side[:, 2 * k + 1] - 2 * facts.base for side in (near, wide)
+            )
             error += abs(weight) * kink_allowance(S, S_wide, multiple * h, sigma, wider)
     return D, error

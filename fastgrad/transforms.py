@@ -1,6 +1,5 @@
 """grad and value_and_grad: a loss in, its numerical gradient out."""
 
-import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -12,12 +11,23 @@ from fastgrad.detect.differences import Differencer
 from fastgrad.detect.preflight import inspect_entries, inspect_loss
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.estimation import chosen_steps, estimate
-from fastgrad.evaluate import Evaluator, certify, evaluator, finite_value, require_backend, whole_gradient
+from fastgrad.evaluate import (
+    Evaluator,
+    certify,
+    evaluator,
+    finite_value,
+    require_backend,
+    whole_gradient,
+)
+from fastgrad.evaluate.explain import argument_name, require_argument_count
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
 from fastgrad.numerics.steps import default_steps
 from fastgrad.params import Floats, Layout, flatten
 from fastgrad.report.progress import progress_bar
 from fastgrad.results import GradientEstimate
+
+FARTHEST = 3
+"""In steps, how far any stencil goes."""
 
 
 class GradientFunction:
@@ -42,7 +52,7 @@ class GradientFunction:
         self._backend = backend
         self._structure = structure
         self._progress = progress
-        self._root = "theta" if argnum == 0 else _parameter_name(loss, argnum)
+        self._root = "theta" if argnum == 0 else argument_name(loss, argnum)
 
     def __call__(self, *args: Any) -> Any:
         """The gradient at ``args``, in the structure of the argument differentiated.
@@ -79,14 +89,16 @@ class GradientFunction:
         """
         layout, run = self._start(args)
         mask = layout.mask(self._trainable)
-        steps = absolute_steps(layout, run.theta, self._step)
-        expected = 2 * len(self._stencil.multiples) * np.count_nonzero(np.ones(layout.size) if mask is None else mask)
+        steps = absolute_steps(layout, run.theta, self._step, mask)
+        count = layout.size if mask is None else int(np.count_nonzero(mask))
+        expected = 2 * len(self._stencil.multiples) * count
         with progress_bar(run, "gradient", expected) if self._progress else nullcontext():
             return estimate(run, layout, mask, self._stencil, steps)
 
     def _start(self, args: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
         k = self._argnum
         if len(args) <= k:
+            require_argument_count(self._loss, len(args))
             raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
         layout, theta = flatten(args[k], self._root)
         others = args[:k] + args[k + 1 :]
@@ -97,7 +109,7 @@ class GradientFunction:
     def _differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
         mask = layout.mask(self._trainable)
         chosen = None if mask is None else np.flatnonzero(mask)
-        steps = absolute_steps(layout, run.theta, self._step)
+        steps = absolute_steps(layout, run.theta, self._step, mask)
         if isinstance(steps, str):
             steps = self._adapted_steps(layout, run, mask)
         if value is None and self._stencil.needs_value:
@@ -122,7 +134,6 @@ class GradientFunction:
                 gradient[part] = _difference(run, layout, self._stencil, indices, x, h, base)
         certify(run, chosen, gradient)
         return gradient
-
 
     def _adapted_steps(
         self, layout: Layout, run: Evaluator, mask: NDArray[np.bool_] | None
@@ -217,13 +228,18 @@ def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tu
     return grad(loss, **options).value_and_grad
 
 
-def absolute_steps(layout: Layout, theta: Floats, step: Any) -> Floats | str | None:
+def absolute_steps(
+    layout: Layout, theta: Floats, step: Any, mask: NDArray[np.bool_] | None = None
+) -> Floats | str | None:
     """A user's steps, one an entry, shape (n,); None and ``"adaptive"`` as they are.
+
+    Those of constants, where ``mask`` is False, may be anything.
 
     Raises
     ------
     ValueError, TypeError, StructureMismatchError
-        A step that is no positive number, that rounding loses, or steps not shaped like theta.
+        A step that is no positive number, that rounding loses or that leaves the range of
+        floats, or steps not shaped like theta.
     """
     if step is None or (isinstance(step, str) and step == "adaptive"):
         return step
@@ -232,17 +248,21 @@ def absolute_steps(layout: Layout, theta: Floats, step: Any) -> Floats | str | N
             f'step={step!r}: expected None, "adaptive", a number, or numbers shaped like theta'
         )
     steps = layout.vector(step, "step")
-    bad = np.flatnonzero(~((steps > 0) & np.isfinite(steps)))
-    if bad.size:
+    free: Any = True if mask is None else mask
+    for k in np.flatnonzero(free & ~((steps > 0) & np.isfinite(steps)))[:1].tolist():
+        raise ValueError(f"step is {steps[k]} for {layout.name(k)}: expected a positive number")
+    with np.errstate(over="ignore"):
+        far = free & ~np.isfinite(np.abs(theta) + FARTHEST * steps)
+    for k in np.flatnonzero(far)[:1].tolist():
         raise ValueError(
-            f"step is {steps[bad[0]]} for {layout.name(int(bad[0]))}: expected a positive number"
+            f"step {steps[k]:.3g} leaves the range of floats from {layout.name(k)} = "
+            f"{theta[k]:.6g}: expected a smaller one"
         )
-    lost = np.flatnonzero((theta + steps == theta) | (theta - steps == theta))
-    if lost.size:
-        x = theta[lost[0]]
+    lost = free & ((theta + steps == theta) | (theta - steps == theta))
+    for k in np.flatnonzero(lost)[:1].tolist():
         raise ValueError(
-            f"step {steps[lost[0]]:.3g} is lost in rounding beside {layout.name(int(lost[0]))} = "
-            f"{x:.6g}: expected at least {np.spacing(abs(x)):.3g}"
+            f"step {steps[k]:.3g} is lost in rounding beside {layout.name(k)} = {theta[k]:.6g}: "
+            f"expected at least {np.spacing(abs(theta[k])):.3g}"
         )
     return steps
 
@@ -267,11 +287,3 @@ def _difference(
             "edge of the loss's domain"
         )
     return method.combine(values, base, x, offsets)
-
-
-def _parameter_name(loss: Callable[..., Any], argnum: int) -> str:
-    try:
-        names = list(inspect.signature(getattr(loss, "py_func", loss)).parameters)
-    except (TypeError, ValueError):  # a builtin
-        names = []
-    return names[argnum] if argnum < len(names) else f"argument{argnum}"

@@ -97,7 +97,9 @@ def net_problem(seed: int, kind: int, name: str, **changes: Any) -> Problem:
     theta = options.pop("theta", None)
     X, T = data(seed)
     args = (X, T, kind, options["l1"], options["scale"], options["offset"])
-    return Problem(f"{name} {seed}", net_loss, net_grad, net(seed) if theta is None else theta, args)
+    return Problem(
+        f"{name} {seed}", net_loss, net_grad, net(seed) if theta is None else theta, args
+    )
 
 
 @njit(cache=True)
@@ -209,7 +211,9 @@ def model_problems(seed: int) -> Iterator[Problem]:
             name = f"{module.__name__.rpartition('.')[2]} {end} {seed}"
             yield Problem(name, module.loss, module.grad, theta, (X, labels, *end))
     returns = models.garch.simulate(models.garch.init(), 500, seed=seed)
-    yield Problem(f"garch {seed}", models.garch.loss, models.garch.grad, models.garch.init(), (returns,))
+    yield Problem(
+        f"garch {seed}", models.garch.loss, models.garch.grad, models.garch.init(), (returns,)
+    )
 
 
 def correct_problems(seeds: range) -> Iterator[Problem]:

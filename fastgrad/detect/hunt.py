@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Differencer, Indices
 from fastgrad.detect.directions import Directions
-from fastgrad.detect.locate import Finding, Locator, OutOfBudget
+from fastgrad.detect.locate import Finding, Locator, OutOfBudgetError
 from fastgrad.detect.preflight import Loss
 from fastgrad.detect.screen import GLOBAL, PER_BLOCK, Lines, Screen, block_stream, screen
 from fastgrad.detect.sweep import Judged, sweep
 from fastgrad.evaluate import Evaluator
-from fastgrad.numerics.bars import Verdict
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import default_steps
 from fastgrad.params import Floats, Layout
@@ -85,15 +84,13 @@ class Hunt:
 
     def __call__(self) -> Hunted:
         """Run the tiers."""
-        screened = screen(
-            self.lines, self.directions, self.layout, self.counts, self.going_on
-        )
+        screened = screen(self.lines, self.directions, self.layout, self.counts, self.going_on)
         self.result = Hunted(screened, rms=self.rms, complete=screened is not None)
         if screened is None or not screened.alarms:
             return self.result
         try:
             self._locate(screened)
-        except OutOfBudget:
+        except OutOfBudgetError:
             self.result.complete = self.result.certified = False
         return self.result
 
@@ -119,7 +116,7 @@ class Hunt:
         """Are fresh directions through all that is not blamed clean?"""
         for k in range(GLOBAL):
             if not self.going_on():
-                raise OutOfBudget
+                raise OutOfBudgetError
             v = self.directions.draw(FRESH + attempt * GLOBAL + k)
             for b, finding in self.result.findings.items():
                 block = self.layout.blocks[b]

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastgrad.detect.differences import Indices
 from fastgrad.detect.directions import Directions
-from fastgrad.detect.screen import Lines, Reading, block_stream
+from fastgrad.detect.screen import Lines, Reading
 from fastgrad.detect.sweep import Judged
 from fastgrad.numerics.bars import Verdict
 from fastgrad.params import Block, Floats
@@ -36,7 +36,7 @@ ROUNDS = 4
 """Refinements of one position."""
 
 
-class OutOfBudget(Exception):
+class OutOfBudgetError(Exception):
     """The time allowed is over."""
 
 
@@ -188,7 +188,7 @@ class Locator:
     def _measure(self, start: int, stop: int, weight: Floats) -> Reading:
         """``weight``, shape of the block, times w, along ``start:stop``."""
         if not self.going_on():
-            raise OutOfBudget
+            raise OutOfBudgetError
         v = np.zeros(self.lines.a.size)
         inside = slice(start - self.block.start, stop - self.block.start)
         v[start:stop] = self.w[inside] * weight[inside]
@@ -323,7 +323,7 @@ class Locator:
         if positions.size == 0:
             return {}
         if not self.going_on():
-            raise OutOfBudget
+            raise OutOfBudgetError
         judged = self.judge(positions)
         self.residuals, self.bars = judged.analytic - judged.numeric, judged.bar
         found = {}

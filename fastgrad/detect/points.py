@@ -20,7 +20,9 @@ class Point:
     label: str
 
 
-def points_of(theta: Any, points: int | Sequence[Any] | None, trainable: Any, seed: int) -> list[Point]:
+def points_of(
+    theta: Any, points: int | Sequence[Any] | None, trainable: Any, seed: int
+) -> list[Point]:
     """Theta, and what ``points`` adds to it.
 
     A number adds random perturbations of the trainable entries, at log-uniform random scales; a

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -217,14 +218,21 @@ def _lines(
     for k in range(DIRECTIONS):
         v = directions.draw_exact(NOISE_STREAM + k)
         start = away if k % 2 else 0.0
-        yield lambda offsets, v=v, start=start: run.along(v, start + offsets)
+        yield partial(_along, run, v, start)
     count = run.theta.size if trainable is None else int(np.count_nonzero(trainable))
     if count <= FEW:
         for i in np.flatnonzero(v):
-            index, scale = np.array([i]), abs(v[i])
-            yield lambda offsets, index=index, scale=scale: run.coordinates(
-                index, scale * (away + offsets[None, :])
-            )[0]
+            yield partial(_beside, run, np.array([i]), abs(v[i]), away)
+
+
+def _along(run: Evaluator, v: Floats, start: float, offsets: Floats) -> Floats:
+    return run.along(v, start + offsets)
+
+
+def _beside(
+    run: Evaluator, index: NDArray[np.intp], scale: float, start: float, offsets: Floats
+) -> Floats:
+    return run.coordinates(index, scale * (start + offsets[None, :]))[0]
 
 
 def _all_float32(samples: list[Floats]) -> bool:

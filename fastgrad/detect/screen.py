@@ -196,7 +196,9 @@ def screen(
         readings=tuple(readings),
         blocks=tuple(blocks),
         limit=SMALL_BALL * WIDER * widest * MISSED ** (-1 / GLOBAL),
-        entry_limits=tuple(SINGLE * WIDER * max((r.bar for r in own), default=0.0) for own in blocks),
+        entry_limits=tuple(
+            SINGLE * WIDER * max((r.bar for r in own), default=0.0) for own in blocks
+        ),
     )
 
 

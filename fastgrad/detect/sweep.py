@@ -202,7 +202,7 @@ class _Sweep:
             Verdict.INCONCLUSIVE,
         )
         self.verdict[which] = verdict
-        for k in np.flatnonzero(verdict >= Verdict.INCONCLUSIVE):
+        for k in map(int, np.flatnonzero(verdict >= Verdict.INCONCLUSIVE)):
             self.notes[int(which[k])] = _note(
                 Verdict(verdict[k]), near, k, bool(kinks.jump[k]), kinks.low[k], kinks.high[k]
             )

@@ -11,7 +11,7 @@ from fastgrad.detect.screen import GLOBAL, MISSED, PER_BLOCK, Screen
 from fastgrad.detect.sweep import Judged
 from fastgrad.detect.tabulate import about_the_loss, entries_of, preliminary, unchecked
 from fastgrad.numerics.bars import Verdict
-from fastgrad.params import Block, Floats, Layout
+from fastgrad.params import Block, Layout
 from fastgrad.results import BlockCheck, GradientCheck
 
 USEFUL = 0.1
@@ -156,5 +156,8 @@ def _sentence(finding: Finding, block: Block) -> str:
     if finding.kind == "tolerable":
         return "small errors throughout, below rtol."
     if finding.kind == "many":
-        return f"{wrong} wrong entries were located, and there are more; {finding.fraction:.0%} of a random sample are."
+        return (
+            f"{wrong} wrong entries were located, and there are more: "
+            f"{finding.fraction:.0%} of a random sample."
+        )
     return f"about {finding.fraction:.0%} of the block is wrong."

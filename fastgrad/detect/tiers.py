@@ -144,9 +144,7 @@ class Check:
         self.judged = judged
         numeric = np.zeros(self.layout.size)
         numeric[indices] = judged.numeric
-        remarks = certify(
-            self.run, None if self.mask is None else indices, numeric, again=True
-        )
+        remarks = certify(self.run, None if self.mask is None else indices, numeric, again=True)
         report = tabulate(judged, self.layout, self.loss, self.unit, self.rtol, self.seed)
         return self._finished(report, judged, remarks)
 
@@ -175,7 +173,10 @@ class Check:
             self.located = {b for b, f in found.findings.items() if f.kind == "entries"}
         report = tabulate_hunt(found, judged, self.layout, self.loss, self.rtol, self.seed)
         sweep_seconds = 2 * count * self.clock.evaluation
-        remark = f"A sweep of every entry would take {2 * count:,} evaluations, about {sweep_seconds:.2g} s."
+        remark = (
+            f"A sweep of every entry would take {2 * count:,} evaluations, about "
+            f"{sweep_seconds:.2g} s."
+        )
         return self._finished(report, judged, (remark,))
 
     def explained(

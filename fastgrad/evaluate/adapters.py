@@ -85,7 +85,7 @@ def dispatcher(loss: Any) -> CPUDispatcher:
 
 @lru_cache(maxsize=256)
 def _as_function(builtin: Any) -> Any:
-    def call(*args):  # type: ignore[no-untyped-def]
+    def call(*args):
         return builtin(*args)
 
     call.__name__ = builtin.__name__
@@ -253,7 +253,8 @@ def _compile(loss: CPUDispatcher, loss_types: tuple[Any, ...]) -> tuple[Any, Any
         raise
     except Exception as error:
         explain.require_argument_count(loss, len(loss_types))
-        raise explain.compilation_failure(loss, loss_types, error) from error
+        # Its hundred lines about numba's insides would bury the message; they are its __context__.
+        raise explain.compilation_failure(loss, loss_types, error) from None
     if signature is None:
         raise explain.no_signature(loss, loss_types)
     if not isinstance(signature.return_type, types.Float):

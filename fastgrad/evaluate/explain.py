@@ -1,5 +1,6 @@
 """What to tell a person whose loss cannot be run."""
 
+import dis
 import functools
 import inspect
 import os
@@ -22,11 +23,11 @@ def compilation_failure(
     loss: Any, loss_types: tuple[Any, ...], error: Exception
 ) -> LossCompilationError:
     """The error for a loss that numba refused, with numba's reason and the user's line."""
-    reason = [line.rstrip() for line in _without_colours(str(error)).splitlines()]
-    kept = [text for text in reason if text.strip() and not _is_noise(text)]
+    reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without colours
+    kept = [text.rstrip() for text in reason.splitlines() if text.strip() and not _is_noise(text)]
     given = ", ".join(map(str, loss_types))
     advice = "Write it with what numba supports"
-    if "Cannot determine Numba type of <class 'function'>" in "\n".join(reason):
+    if "Cannot determine Numba type of <class 'function'>" in reason:
         advice = "Decorate the functions it calls with @numba.njit"
     return LossCompilationError(
         f"numba cannot compile the loss {loss.__name__} ({_file(loss)}, line "
@@ -175,19 +176,37 @@ def _file(loss: Any) -> str:
     return str(loss.py_func.__code__.co_filename)
 
 
-def _line(loss: Any, reason: list[str]) -> int:
-    """The line of the loss itself that numba's reason ends with; its first one if none is named."""
-    named = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(reason))
-    own = [int(number) for path, number in named if _file(loss) in (path, os.path.abspath(path))]
-    return own[-1] if own else int(loss.py_func.__code__.co_firstlineno)
-
-
-def _without_colours(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+def _line(loss: Any, reason: str) -> int:
+    """The line of the loss itself that numba's reason ends with, or has a name in quotes from."""
+    file = re.escape(os.path.basename(_file(loss)))  # numba's path may be relative to anywhere
+    lines = re.findall(rf'{file}(?:", line |:| \()(\d+)', reason)
+    if lines:
+        return int(lines[-1])
+    quoted = set(re.findall(r"'(\w+)'", reason))
+    for instruction in dis.get_instructions(loss.py_func):
+        line = instruction.positions.lineno if instruction.positions else None
+        if line and instruction.argval in quoted and instruction.opname.startswith("LOAD_"):
+            return line
+    return int(loss.py_func.__code__.co_firstlineno)
 
 
 def _is_noise(line: str) -> bool:
-    """Lines about numba's own workings."""
-    return line.lstrip().startswith(
-        ("During:", "Enable logging", "<source missing", "This error may have been caused")
+    """Lines about numba's own workings: of what it tried, only why it failed."""
+    return line.lstrip(" -").startswith(
+        (
+            "* (",
+            "<source",
+            "During:",
+            "Enable logging",
+            "Failed in nopython mode",
+            "No match",
+            "Of which",
+            "Overload",
+            "Operator Overload",
+            "Rejected as",
+            "There are",
+            "This error may have been caused",
+            "With argument(s)",
+            "raised from",
+        )
     )

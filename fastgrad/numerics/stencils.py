@@ -62,7 +62,9 @@ class Stencil:
         total: Floats | None = None
         column = 0
         for plus, minus, weight in self.pairs:
-            above, top, below, bottom = value, x, value, x
+            above: Floats | float = value
+            below: Floats | float = value
+            top = bottom = x
             if plus:
                 above, top = values[:, column], x + offsets[:, column]
                 column += 1
@@ -120,7 +122,9 @@ def stencil(method: str, order: int) -> Stencil:
     """
     if method in ("forward", "backward"):
         if order != 2:
-            raise ValueError(f'order={order!r} goes with method="central" alone; {method} has order 1')
+            raise ValueError(
+                f'order={order!r} goes with method="central" alone; {method} has order 1'
+            )
         return FORWARD if method == "forward" else BACKWARD
     if method != "central":
         raise ValueError(f'method={method!r}: expected "central", "forward" or "backward"')

@@ -71,8 +71,9 @@ def adaptive_steps(
 
     The ratio test of Shi, Xie, Xuan and Nocedal (arXiv 2110.06380): a step h is right when
     ``|f(3h) - 3 f(h) + 3 f(-h) - f(-3h)| / (8 sigma)`` is in [1.5, 6]. It is sought by factors of
-    8 upwards and as the cube downwards, then by bisection; where f is not finite, h shrinks; then h/2 is taken, so that truncation
-    is negligible and the error bar is pure noise. Steps are powers of two.
+    8 upwards and as the cube downwards, then by bisection; where f is not finite, h shrinks; then
+    h/2 is taken, so that truncation is negligible and the error bar is pure noise. Steps are powers
+    of two.
 
     Parameters
     ----------

@@ -10,7 +10,13 @@ from fastgrad.evaluate import Evaluator
 def progress_bar(run: Evaluator, label: str, evaluations: int) -> Iterator[None]:
     """Show on stderr how many of the expected evaluations ``run`` has made, and the time left."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

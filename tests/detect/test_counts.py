@@ -24,9 +24,7 @@ SEEDS = range(15)
 def test_no_false_disagreement_in_100_000_entries(rtol):
     counts: Counter[str] = Counter()
     for problem in correct_problems(SEEDS):
-        report = fg.check_grad(
-            problem.loss, problem.grad, problem.theta, *problem.args, rtol=rtol
-        )
+        report = fg.check_grad(problem.loss, problem.grad, problem.theta, *problem.args, rtol=rtol)
         counts.update(report.counts)
         assert report.verdict != "disagrees", problem.name
     assert counts.total() >= 100_000
@@ -42,9 +40,7 @@ def smooth_problems() -> list[Problem]:
     return problems
 
 
-@pytest.mark.parametrize(
-    ("bars", "caught"), [(3, 0.97), (10, 0.99), (100, 0.99), (10_000, 0.99)]
-)
+@pytest.mark.parametrize(("bars", "caught"), [(3, 0.97), (10, 0.99), (100, 0.99), (10_000, 0.99)])
 def test_planted_errors_are_caught_and_nothing_else_is_blamed(bars, caught):
     planted = found = 0
     for k, (loss, grad, theta, args) in enumerate(p[1:] for p in smooth_problems()):

@@ -108,7 +108,9 @@ def scrubs_theta(x):
 
 
 @pytest.mark.parametrize("backend", ["auto", "python"])
-@pytest.mark.parametrize(("loss", "args"), [(scrubs_theta, ()), (scrubs_its_argument, (np.ones(3),))])
+@pytest.mark.parametrize(
+    ("loss", "args"), [(scrubs_theta, ()), (scrubs_its_argument, (np.ones(3),))]
+)
 def test_a_loss_that_writes_to_its_inputs(loss, args, backend):
     if backend == "python":
         loss = loss.py_func
@@ -165,7 +167,11 @@ def test_forms_of_a_gradient(gradient):
         (lambda p: None, TypeError, "return statement"),
         (lambda p: {"W": 2 * p["W"]}, StructureMismatchError, "missing 'b'"),
         (lambda p: {**named_grad(p), "c": 1.0}, StructureMismatchError, "unknown 'c'"),
-        (lambda p: {"W": 2 * p["W"].T, "b": np.ones(2)}, StructureMismatchError, r"\(2, 3\).*\(3, 2\)"),
+        (
+            lambda p: {"W": 2 * p["W"].T, "b": np.ones(2)},
+            StructureMismatchError,
+            r"\(2, 3\).*\(3, 2\)",
+        ),
         (lambda p: np.ones(7), StructureMismatchError, "fields"),
         (lambda p: {"W": 2j * p["W"], "b": np.ones(2)}, TypeError, "complex"),
         (lambda p: {"W": p["W"].astype(str), "b": np.ones(2)}, TypeError, "W"),

@@ -90,11 +90,9 @@ def test_errors_of_three_detection_limits_are_found(large):
     assert found >= 29
 
 
-@pytest.mark.parametrize(
-    ("wrong", "mean"), [(1, 100), (2, 120), (5, 160), (10, 230), (20, 400)]
-)
+@pytest.mark.parametrize(("wrong", "mean"), [(1, 100), (2, 120), (5, 160), (10, 230), (20, 400)])
 def test_wrong_entries_are_located(large, wrong, mean):
-    theta, _, right = large
+    right = large[2]
     layout, flat = flatten(right)
     rms = {b.name: float(np.sqrt(np.mean(flat[b.start : b.stop] ** 2))) for b in layout.blocks}
     counts = []

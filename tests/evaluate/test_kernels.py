@@ -1,5 +1,7 @@
 """The kernels: exact restores, the same bits on any threads and slabs, twins that really differ."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -212,3 +214,19 @@ def test_checksums_notice_shuffles_and_changes_of_sign():
         assert checksum() != before
         data[:] = kept
     assert checksum() == before
+
+
+def test_kernels_work_where_nothing_can_be_cached(monkeypatch):
+    """In a container neither the package's folder nor a home folder may be there to write to."""
+    from numba.core import caching
+
+    def no_locator(*args):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    implementation = getattr(caching, "CacheImpl", None) or caching._CacheImpl
+    monkeypatch.setattr(implementation, "__init__", no_locator)
+    spec = importlib.util.spec_from_file_location("kernels_uncached", kernels.__file__)
+    uncached = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(uncached)
+    theta = rng.normal(size=3)
+    assert uncached.is_sound(theta, theta.reshape(1, 3), np.zeros(1, np.uint8), 0, 1)

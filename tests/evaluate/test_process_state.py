@@ -294,7 +294,7 @@ def test_the_gil_is_free_while_a_kernel_runs(monkeypatch):
     """Counted within one launch, during which a thread that held the GIL would let nobody count."""
     monkeypatch.setattr(compiled, "SLAB_SECONDS", 10.0)
     monkeypatch.setattr(compiled, "FIRST_SLAB_SECONDS", 10.0)
-    run = evaluator_of(slow, np.ones(200), 500_000)
+    run = evaluator_of(slow, np.ones(200), 100_000)
     run.value()
     stop, counted, during = threading.Event(), [0], []
 
