@@ -25,12 +25,10 @@ from numba.core.registry import CPUDispatcher, cpu_target
 
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import explain
-from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, release_of, releaser
+from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
 from fastgrad.native import plain_array
 from fastgrad.params import Layout
-
-_doubles_at, _loader, _caller, _release_of = doubles_at, loader, caller, release_of
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """What adapters are made of: values stored in memory, and functions called, by address."""
 
-# mypy: allow-untyped-defs, allow-untyped-calls
-
 from functools import lru_cache
 from typing import Any
 

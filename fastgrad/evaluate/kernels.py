@@ -9,8 +9,6 @@ restores a row allocated in the same function as the ``prange``, and the gradien
 wrong by about ``h f''``. For the same reason the work on one row is a function of its own.
 """
 
-# mypy: allow-untyped-defs, allow-untyped-calls
-
 from collections.abc import Callable
 from typing import Any
 

@@ -233,7 +233,7 @@ def test_an_interrupt_is_answered_and_leaves_nothing_behind(threads, backend, th
         run.coordinates(*steps_of(run))
     timer.join()
     assert info.value.__cause__ is None
-    assert run.evaluations - made_by_then[0] <= 2 * max(slabs)
+    assert run.evaluations - made_by_then[0] <= max(2 * max(slabs), 1000)
     assert run.evaluations < 100_000
     assert state_of_the_process() == before
 
