@@ -165,9 +165,10 @@ class _Task:
             analytic, unit = read_gradient(self.gradient, layout, run, place.theta, self.args)
         steps = absolute_steps(layout, flat, self.step)
         check = Check(run, layout, facts, analytic, unit, mask, steps, self.rtol, self.seed, clock)
-        count = layout.size if mask is None else int(np.count_nonzero(mask))
+        if run.reference:  # a structure, whose entries cost less than evaluations
+            clock.learn_entries(mask)
         sweeps = self.strategy == "sweep" or (
-            self.strategy == "auto" and clock.allows(2 * count + 2)
+            self.strategy == "auto" and clock.sweep_seconds(check.count) <= clock.left()
         )
         report = check.sweep(self.progress) if sweeps else check.screen(self.progress)
         report = check.explained(report, self.gradient, self.args)

@@ -1,4 +1,6 @@
-"""The command line: ``fastgrad demo``."""
+"""The command line: ``fastgrad demo``, ``fastgrad bench``."""
+
+from typing import Annotated
 
 import typer
 
@@ -9,14 +11,22 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def main() -> None:
-    """Keep ``demo`` a command of its own."""
-
-
 @app.command()
 def demo() -> None:
     """Check the backprop gradient of a net on real digits, then the same with a bug planted."""
     from fastgrad.demo import run_demo
 
     run_demo(typer.echo)
+
+
+@app.command()
+def bench(
+    problem: Annotated[
+        str,
+        typer.Argument(help="module:problem or file.py:problem: a tuple (loss, theta, *args)."),
+    ],
+) -> None:
+    """Measure our methods on your own loss: time, evaluations, error, and which one to take."""
+    from fastgrad.benching import run_bench
+
+    run_bench(problem, typer.echo)

@@ -29,6 +29,7 @@ from fastgrad.results import Convergence, GradientCheck
 
 SET_UP = 45
 """Evaluations before the directions of a screen: repeats, noise, and a step."""
+ENTRIES_TIMED = 512
 CURL_CALLS = 4
 
 
@@ -47,6 +48,8 @@ class Clock:
         self.budget = budget
         self.evaluation = 0.0
         """Seconds of one evaluation, by the cheapest stretch seen."""
+        self.entry: float | None = None
+        """Seconds of one entry of a sweep, where that is not two evaluations."""
         self.gradient = 0.0
         """Seconds of one call of the gradient under test."""
         self._began = self._mark = time.perf_counter()
@@ -59,6 +62,18 @@ class Clock:
             cost = (now - self._mark) / made
             self.evaluation = min(self.evaluation or cost, cost)
         self._mark, self._evaluations = now, self.run.evaluations
+
+    def learn_entries(self, mask: NDArray[np.bool_] | None) -> None:
+        """Time a few entries of a structured loss, which cost less than evaluations of it."""
+        some = np.unique(np.linspace(0, self.run.theta.size - 1, ENTRIES_TIMED).astype(np.intp))
+        if mask is not None and mask[some].any():
+            some = some[mask[some]]
+        for _ in range(2):  # the first may compile, which does not count
+            began = time.perf_counter()
+            self.run.coordinates(some, np.zeros((some.size, 2)))
+            self.entry = (time.perf_counter() - began) / some.size
+            self._began += time.perf_counter() - began
+        self._mark, self._evaluations = time.perf_counter(), self.run.evaluations
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -77,6 +92,10 @@ class Clock:
     def allows(self, evaluations: int = 2) -> bool:
         """Whether so many more evaluations fit."""
         return evaluations * self.evaluation <= self.left()
+
+    def sweep_seconds(self, entries: int) -> float:
+        """How long a sweep would take."""
+        return entries * (2 * self.evaluation if self.entry is None else self.entry)
 
     def allows_a_screen(self, blocks: int) -> bool:
         return self.allows(screen_evaluations(blocks))
@@ -127,6 +146,8 @@ class Check:
         self.run, self.layout, self.loss, self.mask = run, layout, loss, mask
         self.analytic, self.unit, self.steps = analytic, unit, steps
         self.rtol, self.seed, self.clock = rtol, seed, clock
+        self.count = layout.size if mask is None else int(np.count_nonzero(mask))
+        """Entries that may be perturbed."""
         self.judged: Judged | None = None
         self.located: set[int] = set()
         """Blocks of which all wrong entries were found, by the word of fresh directions."""
@@ -168,11 +189,11 @@ class Check:
         if judged is not None:  # the hunt replaced what it found to be wrong
             self.analytic[judged.indices] = judged.analytic
             self.judged = judged
-        count = self.layout.size if self.mask is None else int(np.count_nonzero(self.mask))
+        count = self.count
         if found.certified:
             self.located = {b for b, f in found.findings.items() if f.kind == "entries"}
         report = tabulate_hunt(found, judged, self.layout, self.loss, self.rtol, self.seed)
-        sweep_seconds = 2 * count * self.clock.evaluation
+        sweep_seconds = self.clock.sweep_seconds(count)
         remark = (
             f"A sweep of every entry would take {2 * count:,} evaluations, about "
             f"{sweep_seconds:.2g} s."
