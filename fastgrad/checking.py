@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.detect.points import Point, points_of
 from fastgrad.detect.preflight import inspect_loss, read_gradient, repeat_loss
 from fastgrad.detect.tabulate import worst_of
 from fastgrad.detect.tiers import Check, Clock
-from fastgrad.evaluate import evaluator
-from fastgrad.params import flatten
+from fastgrad.evaluate import Evaluator, evaluator
+from fastgrad.params import Floats, Layout, flatten
 from fastgrad.results import GradientCheck
 from fastgrad.transforms import absolute_steps
 
@@ -148,9 +149,7 @@ class _Task:
         began = time.perf_counter()
         layout, flat = flatten(place.theta)
         mask = layout.mask(self.trainable)
-        run = evaluator(
-            self.loss, layout, flat, self.args, backend=self.backend, structure=self.structure
-        )
+        run = self._runner(layout, flat, self.structure)
         clock = Clock(run, None if self.strategy == "sweep" else self.budget)
         value, spread = repeat_loss(run)
         clock.learn()
@@ -164,12 +163,34 @@ class _Task:
         with clock.stopped():
             analytic, unit = read_gradient(self.gradient, layout, run, place.theta, self.args)
         steps = absolute_steps(layout, flat, self.step)
+        count = layout.size if mask is None else int(np.count_nonzero(mask))
+        sweeps = self._sweeps(run, clock, count, mask)
+        made = 0
+        if run.reference and not sweeps:  # directions are for the plain loss
+            made = run.evaluations
+            run = self._runner(layout, flat, structure=False)
+            facts = replace(facts, base=facts.value)
         check = Check(run, layout, facts, analytic, unit, mask, steps, self.rtol, self.seed, clock)
-        if run.reference:  # a structure, whose entries cost less than evaluations
-            clock.learn_entries(mask)
-        sweeps = self.strategy == "sweep" or (
-            self.strategy == "auto" and clock.sweep_seconds(check.count) <= clock.left()
-        )
         report = check.sweep(self.progress) if sweeps else check.screen(self.progress)
         report = check.explained(report, self.gradient, self.args)
-        return replace(report, label=place.label, seconds=time.perf_counter() - began)
+        return replace(
+            report,
+            label=place.label,
+            evaluations=report.evaluations + made,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _runner(self, layout: Layout, flat: Floats, structure: bool) -> Evaluator:
+        return evaluator(
+            self.loss, layout, flat, self.args, backend=self.backend, structure=structure
+        )
+
+    def _sweeps(
+        self, run: Evaluator, clock: Clock, count: int, mask: NDArray[np.bool_] | None
+    ) -> bool:
+        """Whether every one of ``count`` entries is to be checked, or directions."""
+        if self.strategy != "auto":
+            return self.strategy == "sweep"
+        if run.reference:  # a structure, whose entries cost less than evaluations
+            clock.learn_entries(mask)
+        return clock.sweep_seconds(count) <= clock.left()

@@ -14,7 +14,7 @@ L2 = 0.01
 SAMPLED = 20
 """Entries timed in the plain loop; all of them would take minutes."""
 STEP = 1e-5
-FEW_DIGITS = 100
+FEW_DIGITS = 50
 
 
 def run_demo(say: Callable[[str], object]) -> None:
