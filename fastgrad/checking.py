@@ -14,6 +14,7 @@ from fastgrad.detect.tabulate import worst_of
 from fastgrad.detect.tiers import Check, Clock
 from fastgrad.evaluate import Evaluator, evaluator
 from fastgrad.params import Floats, Layout, flatten
+from fastgrad.report.progress import say_plan
 from fastgrad.results import GradientCheck
 from fastgrad.transforms import absolute_steps
 
@@ -171,6 +172,8 @@ class _Task:
             run = self._runner(layout, flat, structure=False)
             facts = replace(facts, base=facts.value)
         check = Check(run, layout, facts, analytic, unit, mask, steps, self.rtol, self.seed, clock)
+        if self.progress:
+            say_plan(clock.plan(count, sweeps))
         report = check.sweep(self.progress) if sweeps else check.screen(self.progress)
         report = check.explained(report, self.gradient, self.args)
         return replace(

@@ -33,6 +33,8 @@ def native_argument(value: Any) -> Any:
         if not (value.flags.c_contiguous or value.flags.f_contiguous):
             value = np.ascontiguousarray(value)
         return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+    if hasattr(value, "_numba_type_"):  # numba.typed.Dict is a Mapping too
+        return value
     if type(value) is list and is_list_of_numbers(value):
         return np.asarray(value)
     if isinstance(value, Mapping) or is_record(value):

@@ -148,6 +148,8 @@ def real_array(value: Any, path: str) -> Array:
         array = np.asarray(value)
     except ValueError:  # ragged
         array = np.empty(0, object)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{path} is a masked array: expected all of its numbers; use .filled()")
     if array.dtype.kind == "c":
         raise TypeError(f"{path} is complex: expected real numbers; split it into its real parts")
     if array.dtype.kind not in "iuf":

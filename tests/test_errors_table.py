@@ -58,6 +58,9 @@ THETA = {
     "objects": (
         call(squares, np.array([X, None], object)), TypeError, "theta is ndarray: expected",
     ),
+    "a masked array": (
+        call(squares, np.ma.array([1.0, 2.0])), TypeError, "theta is a masked array: .filled()",
+    ),
     "text in a block": (
         call(of_blocks, {"W": np.ones(2), "b": ["a"]}), TypeError, "b.0 is str: expected",
     ),

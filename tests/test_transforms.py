@@ -1,5 +1,6 @@
 """grad and value_and_grad: accuracy, methods and steps, memory, and scipy's optimisers on top."""
 
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -304,3 +305,8 @@ def test_rosenbrock_at_its_minimum():
     np.testing.assert_allclose(fg.grad(rosenbrock)(np.ones(10)), 0, atol=1e-7)
     x = rng.normal(size=10)
     np.testing.assert_allclose(fg.grad(rosenbrock)(x), rosenbrock_grad(x), rtol=1e-7, atol=1e-6)
+
+
+def test_a_gradient_function_can_be_pickled():
+    g = pickle.loads(pickle.dumps(fg.grad(rosenbrock, order=4, trainable="theta")))
+    np.testing.assert_array_equal(g(X8), fg.grad(rosenbrock, order=4)(X8))

@@ -23,6 +23,8 @@ SMALL = 4
 """Blocks and intervals of so few entries are checked one by one."""
 FIRST_SAMPLE = 3
 """Entries looked at before a search for several culprits: a block that is wrong throughout shows."""
+TRIES = 100
+"""Draws an entry sampled, of which constants and known entries are left out."""
 SAMPLE = 16
 """Entries on which a law can be told (a law was told from 16 in 179 of 180 blocks)."""
 LINE_SAMPLE = 12
@@ -120,13 +122,13 @@ class Locator:
         self.tried: set[tuple[str, int]] = set()
         inside = slice(block.start, block.stop)
         self.w = self.directions.draw(stream, block.start, block.stop)[inside]
-        self.free = block.start + np.flatnonzero(self.w)
-        if self.free.size <= 2 * SMALL:
-            self._check(self.free)
+        self.count = int(np.count_nonzero(self.w))
+        if self.count <= 2 * SMALL:
+            self._check(block.start + np.flatnonzero(self.w))
             self.finding.kind = "entries" if self._wrong() else "nothing"
             return
         self.p = np.linspace(-1.0, 1.0, block.size)
-        y0 = known or self._measure(block.start, block.stop, self.p**0)
+        y0 = known or self._measure(block.start, block.stop)
         self._bisect(_Interval(block.start, block.stop, [y0, *self._higher(inside, self.p)]))
 
     def _bisect(self, whole: _Interval) -> None:
@@ -170,7 +172,7 @@ class Locator:
             at = np.searchsorted(self.p, y1.y / y0.y) + self.block.start
             if start + (stop - start) // 8 < at < stop - (stop - start) // 8:
                 middle = int(at)
-        left = self._measure(start, middle, self.p**0)
+        left = self._measure(start, middle)
         if left.alarms:
             higher = self._higher(slice(start, middle), self.p)
         else:  # then all of it is to the right, unless errors cancel: fresh directions will tell
@@ -183,28 +185,32 @@ class Locator:
 
     def _higher(self, where: slice, p: Floats) -> list[Reading]:
         """y_1 and y_2 of ``where``."""
-        return [self._measure(where.start, where.stop, p**k) for k in (1, 2)]
+        inside = slice(where.start - self.block.start, where.stop - self.block.start)
+        return [self._measure(where.start, where.stop, p[inside], k) for k in (1, 2)]
 
-    def _measure(self, start: int, stop: int, weight: Floats) -> Reading:
-        """``weight``, shape of the block, times w, along ``start:stop``."""
+    def _measure(self, start: int, stop: int, p: Floats | None = None, power: int = 1) -> Reading:
+        """Along ``w p^power``, at ``start:stop``; ``p``, shape (stop - start,), is 1 if not given."""
         if not self.going_on():
             raise OutOfBudgetError
         v = np.zeros(self.lines.a.size)
         inside = slice(start - self.block.start, stop - self.block.start)
-        v[start:stop] = self.w[inside] * weight[inside]
+        v[start:stop] = self.w[inside]
+        if p is not None:
+            for _ in range(power):  # in place: a block may be all of theta
+                v[start:stop] *= p
         return self.lines.measure(v, self.lines.step_for(stop - start))
 
     def _pinpoint(self, interval: _Interval) -> bool:
         """Seek the single culprit; True if it was found, and taken out of the readings."""
         interval.searched = True
         y0 = interval.y[0]
-        start, stop = self._narrowed(interval.start, interval.stop, self.p, y0, interval.y[1])
+        start, stop = interval.start, interval.stop
+        flat = self.p[start - self.block.start : stop - self.block.start]
+        start, stop = self._narrowed(start, stop, flat, y0, interval.y[1])
         for _ in range(ROUNDS):
             if stop - start <= 1:
                 break
-            local = np.zeros(self.block.size)
-            inside = slice(start - self.block.start, stop - self.block.start)
-            local[inside] = np.linspace(-1.0, 1.0, stop - start)
+            local = np.linspace(-1.0, 1.0, stop - start)
             before = stop - start
             y1 = self._measure(start, stop, local)
             start, stop = self._narrowed(start, stop, local, y0, y1)
@@ -227,14 +233,13 @@ class Locator:
     def _narrowed(
         self, start: int, stop: int, p: Floats, y0: Reading, y1: Reading
     ) -> tuple[int, int]:
-        """The positions that ``p = y_1 / y_0`` allows, within its bars."""
+        """The positions in ``start:stop`` that ``p = y_1 / y_0`` allows, within its bars."""
         if not y0.alarms:
             return start, stop
         at = y1.y / y0.y
         slack = (y1.bar + abs(at) * y0.bar) / max(abs(y0.y) - y0.bar, 1e-300)
-        inside = p[start - self.block.start : stop - self.block.start]
-        low = start + int(np.searchsorted(inside, at - slack - 1e-12))
-        high = start + int(np.searchsorted(inside, at + slack + 1e-12, side="right"))
+        low = start + int(np.searchsorted(p, at - slack - 1e-12))
+        high = start + int(np.searchsorted(p, at + slack + 1e-12, side="right"))
         if high <= low:  # between two positions: the nearer one
             low = min(max(low - 1, start), stop - 1)
             high = min(low + 2, stop)
@@ -276,7 +281,7 @@ class Locator:
 
     def _line_is_wrong(self, kind: str, line: Indices, number: int) -> bool:
         """Check a sample of one line; name it if most of it is wrong."""
-        members = np.intersect1d(self.free, self.block.start + np.flatnonzero(line == number))
+        members = np.flatnonzero((line == number) & (self.w != 0)) + self.block.start
         sample = self._pick(np.setdiff1d(members, list(self.finding.checked)), LINE_SAMPLE)
         self._check(sample)
         wrong = np.intersect1d(members, self._wrong())
@@ -304,13 +309,26 @@ class Locator:
 
     def _is_tolerable(self, whole: _Interval) -> bool:
         """Do errors below rtol, spread over the block, explain what was measured?"""
-        sizes, bars = np.abs(self.residuals), self.bars
-        spread = float(np.sqrt(np.mean(sizes**2) * self.free.size))
-        return bool(np.median(sizes / bars) > 1 and abs(whole.y[0].y) <= 6 * spread)
+        if not self._explains(whole, np.hypot(self.residuals, self.bars)):
+            return False
+        residuals, bars = self.residuals, self.bars
+        if self._sample(SAMPLE - FIRST_SAMPLE):
+            return False
+        residuals = np.append(residuals, self.residuals)
+        visible = np.abs(residuals) > np.append(bars, self.bars)
+        return bool(visible.mean() >= LEAST_DENSE) and self._explains(whole, residuals)
+
+    def _explains(self, whole: _Interval, errors: Floats) -> bool:
+        return abs(whole.y[0].y) <= 6 * float(np.sqrt(np.mean(errors**2) * self.count))
 
     def _sample(self, count: int) -> dict[int, tuple[float, float]]:
         """Check random entries."""
-        return self._check(self._pick(np.setdiff1d(self.free, list(self.finding.checked)), count))
+        chosen: set[int] = set()
+        for k in map(int, self.rng.integers(self.block.size, size=TRIES * count)):
+            position = self.block.start + k
+            if len(chosen) < count and self.w[k] != 0 and position not in self.finding.checked:
+                chosen.add(position)
+        return self._check(np.array(sorted(chosen), np.intp))
 
     def _pick(self, positions: Indices, count: int) -> Indices:
         count = min(max(count, 0), positions.size)

@@ -97,6 +97,12 @@ class Clock:
         """How long a sweep would take."""
         return entries * (2 * self.evaluation if self.entry is None else self.entry)
 
+    def plan(self, entries: int, sweeps: bool) -> str:
+        """What is about to be done, and why."""
+        sweep = f"a sweep of {entries:,} entries takes about {self.sweep_seconds(entries):.2g} s"
+        within = "" if self.budget is None else f" (budget {self.budget:g} s)"
+        return f"{sweep}{within}: {'sweeping' if sweeps else 'screening along random directions'}."
+
     def allows_a_screen(self, blocks: int) -> bool:
         return self.allows(screen_evaluations(blocks))
 

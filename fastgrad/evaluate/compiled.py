@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,12 +26,7 @@ from fastgrad.evaluate.launch import (
     pays,
     require_threads_after_fork,
 )
-from fastgrad.evaluate.state import (
-    generator_state_kept,
-    numba_random_state_kept,
-    one_blas_thread,
-    python_random_state_kept,
-)
+from fastgrad.evaluate.state import one_blas_thread, state_kept
 from fastgrad.native import native_argument, plain_array
 from fastgrad.params import Floats, Layout
 
@@ -43,7 +37,7 @@ SLAB_SECONDS = 0.1
 """Between two slabs Ctrl-C is answered, progress shown and time limits kept."""
 
 FIRST_SLAB_SECONDS = 0.01
-"""A slab sized by an earlier call's measurement, before this call has one of its own."""
+"""A slab sized by an earlier call's or a first evaluation's cost, before there is a better one."""
 
 TURNS = 16
 """Of a thread in a slab: those that finish first wait for a sixteenth of it at most."""
@@ -182,13 +176,13 @@ class CompiledEvaluator:
         ``where(k)`` is the point of evaluation k, and its name.
         """
         done = 0
-        with self._state_kept():
+        with state_kept(self._compiled.traits, self._arguments):
             while done < failed.size:
                 cost = self._compiled.seconds.get(self._workload)
                 threads = self._threads_for(cost, failed.size - done)
                 # The first evaluation is watched by itself: two changes of sign look like none.
                 alone = self._guard is not None and not self._guard.checks
-                slab = 1 if alone else _slab(cost, threads, first=done == 0)
+                slab = 1 if alone else _slab(cost, threads, first=done <= 1)
                 stop = min(failed.size, done + slab)
                 self._timed(launch, done, stop, 1 if alone else threads, cost)
                 self.evaluations += stop - done
@@ -202,23 +196,6 @@ class CompiledEvaluator:
         if self._guard is not None:
             self._guard.check()
 
-    def _state_kept(self) -> AbstractContextManager[Any]:
-        """Whatever of the process's state this loss would change, put back at the end."""
-        traits = self._compiled.traits
-        if not (traits.uses_blas or traits.uses_random):
-            return nullcontext()
-        with ExitStack() as stack:
-            if traits.uses_blas:
-                stack.enter_context(one_blas_thread)
-            if traits.uses_random:
-                stack.enter_context(numba_random_state_kept())
-            if traits.uses_python:
-                stack.enter_context(python_random_state_kept())
-            for argument in self._arguments:
-                if isinstance(argument, np.random.Generator):
-                    stack.enter_context(generator_state_kept(argument))
-            return stack.pop_all()
-
     def _timed(
         self, launch: Launch, start: int, stop: int, threads: int, cost: float | None
     ) -> None:
@@ -227,17 +204,14 @@ class CompiledEvaluator:
             if self._rows.shape[0] != threads:
                 self._rows = aligned_rows(threads, self.theta)
             with one_blas_thread, parallel_launch():
-                began = time.perf_counter()
-                launch(start, stop, threads)
-                seconds = time.perf_counter() - began
+                seconds = _seconds(launch, start, stop, threads)
             if cost is not None:
                 launch_cost.saw(seconds - cost * evaluations / threads)
+        elif self._compiled.traits.launches_threads:
+            with parallel_launch():
+                seconds = _seconds(launch, start, stop, 1)
         else:
-            own_launches = self._compiled.traits.launches_threads
-            with parallel_launch() if own_launches else nullcontext():
-                began = time.perf_counter()
-                launch(start, stop, 1)
-                seconds = time.perf_counter() - began
+            seconds = _seconds(launch, start, stop, 1)
         if cost is None or evaluations > 1:  # launching counts for most of a single short one
             self._compiled.seconds[self._workload] = seconds * threads / evaluations
 
@@ -271,10 +245,11 @@ class CompiledEvaluator:
             own = self._own_exception(point)
             if own is not None:
                 raise loss_error(name, own) from own
-        changed = np.argwhere(self._rows[:, : self.theta.size] != self.theta)
+        rows, self._rows = self._rows, aligned_rows(1, self.theta)
+        changed = np.argwhere(rows[:, : self.theta.size] != self.theta)
         if changed.size:
             row, i = map(int, changed[0])
-            raise wrote_to_theta(self._layout.name(i), self.theta[i], self._rows[row, i])
+            raise wrote_to_theta(self._layout.name(i), self.theta[i], rows[row, i])
         before, name = where(int(first[0]))
         after = before.copy()
         self._own_exception(after)
@@ -301,6 +276,12 @@ def aligned_rows(count: int, theta: Floats) -> Floats:
     memory = np.empty(count * width + kernels.LINE)
     first = kernels.fill_rows(memory, theta, count, width)
     return memory[first : first + count * width].reshape(count, width)
+
+
+def _seconds(launch: Launch, start: int, stop: int, threads: int) -> float:
+    began = time.perf_counter()
+    launch(start, stop, threads)
+    return time.perf_counter() - began
 
 
 def _slab(cost: float | None, threads: int, first: bool) -> int:

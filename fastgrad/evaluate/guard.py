@@ -31,7 +31,8 @@ class ArgumentGuard:
         self._arrays = [
             (k, *found) for k, value in enumerate(arguments) for found in _arrays(value, "")
         ]
-        self._spans = np.array([_span(array) for *_, array in self._arrays], np.int64)
+        spans = [number for *_, array in self._arrays for number in _span(array)]
+        self._spans = np.array(spans, np.int64).reshape(-1, 2)
         self._before = self._checksums()
         self.checks = 0
 
@@ -66,6 +67,8 @@ def _arrays(value: Any, path: str) -> Iterator[tuple[str, Array]]:
 
 def _span(array: Array) -> tuple[int, int]:
     """Address and number of the bytes from an array's first to its last, whatever its strides."""
+    if array.flags.c_contiguous:
+        return array.__array_interface__["data"][0], array.nbytes
     reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
     below = sum(r for r in reach if r < 0)
     above = sum(r for r in reach if r > 0)

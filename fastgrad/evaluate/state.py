@@ -4,12 +4,15 @@ import pickle
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import threadpoolctl
 from numba import _helperlib
+
+if TYPE_CHECKING:
+    from fastgrad.evaluate.adapters import Traits
 
 _generators: Any = _helperlib  # whose stubs do not tell of these functions
 
@@ -75,8 +78,25 @@ class _BlasLimit:
 one_blas_thread = _BlasLimit()
 
 
+def state_kept(traits: "Traits", arguments: tuple[Any, ...]) -> AbstractContextManager[Any]:
+    """Whatever a loss of these traits would change, put back at the end."""
+    if not (traits.uses_blas or traits.uses_random):
+        return nullcontext()
+    with ExitStack() as stack:
+        if traits.uses_blas:
+            stack.enter_context(one_blas_thread)
+        if traits.uses_random:
+            stack.enter_context(_numba_random_state_kept())
+        if traits.uses_python:
+            stack.enter_context(python_random_state_kept())
+        for argument in arguments:
+            if isinstance(argument, np.random.Generator):
+                stack.enter_context(_generator_state_kept(argument))
+        return stack.pop_all()
+
+
 @contextmanager
-def numba_random_state_kept() -> Iterator[None]:
+def _numba_random_state_kept() -> Iterator[None]:
     """The two generators of compiled code, on this thread."""
     pointers = _generators.rnd_get_np_state_ptr(), _generators.rnd_get_py_state_ptr()
     before = [_generators.rnd_get_state(pointer) for pointer in pointers]
@@ -108,7 +128,7 @@ def _python_random_state() -> tuple[Any, Any]:
 
 
 @contextmanager
-def generator_state_kept(generator: np.random.Generator) -> Iterator[None]:
+def _generator_state_kept(generator: np.random.Generator) -> Iterator[None]:
     """A generator that was passed to a loss."""
     before = generator.bit_generator.state
     try:

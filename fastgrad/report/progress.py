@@ -6,6 +6,13 @@ from contextlib import contextmanager
 from fastgrad.evaluate import Evaluator
 
 
+def say_plan(plan: str) -> None:
+    """Say on stderr what is about to be done."""
+    from rich.console import Console
+
+    Console(stderr=True).print(plan, highlight=False)
+
+
 @contextmanager
 def progress_bar(run: Evaluator, label: str, evaluations: int) -> Iterator[None]:
     """Show on stderr how many of the expected evaluations ``run`` has made, and the time left."""

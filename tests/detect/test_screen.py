@@ -1,7 +1,9 @@
 """Screening and locating: evaluations counted, errors found, nothing falsely blamed."""
 
 import time
+import tracemalloc
 
+import numba
 import numpy as np
 import pytest
 from numba import njit
@@ -235,3 +237,49 @@ def test_a_search_that_the_budget_ends_says_so(large):
     gradient = right._replace(W1=np.where(spoilt, 2.0, 1.0) * right.W1)
     report = fg.check_grad(net_loss, gradient, theta, *args, strategy="screen", budget=0.6)
     assert report.verdict in ("disagrees", "inconclusive")
+
+
+def test_the_plan_is_stated_before_it_starts(capsys):
+    x = np.ones(50)
+    for strategy, words in (("sweep", "sweeping"), ("screen", "random directions")):
+        fg.check_grad(cubes, 3 * x * x, x, strategy=strategy, progress=True)
+        assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("budget", [2.0, 4.0])
+def test_a_budget_is_kept_within_a_fifth_and_three_evaluations(budget):
+    x = np.random.default_rng(0).normal(size=300)
+    wrong = 2 * x * np.where(np.random.default_rng(1).random(300) < 0.05, -1, 1)
+    cost = 0.02
+    began = time.perf_counter()
+    report = fg.check_grad(Slow(cost), wrong, x, backend="python", budget=budget, strategy="screen")
+    assert report.seconds <= time.perf_counter() - began
+    assert report.evaluations * cost <= 1.2 * budget + 3 * cost
+    assert report.verdict == "disagrees"
+
+
+@njit
+def cosines(x, c):
+    total = 0.0
+    for i in range(x.size):
+        total += np.cos(c * x[i])
+    return total / x.size
+
+
+def test_three_million_parameters_in_bounded_memory():
+    n, c = 3_000_000, 1.5
+
+    def gradient(x, c):
+        return -c * np.sin(c * x) / x.size
+
+    small = np.linspace(0.1, 1.0, 1000)
+    fg.check_grad(cosines, gradient(small, c), small, c, strategy="screen")
+    x = np.random.default_rng(0).normal(size=n)
+    values = gradient(x, c)
+    values[1_234_567] += 1e-3
+    tracemalloc.start()
+    report = fg.check_grad(cosines, values, x, c, strategy="screen", budget=None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["theta[1234567]"]
+    assert peak <= (numba.get_num_threads() + 4) * 8 * n + 64e6

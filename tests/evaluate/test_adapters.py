@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 from numba import njit, objmode, typed
+from numba.experimental import jitclass
 
 import fastgrad as fg
 from fastgrad.errors import LossCompilationError
@@ -130,6 +131,19 @@ def test_a_matrix_as_theta_in_any_order(order):
     np.testing.assert_allclose(got, expected, rtol=1e-8)
 
 
+TYPED = typed.Dict.empty(numba.types.unicode_type, numba.types.float64)
+TYPED["k"] = 3.0
+
+
+@jitclass([("k", numba.float64)])
+class Weight:
+    def __init__(self, k):
+        self.k = k
+
+    def weigh(self, value):
+        return self.k * value
+
+
 ARGUMENTS = {
     "string": (lambda x, a: (x * x).sum() * (3.0 if a == "three" else 1.0), "three", 3),
     "bool": (lambda x, a: (x * x).sum() * (3.0 if a else 1.0), True, 3),
@@ -153,6 +167,8 @@ ARGUMENTS = {
     ),
     "complex array": (lambda x, a: (x * x).sum() * a[0].imag, np.array([3j]), 3),
     "typed list": (lambda x, a: (x * x).sum() * len(a), typed.List([1, 2, 3]), 3),
+    "typed dict": (lambda x, a: (x * x).sum() * a["k"], TYPED, 3),
+    "jitted class": (lambda x, a: a.weigh((x * x).sum()), Weight(3.0), 3),
     "njit function": (lambda x, a: a(x) * 1.0, by_rows, None),
 }
 

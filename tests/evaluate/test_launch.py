@@ -1,0 +1,121 @@
+"""Who is given threads: work that pays for them, by measured cost."""
+
+import numba
+import numpy as np
+import pytest
+
+from fastgrad.evaluate import compiled, kernels, launch
+from tests.losses import evaluator_of, parallel_squares, rosenbrock, steps_of
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is told to move."""
+    now = [0.0]
+    monkeypatch.setattr(launch.time, "perf_counter", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def cost(clock):
+    return launch._LaunchCost()
+
+
+def test_a_launch_that_went_badly_is_remembered_and_forgotten(cost, clock):
+    assert cost() == cost.IDLE
+    cost.saw(2e-3)
+    assert cost() == pytest.approx(cost.IDLE + 2e-3)
+    clock[0] += cost.HALF_LIFE
+    assert cost() == pytest.approx(cost.IDLE + 1e-3)
+    clock[0] += 100 * cost.HALF_LIFE
+    assert cost() == pytest.approx(cost.IDLE)
+
+
+def test_what_a_launch_is_seen_to_cost_has_its_bounds(cost):
+    cost.saw(-1.0)
+    assert cost() == cost.IDLE
+    cost.saw(60.0)  # a machine that slept
+    assert cost() == pytest.approx(cost.IDLE + cost.WORST)
+
+
+def test_threads_pay_for_enough_work(monkeypatch):
+    monkeypatch.setattr(launch, "launch_cost", lambda: 50e-6)
+    assert not launch.pays(1.0, threads=1)
+    assert not launch.pays(100e-6, threads=8)
+    assert launch.pays(1e-3, threads=2)
+    monkeypatch.setattr(launch, "launch_cost", lambda: 10e-3)
+    assert not launch.pays(1e-3, threads=2)
+    assert launch.pays(1.0, threads=2)
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """How many rows each launch worked on."""
+    rows = []
+    for name, threads in [("coordinates_serial", lambda work: 1), ("coordinates_parallel", len)]:
+        kernel = getattr(kernels, name)
+
+        def spy(*args, kernel=kernel, threads=threads):
+            rows.append(threads(args[3]))
+            kernel(*args)
+
+        monkeypatch.setattr(kernels, name, spy)
+    monkeypatch.setattr(compiled, "available_threads", lambda: 2)
+    monkeypatch.setattr(launch, "launch_cost", lambda: 50e-6)
+    return rows
+
+
+def evaluator_of_cost(seconds, n=10, loss=rosenbrock):
+    run = evaluator_of(loss, np.linspace(0, 1, n))
+    run._compiled.seconds[run._workload] = seconds
+    return run
+
+
+def test_a_small_problem_does_not_pay_for_a_launch(launched):
+    run = evaluator_of_cost(1e-6)
+    run.coordinates(*steps_of(run))
+    assert launched == [1]
+
+
+def test_a_large_one_gets_the_threads(launched):
+    run = evaluator_of_cost(1e-3)
+    run.coordinates(*steps_of(run))
+    assert launched[0] == 2
+
+
+def test_the_cost_is_measured_on_the_first_evaluation(launched):
+    run = evaluator_of(rosenbrock, np.linspace(0, 1, 10))
+    run._compiled.seconds.clear()
+    run.coordinates(*steps_of(run))
+    assert launched == [1, 1]
+    assert run._compiled.seconds[run._workload] < 1e-3
+
+
+def test_a_loss_that_is_parallel_itself_is_never_given_threads(launched):
+    run = evaluator_of_cost(1e-3, loss=parallel_squares)
+    run.coordinates(*steps_of(run))
+    assert set(launched) == {1}
+
+
+def test_single_evaluations_do_not_spoil_the_measurement(launched):
+    run = evaluator_of_cost(1e-9)
+    run.value()
+    assert run._compiled.seconds[run._workload] == 1e-9
+
+
+@pytest.mark.parametrize("masked", [1, numba.config.NUMBA_NUM_THREADS])
+def test_the_number_of_threads_that_numba_was_told(masked):
+    before = numba.get_num_threads()
+    numba.set_num_threads(masked)
+    try:
+        assert launch.available_threads() == masked
+    finally:
+        numba.set_num_threads(before)
+
+
+def test_a_fork_of_threads_gets_none(monkeypatch):
+    monkeypatch.setattr(launch._process, "forked_from_threads", True)
+    assert launch.available_threads() == 1
+    monkeypatch.setattr(launch, "_threading_layer", lambda: "omp")
+    with pytest.raises(RuntimeError, match=r"parallel itself.*forked.*spawn"):
+        evaluator_of(parallel_squares, np.ones(3))
