@@ -1,6 +1,7 @@
 """What a run leaves as it was: BLAS limits, random state, threads; and who may launch."""
 
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -209,9 +210,27 @@ def state_of_the_process():
     return numba.get_num_threads(), blas_threads(), np_state[1].tobytes(), np_state[2:]
 
 
+@pytest.fixture
+def launched(monkeypatch):
+    """Evaluations of each launch."""
+    sizes = []
+    for name in ("coordinates_serial", "coordinates_parallel"):
+        kernel = getattr(kernels, name)
+
+        def spy(*args, kernel=kernel):
+            start, stop = args[8:10]
+            sizes.append(stop - start)
+            kernel(*args)
+
+        monkeypatch.setattr(kernels, name, spy)
+    return sizes
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("backend", ["compiled", "python"])
-def test_an_interrupt_is_answered_and_leaves_nothing_behind(threads, backend, three_blas_threads):
+def test_an_interrupt_is_answered_and_leaves_nothing_behind(
+    threads, backend, three_blas_threads, launched
+):
     theta, args = np.linspace(0.1, 1, 50_000), (3_000,)
     if backend == "python":
         layout, flat = flatten(theta)
@@ -235,6 +254,7 @@ def test_an_interrupt_is_answered_and_leaves_nothing_behind(threads, backend, th
     assert info.value.__cause__ is None
     assert run.evaluations - made_by_then[0] <= max(2 * max(slabs), 1000)
     assert run.evaluations < 100_000
+    assert max(launched, default=0) < 100_000 / 3  # so that a launch is soon over
     assert state_of_the_process() == before
 
 
@@ -312,12 +332,17 @@ def test_the_gil_is_free_while_a_kernel_runs(monkeypatch):
     monkeypatch.setattr(kernels, "coordinates_serial", spy)
     run._threads = 1
     thread = threading.Thread(target=count)
-    thread.start()
-    run.coordinates(np.arange(200), np.ones((200, 1)))
-    stop.set()
-    thread.join()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # else a thread may count on before the kernel gets to run
+    try:
+        thread.start()
+        run.coordinates(np.arange(200), np.ones((200, 1)))
+    finally:
+        stop.set()
+        sys.setswitchinterval(before)
+        thread.join()
     assert len(during) == 1
-    assert during[0] > 10_000
+    assert during[0] > 100_000
 
 
 def test_progress_shows_a_bar_on_stderr(capsys):
