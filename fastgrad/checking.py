@@ -163,7 +163,7 @@ class _Task:
         clock.learn()
         with clock.stopped():
             analytic, unit = read_gradient(self.gradient, layout, run, place.theta, self.args)
-        steps = absolute_steps(layout, flat, self.step)
+        steps = absolute_steps(layout, flat, self.step, mask)
         count = layout.size if mask is None else int(np.count_nonzero(mask))
         sweeps = self._sweeps(run, clock, count, mask)
         made = 0

@@ -359,7 +359,7 @@ def test_a_second_call_with_the_same_types_compiles_nothing():
 
 
 def test_a_new_loss_compiles_itself_and_its_adapter_only(monkeypatch):
-    """The kernels, and the loss a second time, would cost 0.5 s and more (NUMBA.md, 3 and 11)."""
+    """The kernels, and the loss a second time, would cost 0.5 s and more."""
     fg.grad(by_rows)(X, M)
     made = []
     compile_extra = numba.core.compiler.compile_extra

@@ -24,7 +24,7 @@ THREADS = [1, 2, 4]
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("entry", [0, 1, 250, 498, 499])
 def test_an_exception_in_any_threads_chunk(threads, entry):
-    """numba loses what is raised in a chunk that is not the caller's (NUMBA.md, 2)."""
+    """numba loses what is raised in a chunk that is not the caller's."""
     theta = np.zeros(500)
     theta[entry] = 0.95
     run = evaluator_of(picky, theta, 1.0, threads=threads)

@@ -55,7 +55,7 @@ def test_along_against_the_obvious_loop(threads):
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("question", ["coordinates", "along"])
 def test_every_row_equals_theta_bit_for_bit_after_a_launch(threads, question):
-    """numba drops the store that restores a row allocated beside the prange (NUMBA.md, 1)."""
+    """numba drops the store that restores a row allocated beside the prange."""
     theta = rng.normal(size=37)
     run = evaluator_of(log_sum_exp, theta, threads=threads)
     for _ in range(3):
@@ -151,7 +151,7 @@ def test_questions_in_any_memory_order_and_read_only():
 
 
 def test_the_parallel_kernels_are_parallel_and_their_twins_are_not():
-    """Functions jitted from one share a disk cache entry, whatever the options (NUMBA.md, 10)."""
+    """Functions jitted from one share a disk cache entry, whatever the options."""
     run = evaluator_of(rosenbrock, np.ones(5), threads=2)
     serial = evaluator_of(rosenbrock, np.ones(5), threads=1)
     for evaluator in (run, serial):

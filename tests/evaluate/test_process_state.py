@@ -84,7 +84,7 @@ def test_blas_has_one_thread_during_a_launch(loss, arg, threads, three_blas_thre
 
 
 def test_blas_is_limited_and_restored_while_python_threads_launch_at_once(three_blas_threads, seen):
-    """threadpoolctl's own limits race: four threads left BLAS at one for good (NUMBA.md, 14)."""
+    """threadpoolctl's own limits race: four threads left BLAS at one for good."""
     start = threading.Barrier(4)
 
     def launch(k):
@@ -171,7 +171,7 @@ print(numba.threading_layer())
 
 @pytest.mark.parametrize("layer", ["workqueue", numba.config.THREADING_LAYER])
 def test_python_threads_that_launch_at_once(layer):
-    """workqueue aborts the process on two launches at once, also by losses (NUMBA.md, 6, 15)."""
+    """workqueue aborts the process on two launches at once, also by losses."""
     got = run_python(WORKQUEUE, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2")
     assert got.strip() == "workqueue" or layer != "workqueue"
 
@@ -201,7 +201,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
 def test_a_fork_after_a_launch():
-    """GNU OpenMP ends a forked child at its first launch (NUMBA.md, 6)."""
+    """GNU OpenMP ends a forked child at its first launch."""
     assert run_python(FORK, NUMBA_NUM_THREADS="2").strip() == "0"
 
 
