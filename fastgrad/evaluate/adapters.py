@@ -10,6 +10,7 @@ also hands back numba's own error status, where an exception crossing a C bounda
 
 import re
 import weakref
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
+from fastgrad.evaluate.slabs import Cost
 from fastgrad.native import plain_array
 from fastgrad.params import Layout
 
@@ -56,8 +58,10 @@ class CompiledLoss:
     traits: Traits
     keep: tuple[Any, ...]
     """What owns the machine code behind ``address``."""
-    seconds: dict[int, float] = field(default_factory=dict)
-    """Measured time of one evaluation, by the number of bytes it reads."""
+    costs: dict[int, Cost] = field(default_factory=lambda: defaultdict(Cost))
+    """Of one evaluation, by the number of bytes it reads."""
+    watched: bool = False
+    """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
 
 
 def dispatcher(loss: Any) -> CPUDispatcher:

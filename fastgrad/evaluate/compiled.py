@@ -1,6 +1,5 @@
 """A compiled loss at perturbed parameters: threads, slabs, and what can go wrong in them."""
 
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,26 +17,14 @@ from fastgrad.evaluate.explain import (
     wrote_to_theta,
 )
 from fastgrad.evaluate.guard import ArgumentGuard
-from fastgrad.evaluate.launch import (
-    NEVER_PAYS,
-    available_threads,
-    launch_cost,
-    parallel_launch,
-    pays,
-    require_threads_after_fork,
-)
-from fastgrad.evaluate.state import one_blas_thread, state_kept
+from fastgrad.evaluate.launch import parallel_launch, require_threads_after_fork
+from fastgrad.evaluate.slabs import in_slabs
+from fastgrad.evaluate.state import state_kept
 from fastgrad.native import native_argument, plain_array
 from fastgrad.params import Floats, Layout
 
 Launch = Callable[[int, int, int], None]
 """``launch(start, stop, threads)`` makes the evaluations ``start`` to ``stop``."""
-
-SLAB_SECONDS = 0.1
-"""Between two slabs Ctrl-C is answered, progress shown and time limits kept."""
-
-FIRST_SLAB_SECONDS = 0.01
-"""A slab sized by an earlier call's or a first evaluation's cost, before there is a better one."""
 
 TURNS = 16
 """Of a thread in a slab: those that finish first wait for a sixteenth of it at most."""
@@ -171,59 +158,37 @@ class CompiledEvaluator:
         failed: NDArray[np.uint8],
         where: Callable[[int], tuple[Floats, str]],
     ) -> None:
-        """Make all evaluations in slabs, each as long and on as many threads as pays.
+        """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
+        traits, guard = self._compiled.traits, self._guard
+        # The first evaluation is watched by itself: two changes of sign look like none.
+        alone = guard is not None and not self._compiled.watched
 
-        ``where(k)`` is the point of evaluation k, and its name.
-        """
-        done = 0
-        with state_kept(self._compiled.traits, self._arguments):
-            while done < failed.size:
-                cost = self._compiled.seconds.get(self._workload)
-                threads = self._threads_for(cost, failed.size - done)
-                # The first evaluation is watched by itself: two changes of sign look like none.
-                alone = self._guard is not None and not self._guard.checks
-                slab = 1 if alone else _slab(cost, threads, first=done <= 1)
-                stop = min(failed.size, done + slab)
-                self._timed(launch, done, stop, 1 if alone else threads, cost)
-                self.evaluations += stop - done
-                if not kernels.is_sound(self.theta, self._rows, failed, done, stop):
-                    self._raise(failed, where)
-                if alone and self._guard is not None:
-                    self._guard.check()
-                if self.advance is not None:
-                    self.advance(stop - done)
-                done = stop
-        if self._guard is not None:
-            self._guard.check()
+        def done(start: int, stop: int) -> None:
+            self.evaluations += stop - start
+            if not kernels.is_sound(self.theta, self._rows, failed, start, stop):
+                self._raise(failed, where)
+            if alone and start == 0 and guard is not None:
+                guard.check()
+                self._compiled.watched = True
+            if self.advance is not None:
+                self.advance(stop - start)
 
-    def _timed(
-        self, launch: Launch, start: int, stop: int, threads: int, cost: float | None
-    ) -> None:
-        evaluations = stop - start
-        if threads > 1:
-            if self._rows.shape[0] != threads:
-                self._rows = aligned_rows(threads, self.theta)
-            with one_blas_thread, parallel_launch():
-                seconds = _seconds(launch, start, stop, threads)
-            if cost is not None:
-                launch_cost.saw(seconds - cost * evaluations / threads)
-        elif self._compiled.traits.launches_threads:
-            with parallel_launch():
-                seconds = _seconds(launch, start, stop, 1)
-        else:
-            seconds = _seconds(launch, start, stop, 1)
-        if cost is None or evaluations > 1:  # launching counts for most of a single short one
-            self._compiled.seconds[self._workload] = seconds * threads / evaluations
+        with state_kept(traits, self._arguments):
+            in_slabs(
+                failed.size,
+                self._compiled.costs[self._workload],
+                locked(launch) if traits.launches_threads else launch,
+                done,
+                self._grow,
+                1 if traits.one_at_a_time else self._threads,
+                alone,
+            )
+        if guard is not None:
+            guard.check()
 
-    def _threads_for(self, cost: float | None, evaluations: int) -> int:
-        if self._compiled.traits.one_at_a_time:
-            return 1
-        if self._threads is not None:
-            return self._threads
-        if cost is None or cost * evaluations < NEVER_PAYS:
-            return 1
-        threads = available_threads()
-        return threads if pays(cost * evaluations, threads) else 1
+    def _grow(self, threads: int) -> None:
+        if threads > 1 and threads != self._rows.shape[0]:
+            self._rows = aligned_rows(threads, self.theta)
 
     def _require_deterministic(self) -> None:
         self._may_draw = False
@@ -278,15 +243,11 @@ def aligned_rows(count: int, theta: Floats) -> Floats:
     return memory[first : first + count * width].reshape(count, width)
 
 
-def _seconds(launch: Launch, start: int, stop: int, threads: int) -> float:
-    began = time.perf_counter()
-    launch(start, stop, threads)
-    return time.perf_counter() - began
+def locked(launch: Launch) -> Launch:
+    """For a loss that is parallel itself."""
 
+    def launch_alone(start: int, stop: int, threads: int) -> None:
+        with parallel_launch():
+            launch(start, stop, threads)
 
-def _slab(cost: float | None, threads: int, first: bool) -> int:
-    """Evaluations in a slab: one where their cost is not known yet."""
-    if cost is None:
-        return 1
-    seconds = FIRST_SLAB_SECONDS if first else SLAB_SECONDS
-    return max(threads, int(seconds * threads / max(cost, 1e-9)))
+    return launch_alone

@@ -34,14 +34,12 @@ class ArgumentGuard:
         spans = [number for *_, array in self._arrays for number in _span(array)]
         self._spans = np.array(spans, np.int64).reshape(-1, 2)
         self._before = self._checksums()
-        self.checks = 0
 
     def check(self) -> None:
         """Raise `MutatedInputError`, naming the array, if one has changed."""
-        self.checks += 1
-        changed = np.flatnonzero(self._checksums() != self._before)
-        if changed.size:
-            k, path, array = self._arrays[changed[0]]
+        now = self._checksums()
+        if now.tobytes() != self._before.tobytes():
+            k, path, array = self._arrays[np.flatnonzero(now != self._before)[0]]
             raise MutatedInputError(
                 f"{self._who} wrote to its argument {self._name(k)}{path} (array of shape "
                 f"{array.shape}), which is no longer what it was: expected it to leave its inputs "

@@ -59,12 +59,7 @@ class _BlasLimit:
         for library, count in zip(self._blas(), counts, strict=True):
             # threadpoolctl 3.8 lets one thread set limits and does nothing for any other; here
             # the thread that restores need not be the one that set.
-            free = getattr(library, "clear_controlling_thread", None)
-            if free is not None:
-                free(force=True)
-            library.set_num_threads(count)
-            if free is not None:
-                free(force=True)
+            getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
     def _blas(self) -> list[Any]:
         if self._libraries is None:

@@ -6,7 +6,7 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import LossError, MutatedInputError, NondeterministicLossError
-from fastgrad.evaluate import compiled
+from fastgrad.evaluate import slabs
 from tests.losses import (
     by_object_mode,
     evaluator_of,
@@ -188,8 +188,8 @@ def test_nan_is_the_same_as_nan():
 
 
 def test_a_failure_in_a_later_slab(monkeypatch):
-    monkeypatch.setattr(compiled, "SLAB_SECONDS", 1e-9)
-    monkeypatch.setattr(compiled, "FIRST_SLAB_SECONDS", 1e-9)
+    monkeypatch.setattr(slabs, "SLAB_SECONDS", 1e-9)
+    monkeypatch.setattr(slabs, "FIRST_SLAB_SECONDS", 1e-9)
     theta = np.zeros(50)
     theta[33] = 0.95
     run = evaluator_of(picky, theta, 1.0)

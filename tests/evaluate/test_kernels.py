@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgrad import models
-from fastgrad.evaluate import compiled, kernels
+from fastgrad.evaluate import compiled, kernels, slabs
 from fastgrad.evaluate.adapters import _names_in
 from tests.losses import (
     evaluator_of,
@@ -120,8 +120,8 @@ def test_the_same_bits_on_any_number_of_threads(problem):
 @pytest.mark.parametrize("seconds", [1e-9, 1e-4])
 def test_the_same_bits_in_slabs_of_any_size(problem, seconds, monkeypatch):
     expected = all_values(problem, None)
-    monkeypatch.setattr(compiled, "SLAB_SECONDS", seconds)
-    monkeypatch.setattr(compiled, "FIRST_SLAB_SECONDS", seconds / 3)
+    monkeypatch.setattr(slabs, "SLAB_SECONDS", seconds)
+    monkeypatch.setattr(slabs, "FIRST_SLAB_SECONDS", seconds / 3)
     assert {all_values(problem, threads) for threads in (1, 2, 3)} == {expected}
 
 

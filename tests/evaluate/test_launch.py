@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastgrad.evaluate import compiled, kernels, launch
+from fastgrad.evaluate import kernels, launch, slabs
 from tests.losses import evaluator_of, parallel_squares, rosenbrock, steps_of
 
 
@@ -60,14 +60,15 @@ def launched(monkeypatch):
             kernel(*args)
 
         monkeypatch.setattr(kernels, name, spy)
-    monkeypatch.setattr(compiled, "available_threads", lambda: 2)
+    monkeypatch.setattr(slabs, "available_threads", lambda: 2)
     monkeypatch.setattr(launch, "launch_cost", lambda: 50e-6)
     return rows
 
 
 def evaluator_of_cost(seconds, n=10, loss=rosenbrock):
     run = evaluator_of(loss, np.linspace(0, 1, n))
-    run._compiled.seconds[run._workload] = seconds
+    cost = run._compiled.costs[run._workload] = slabs.Cost()
+    cost.saw(100, 1, 100 * seconds)
     return run
 
 
@@ -85,10 +86,10 @@ def test_a_large_one_gets_the_threads(launched):
 
 def test_the_cost_is_measured_on_the_first_evaluation(launched):
     run = evaluator_of(rosenbrock, np.linspace(0, 1, 10))
-    run._compiled.seconds.clear()
+    run._compiled.costs.clear()
     run.coordinates(*steps_of(run))
     assert launched == [1, 1]
-    assert run._compiled.seconds[run._workload] < 1e-3
+    assert run._compiled.costs[run._workload].seconds < 1e-3
 
 
 def test_a_loss_that_is_parallel_itself_is_never_given_threads(launched):
@@ -100,7 +101,7 @@ def test_a_loss_that_is_parallel_itself_is_never_given_threads(launched):
 def test_single_evaluations_do_not_spoil_the_measurement(launched):
     run = evaluator_of_cost(1e-9)
     run.value()
-    assert run._compiled.seconds[run._workload] == 1e-9
+    assert run._compiled.costs[run._workload].seconds == 1e-9
 
 
 @pytest.mark.parametrize("masked", [1, numba.config.NUMBA_NUM_THREADS])

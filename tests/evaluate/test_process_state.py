@@ -13,7 +13,7 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import LossError
-from fastgrad.evaluate import compiled, kernels
+from fastgrad.evaluate import kernels, slabs
 from fastgrad.evaluate.interpreted import PythonEvaluator
 from fastgrad.params import flatten
 from tests.losses import (
@@ -312,8 +312,8 @@ def test_the_python_backend_leaves_the_random_state():
 
 def test_the_gil_is_free_while_a_kernel_runs(monkeypatch):
     """Counted within one launch, during which a thread that held the GIL would let nobody count."""
-    monkeypatch.setattr(compiled, "SLAB_SECONDS", 10.0)
-    monkeypatch.setattr(compiled, "FIRST_SLAB_SECONDS", 10.0)
+    monkeypatch.setattr(slabs, "SLAB_SECONDS", 10.0)
+    monkeypatch.setattr(slabs, "FIRST_SLAB_SECONDS", 10.0)
     run = evaluator_of(slow, np.ones(200), 100_000)
     run.value()
     stop, counted, during = threading.Event(), [0], []

@@ -8,6 +8,7 @@ of its calls costs as much as a short `delta` (it takes a reference to every arg
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ from numba.extending import intrinsic
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.adapters import _names_in
 from fastgrad.evaluate.intrinsics import _converted, caller, doubles_at, loader, release_of
+from fastgrad.evaluate.slabs import Cost
 from fastgrad.evaluate.structured import kernels
 from fastgrad.params import Layout
 
@@ -36,8 +38,8 @@ class CFunction:
     uses_blas: bool
     uses_random: bool
     keep: tuple[Any, ...]
-    seconds: dict[Any, float] = field(default_factory=dict)
-    """Measured time of one row on one thread, by the sizes of what it reads."""
+    costs: dict[Any, Cost] = field(default_factory=lambda: defaultdict(Cost))
+    """Of one row, by the sizes of what it reads."""
 
 
 def typed(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -12,10 +12,10 @@ from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.adapters import BoundArguments
 from fastgrad.evaluate.compiled import aligned_rows
 from fastgrad.evaluate.kernels import is_sound
+from fastgrad.evaluate.slabs import in_slabs
 from fastgrad.evaluate.structured import kernels
 from fastgrad.evaluate.structured.adapters import CFunction, delta_function, typed
 from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
-from fastgrad.evaluate.structured.slabs import in_slabs
 from fastgrad.params import Block, Floats, Layout
 from fastgrad.trees import shortened
 
@@ -52,7 +52,7 @@ class IncrementalEvaluator(StructuredEvaluator):
         size = work(parameters, *self.arguments) if callable(work) else work
         self._scratch_size = max(1, int(size))
         self._threads = threads
-        self._grow(1)
+        self._make_rows(1)
 
     @cached_property
     def magnitudes(self) -> Floats:
@@ -75,8 +75,6 @@ class IncrementalEvaluator(StructuredEvaluator):
         size = self.theta.size
 
         def launch(start: int, stop: int, threads: int) -> None:
-            if threads > self._rows.shape[0]:
-                self._grow(threads)
             part = slice(start, stop)
             slab = (
                 self._delta.address,
@@ -101,11 +99,9 @@ class IncrementalEvaluator(StructuredEvaluator):
                 self._raise(indices[start:stop], offsets[start:stop], failed[start:stop])
             self._made(count, count)
 
-        costs = self._delta.seconds
         key = (size, offsets.shape[1], *(getattr(a, "shape", ()) for a in self.arguments))
-        cost = in_slabs(indices.size, launch, done, costs.get(key), self._threads)
-        if cost is not None:
-            costs[key] = cost
+        cost = self._delta.costs[key]
+        in_slabs(indices.size, cost, launch, done, self._grow, self._threads)
         if not is_sound(self.theta, self._rows, np.zeros(0, np.uint8), 0, 0):
             raise MutatedInputError(
                 "delta wrote to its parameters: expected the difference alone, and theta left as "
@@ -114,6 +110,10 @@ class IncrementalEvaluator(StructuredEvaluator):
         return values
 
     def _grow(self, threads: int) -> None:
+        if threads > self._rows.shape[0]:
+            self._make_rows(threads)
+
+    def _make_rows(self, threads: int) -> None:
         self._rows = aligned_rows(threads, self.theta)
         self._scratch = np.zeros((threads, -(-self._scratch_size // 8) * 8))
 

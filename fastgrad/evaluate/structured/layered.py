@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import LossError
 from fastgrad.evaluate.adapters import BoundArguments
+from fastgrad.evaluate.slabs import in_slabs
 from fastgrad.evaluate.state import one_blas_thread
 from fastgrad.evaluate.structured import kernels
 from fastgrad.evaluate.structured.adapters import (
@@ -19,7 +20,6 @@ from fastgrad.evaluate.structured.adapters import (
 )
 from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
 from fastgrad.evaluate.structured.chain import Chain, Layer, matrix_shape, named, pairs_of
-from fastgrad.evaluate.structured.slabs import in_slabs
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.params import Block, Floats, Layout
 
@@ -293,9 +293,6 @@ class LayeredEvaluator(StructuredEvaluator):
         scratch = np.empty((1, size))
 
         def launch(start: int, stop: int, threads: int) -> None:
-            nonlocal scratch
-            if threads > scratch.shape[0]:
-                scratch = np.empty((threads, size))
             chain = (
                 self.theta,
                 self._table,
@@ -315,11 +312,13 @@ class LayeredEvaluator(StructuredEvaluator):
         def done(start: int, stop: int) -> None:
             self._own += stop - start
 
-        costs = self._losses.seconds
-        key = (k, m, self._table[:, 1:3].tobytes())
-        cost = in_slabs(units.size, launch, done, costs.get(key), self._threads)
-        if cost is not None:
-            costs[key] = cost
+        def grow(threads: int) -> None:
+            nonlocal scratch
+            if threads > scratch.shape[0]:
+                scratch = np.empty((threads, size))
+
+        cost = self._losses.costs[k, m, self._table[:, 1:3].tobytes()]
+        in_slabs(units.size, cost, launch, done, grow, self._threads)
         if failed.any():
             r = int(np.flatnonzero(failed)[0])
             layer = self._layers[k]
