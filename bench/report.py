@@ -1,6 +1,6 @@
-"""``python -m bench.report``: run the benchmarks and put their tables into the README.
+"""``python -m bench.report``: run the benchmarks and put their tables into the READMEs.
 
-    python -m bench.report                  run all, then rewrite README.md
+    python -m bench.report                  run all, then rewrite README.md and bench/README.md
     python -m bench.report results.json     from a run of before
     python -m bench.report --print          to the screen instead
 
@@ -12,12 +12,14 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.tables import TABLES, tables
 
 HERE = Path(__file__).parent
+READMES = (HERE.parent / "README.md", HERE / "README.md")
 RESULTS = HERE.parent / ".benchmarks" / "report.json"
 ORDER = ("gradient", "first_use", "scale", "accuracy", "checking")
 """What starts threads of its own comes last, in one process with the rest."""
@@ -31,28 +33,35 @@ def run(results: Path) -> None:
     subprocess.run([sys.executable, "-m", "pytest", *options, *files], cwd=HERE.parent, check=True)
 
 
-def replaced(text: str, made: dict[str, str]) -> tuple[str, list[str]]:
-    """The text with its tables replaced, and what is amiss with its markers."""
+def filled(found: re.Match[str], table: str) -> str:
+    return f"{found[1]}{table}\n{found[2]}"
+
+
+def replaced(texts: list[str], made: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The texts with their tables replaced, and what is amiss with their markers."""
     amiss = []
     for name in TABLES:
-        between = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)", re.DOTALL)
-        if len(between.findall(text)) != 1:
-            amiss.append(f"no one pair of <!-- bench:{name} --> and <!-- /bench:{name} -->")
+        pair = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)", re.DOTALL)
+        marks = [mark for text in texts for mark in re.findall(rf"<!-- /?bench:{name} -->", text)]
+        pairs = sum(len(pair.findall(text)) for text in texts)
+        if pairs == 0 or len(marks) != 2 * pairs:
+            amiss.append(f"no whole pair of <!-- bench:{name} --> and <!-- /bench:{name} -->")
         elif name not in made:
             amiss.append(f"{name}: the results have no rows for it; the old table stays")
         else:
-            text = between.sub(lambda m, t=made[name]: f"{m[1]}{t}\n{m[2]}", text)
-    for name in dict.fromkeys(re.findall(r"<!-- bench:([\w-]+) -->", text)):
+            between = partial(filled, table=made[name])
+            texts = [pair.sub(between, text) for text in texts]
+    for name in dict.fromkeys(re.findall(r"<!-- bench:([\w-]+) -->", "".join(texts))):
         if name not in TABLES:
             amiss.append(f"bench:{name} is no table; there are {', '.join(TABLES)}")
-    return text, amiss
+    return texts, amiss
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("results", nargs="?", type=Path, help="JSON of an earlier run")
-    parser.add_argument("--readme", type=Path, default=HERE.parent / "README.md")
+    parser.add_argument("--readme", type=Path, action="append", help="a file with tables")
     parser.add_argument("--print", action="store_true", help="print the tables, change no file")
     options = parser.parse_args(arguments)
     if options.results is None:
@@ -63,10 +72,12 @@ def main(arguments: list[str] | None = None) -> int:
         for name, table in made.items():
             print(f"{name}\n\n{table}\n")
         return 0
-    text, amiss = replaced(options.readme.read_text("utf-8"), made)
-    options.readme.write_text(text, "utf-8")
+    readmes = options.readme or READMES
+    texts, amiss = replaced([readme.read_text("utf-8") for readme in readmes], made)
+    for readme, text in zip(readmes, texts, strict=True):
+        readme.write_text(text, "utf-8")
     for message in amiss:
-        print(f"{options.readme.name}: {message}", file=sys.stderr)
+        print(message, file=sys.stderr)
     return 1 if amiss else 0
 
 

@@ -71,6 +71,27 @@ def test_tables_replace_what_is_between_markers_and_nothing_else(tmp_path, capsy
     assert written(tmp_path, got)[1] == got
 
 
+def test_a_table_may_stand_in_several_files_and_another_in_one(tmp_path):
+    from bench import report
+
+    pair = "<!-- bench:{0} -->\n<!-- /bench:{0} -->\n"
+    texts = [pair.format("gradient"), pair.format("machine") + pair.format("gradient")]
+    made = {"gradient": "| a |", "machine": "a CPU"}
+    got, amiss = report.replaced(texts, made)
+    assert [text.count("| a |") for text in got] == [1, 1]
+    assert got[1].count("a CPU") == 1
+    assert not any("machine" in message or "gradient" in message for message in amiss)
+
+
+def test_every_table_has_its_place():
+    from bench import report
+
+    texts = [readme.read_text("utf-8") for readme in report.READMES]
+    got, amiss = report.replaced(texts, dict.fromkeys(report.TABLES, "| fresh |"))
+    assert amiss == []
+    assert "| fresh |" in got[0]
+
+
 def test_machine_versions_and_date_are_told(tmp_path):
     _, got = written(tmp_path, "<!-- bench:machine -->\n<!-- /bench:machine -->\n")
     for expected in ("2030-01-02", "a CPU", "2 threads", "numpy 2.0", "Not installed: torch"):
@@ -82,8 +103,8 @@ def test_missing_and_unknown_markers_are_told(tmp_path, capsys):
     told = capsys.readouterr().err
     assert status == 1
     assert got == "text\n<!-- bench:speed -->\n<!-- bench:busy -->\n"
-    assert "README.md: no one pair of <!-- bench:gradient -->" in told
-    assert "no one pair of <!-- bench:busy -->" in told
+    assert "no whole pair of <!-- bench:gradient -->" in told
+    assert "no whole pair of <!-- bench:busy -->" in told
     assert "bench:speed is no table" in told
 
 
