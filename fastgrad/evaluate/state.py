@@ -75,13 +75,12 @@ one_blas_thread = _BlasLimit()
 
 def state_kept(traits: "Traits", arguments: tuple[Any, ...]) -> AbstractContextManager[Any]:
     """Whatever a loss of these traits would change, put back at the end."""
-    if not (traits.uses_blas or traits.uses_random):
-        return nullcontext()
+    if not traits.uses_random:
+        return one_blas_thread if traits.uses_blas else nullcontext()
     with ExitStack() as stack:
         if traits.uses_blas:
             stack.enter_context(one_blas_thread)
-        if traits.uses_random:
-            stack.enter_context(_numba_random_state_kept())
+        stack.enter_context(_numba_random_state_kept())
         if traits.uses_python:
             stack.enter_context(python_random_state_kept())
         for argument in arguments:
