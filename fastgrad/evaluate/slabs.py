@@ -17,13 +17,13 @@ SLAB_SECONDS = 0.1
 FIRST_SLAB_SECONDS = 0.01
 """A slab sized by an earlier call's cost, before there is a better one."""
 
-LONG = 5e-3
+LONG = 50e-3
 """A single evaluation of so many seconds measures the cost; an interruption matters little."""
 MEASURING_SECONDS = 1e-3
 """Of a slab that is kept on this thread in order to measure."""
 BRIEF = 50e-3
 """Work that a launch on busy cores may take longer for than this thread alone."""
-STALE = 0.5
+STALE = 0.2
 """Seconds after which brief work is measured again before it is given to threads."""
 
 

@@ -120,3 +120,42 @@ def test_a_fork_of_threads_gets_none(monkeypatch):
     monkeypatch.setattr(launch, "_threading_layer", lambda: "omp")
     with pytest.raises(RuntimeError, match=r"parallel itself.*forked.*spawn"):
         evaluator_of(parallel_squares, np.ones(3))
+
+
+@pytest.fixture
+def machine(monkeypatch, clock):
+    """``machine(seconds)`` makes 20 evaluations on one whose launches take what ``seconds`` says."""
+    fresh = launch._LaunchCost()
+    monkeypatch.setattr(launch, "launch_cost", fresh)
+    monkeypatch.setattr(slabs, "launch_cost", fresh)
+    monkeypatch.setattr(slabs, "available_threads", lambda: 2)
+    cost = slabs.Cost()
+
+    def evaluate(seconds):
+        used = []
+
+        def run(start, stop, threads):
+            used.append(threads)
+            clock[0] += seconds(stop - start, threads)
+
+        slabs.in_slabs(20, cost, run, lambda *_: None, lambda _: None)
+        return cost.seconds, used[-1]
+
+    return evaluate
+
+
+def test_a_launch_on_busy_cores_is_not_taken_for_work(machine):
+    """However long launches take, and the first evaluation with them."""
+    machine(lambda count, threads: 8e-3)
+    for _ in range(50):
+        seen, threads = machine(lambda count, threads: 8e-3 if threads > 1 else 1e-5 * count)
+    assert seen == pytest.approx(1e-5)
+    assert threads == 1
+
+
+def test_work_that_grows_is_noticed(machine):
+    assert machine(lambda count, threads: 1e-6 * count / threads)[1] == 1
+    for _ in range(3):
+        seen, threads = machine(lambda count, threads: 1e-3 * count / threads)
+    assert seen == pytest.approx(1e-3)
+    assert threads == 2
