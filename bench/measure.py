@@ -42,7 +42,7 @@ def measured(
     benchmark.extra_info.update(facts, first_call=first)
     if benchmark.disabled:
         return result
-    seconds = first if first > SLOW else seconds_of(call)
+    seconds = first if first > SLOW else min(seconds_of(call) for _ in range(3))
     inner = max(1, int(ROUND_SECONDS / seconds))
     rounds = int(np.clip(ROW_SECONDS / (seconds * inner), ROUNDS, MOST_ROUNDS))
     others: list[float] = []
