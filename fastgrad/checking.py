@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastgrad.detect.points import Point, points_of
 from fastgrad.detect.preflight import inspect_loss, read_gradient, repeat_loss
 from fastgrad.detect.tabulate import worst_of
-from fastgrad.detect.tiers import Check, Clock
+from fastgrad.detect.tiers import ADAPTIVE, Check, Clock
 from fastgrad.evaluate import Evaluator, evaluator
 from fastgrad.params import Floats, Layout, flatten
 from fastgrad.report.progress import say_plan
@@ -165,7 +164,11 @@ class _Task:
             analytic, unit = read_gradient(self.gradient, layout, run, place.theta, self.args)
         steps = absolute_steps(layout, flat, self.step, mask)
         count = layout.size if mask is None else int(np.count_nonzero(mask))
-        sweeps = self._sweeps(run, clock, count, mask)
+        if isinstance(steps, str):
+            clock.pairs = ADAPTIVE
+        sweeps = self.strategy == "sweep" or (
+            self.strategy == "auto" and clock.allows_a_sweep(mask, count)
+        )
         made = 0
         if run.reference and not sweeps:  # directions are for the plain loss
             made = run.evaluations
@@ -187,13 +190,3 @@ class _Task:
         return evaluator(
             self.loss, layout, flat, self.args, backend=self.backend, structure=structure
         )
-
-    def _sweeps(
-        self, run: Evaluator, clock: Clock, count: int, mask: NDArray[np.bool_] | None
-    ) -> bool:
-        """Whether every one of ``count`` entries is to be checked, or directions."""
-        if self.strategy != "auto":
-            return self.strategy == "sweep"
-        if run.reference:  # a structure, whose entries cost less than evaluations
-            clock.learn_entries(mask)
-        return clock.sweep_seconds(count) <= clock.left()

@@ -35,7 +35,7 @@ class Quotients:
     bar: Floats
     """Noise bar of D, infinite where D is not finite."""
 
-    def take(self, which: NDArray[np.bool_]) -> "Quotients":
+    def take(self, which: NDArray[np.bool_] | Indices) -> "Quotients":
         return Quotients(*(array[which] for array in vars(self).values()))
 
     def put(self, which: NDArray[np.bool_], other: "Quotients") -> None:

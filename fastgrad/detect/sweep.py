@@ -7,6 +7,8 @@
    does every step that can tell say that the entry is wrong?
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +31,13 @@ from fastgrad.params import Floats, Layout
 FINER = (1 / 16, 1 / 2)
 """Steps of the third stage, in h."""
 
+LATER = 3.0
+"""What the second and third stage cost an entry, in costs of the first; with a step of its own, up
+to `MOST` times as much."""
+MOST = 4.0
+BATCH = 0.1
+"""Part of the time left that is spent before the clock is looked at again."""
+
 
 @dataclass
 class Judged:
@@ -49,6 +58,8 @@ class Judged:
     overall: float
     notes: dict[int, str]
     """Why an entry is not plainly right or wrong, by position in these arrays."""
+    unfinished: int = 0
+    """Entries that the first stage left open, and time did not allow to look at again."""
 
 
 def sweep(
@@ -59,6 +70,7 @@ def sweep(
     rtol: float,
     h: Floats,
     rms: Floats | None = None,
+    left: Callable[[], float] | None = None,
 ) -> Judged:
     """Judge every entry of a gradient by differences.
 
@@ -76,6 +88,8 @@ def sweep(
         Steps to begin with.
     rms : ndarray, shape (blocks,), optional
         The size of each block's gradient, where these entries are too few to tell.
+    left : callable, optional
+        Seconds left for the second and third stage; the worst entries come first.
 
     Raises
     ------
@@ -83,7 +97,7 @@ def sweep(
         The loss at theta changed under way.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        return _Sweep(differencer, layout, analytic, unit, rtol, rms).judge(h)
+        return _Sweep(differencer, layout, analytic, unit, rtol, rms, left).judge(h)
 
 
 class _Sweep:
@@ -95,8 +109,11 @@ class _Sweep:
         unit: Floats,
         rtol: float,
         rms: Floats | None,
+        left: Callable[[], float] | None,
     ):
         self.known_rms = rms
+        self.left = left
+        self.unfinished = 0
         self.differencer = differencer
         self.a = analytic
         self.rtol = rtol
@@ -108,7 +125,9 @@ class _Sweep:
 
     def judge(self, h: Floats) -> Judged:
         everything = np.arange(h.size)
+        began = time.perf_counter()
         first = self.differencer.at(everything, h)
+        seconds = (time.perf_counter() - began) / h.size
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         agrees = np.abs(self.a - self.D) <= self.bar
@@ -116,7 +135,7 @@ class _Sweep:
         agrees |= self._is_within_tolerance(everything)
         self.verdict[agrees] = Verdict.AGREES
         if not agrees.all():
-            self._refine(everything[~agrees], first.take(~agrees))
+            self._refine_in_time(everything[~agrees], first.take(~agrees), LATER * seconds)
         self._refuse_useless_bars()
         self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
         return Judged(
@@ -131,7 +150,25 @@ class _Sweep:
             self.rms,
             self.overall,
             self.notes,
+            self.unfinished,
         )
+
+    def _refine_in_time(self, which: Indices, near: Quotients, seconds: float) -> None:
+        """`_refine`, which takes about so many seconds an entry; all at once if that surely fits."""
+        if self.left is None or MOST * seconds * which.size <= self.left():
+            self._refine(which, near)
+            return
+        excess = np.nan_to_num(np.abs(self.a[which] - near.D) / near.bar, nan=np.inf)
+        order = np.argsort(-excess, kind="stable")
+        while order.size and self.left() > seconds:
+            count = max(1, int(BATCH * self.left() / seconds))
+            batch, order = np.sort(order[:count]), order[count:]
+            began = time.perf_counter()
+            self._refine(which[batch], near.take(batch))
+            seconds = (time.perf_counter() - began) / batch.size
+        self.unfinished = order.size
+        for k in which[order].tolist():
+            self.notes[k] = "there was no time to look at it again, at other steps"
 
     def _refine(self, which: Indices, near: Quotients) -> None:
         """Stages two and three for the entries ``which``, shape (k,), that stage one left open."""

@@ -23,6 +23,7 @@ from fastgrad.estimation import chosen_steps
 from fastgrad.evaluate import Evaluator, certify
 from fastgrad.numerics.bars import Verdict
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.steps import default_steps
 from fastgrad.params import Floats, Layout
 from fastgrad.report.progress import progress_bar
 from fastgrad.results import Convergence, GradientCheck
@@ -30,6 +31,13 @@ from fastgrad.results import Convergence, GradientCheck
 SET_UP = 45
 """Evaluations before the directions of a screen: repeats, noise, and a step."""
 ENTRIES_TIMED = 512
+TRIALS = 3
+PILOT = 0.02
+"""Part of the time left that one trial of timing entries may take."""
+CLOSE = 4.0
+"""A sweep that may take a fourth of the time left is timed on entries before it is begun."""
+ADAPTIVE = 6.0
+"""Pairs of evaluations an entry with a step of its own takes."""
 CURL_CALLS = 4
 
 
@@ -48,8 +56,11 @@ class Clock:
         self.budget = budget
         self.evaluation = 0.0
         """Seconds of one evaluation, by the cheapest stretch seen."""
+        self._latest = 0.0
         self.entry: float | None = None
-        """Seconds of one entry of a sweep, where that is not two evaluations."""
+        """Seconds of two evaluations for one entry, where they were timed."""
+        self.pairs = 1.0
+        """How often a sweep evaluates an entry twice."""
         self.gradient = 0.0
         """Seconds of one call of the gradient under test."""
         self._began = self._mark = time.perf_counter()
@@ -59,20 +70,35 @@ class Clock:
         """Take the time since the last call as the cost of the evaluations made since."""
         now, made = time.perf_counter(), self.run.evaluations - self._evaluations
         if made:
-            cost = (now - self._mark) / made
-            self.evaluation = min(self.evaluation or cost, cost)
+            self._latest = (now - self._mark) / made
+            self.evaluation = min(self.evaluation or self._latest, self._latest)
         self._mark, self._evaluations = now, self.run.evaluations
 
-    def learn_entries(self, mask: NDArray[np.bool_] | None) -> None:
-        """Time a few entries of a structured loss, which cost less than evaluations of it."""
-        some = np.unique(np.linspace(0, self.run.theta.size - 1, ENTRIES_TIMED).astype(np.intp))
-        if mask is not None and mask[some].any():
-            some = some[mask[some]]
-        for _ in range(2):  # the first may compile, which does not count
+    def allows_a_sweep(self, mask: NDArray[np.bool_] | None, entries: int) -> bool:
+        """Whether so many entries fit; timed on a few of them where that is not plain."""
+        dearest = 2 * max(self.evaluation, self._latest) * self.pairs * entries
+        if self.run.reference or dearest > self.left() / CLOSE:
+            self._learn_entries(mask)
+        return self.sweep_seconds(entries) <= self.left()
+
+    def _learn_entries(self, mask: NDArray[np.bool_] | None) -> None:
+        """Time entries: a structured loss's cost less than evaluations, another's may cost more."""
+        structured = bool(self.run.reference)
+        free = np.arange(self.run.theta.size) if mask is None else np.flatnonzero(mask)
+        count = ENTRIES_TIMED if structured else 1
+        for _ in range(TRIALS):  # the first may compile
+            some = free[np.unique(np.linspace(0, free.size - 1, count).astype(np.intp))]
+            h = default_steps(self.run.theta[some], CENTRAL[2].step)
             began = time.perf_counter()
-            self.run.coordinates(some, np.zeros((some.size, 2)))
-            self.entry = (time.perf_counter() - began) / some.size
-            self._began += time.perf_counter() - began
+            self.run.coordinates(some, CENTRAL[2].offsets(h))
+            seconds = time.perf_counter() - began
+            if structured:
+                self._began += seconds
+            self.entry = seconds / some.size
+            allowed = int(np.clip(PILOT * self.left() / max(self.entry, 1e-9), 1, ENTRIES_TIMED))
+            if not structured and allowed <= 2 * count:
+                break
+            count = max(count, allowed)
         self._mark, self._evaluations = time.perf_counter(), self.run.evaluations
 
     @contextmanager
@@ -95,7 +121,8 @@ class Clock:
 
     def sweep_seconds(self, entries: int) -> float:
         """How long a sweep would take."""
-        return entries * (2 * self.evaluation if self.entry is None else self.entry)
+        entry = 2 * self.evaluation if self.entry is None else self.entry
+        return entries * entry * self.pairs
 
     def plan(self, entries: int, sweeps: bool) -> str:
         """What is about to be done, and why."""
@@ -166,12 +193,25 @@ class Check:
         with progress_bar(self.run, "sweep", 2 * indices.size) if progress else nullcontext():
             h = chosen_steps(differencer, self.layout, CENTRAL[2], self.steps)
             judged = sweep(
-                differencer, self.layout, self.analytic[indices], self.unit, self.rtol, h
+                differencer,
+                self.layout,
+                self.analytic[indices],
+                self.unit,
+                self.rtol,
+                h,
+                left=self.clock.left,
             )
         self.judged = judged
         numeric = np.zeros(self.layout.size)
         numeric[indices] = judged.numeric
         remarks = certify(self.run, None if self.mask is None else indices, numeric, again=True)
+        if judged.unfinished:
+            remarks = (
+                *remarks,
+                f"The budget of {self.clock.budget:g} s was spent before {judged.unfinished:,} "
+                "entries that do not agree at the first step could be looked at again: they count "
+                f"as inconclusive. A larger budget, or budget=None, looks at them.",
+            )
         report = tabulate(judged, self.layout, self.loss, self.unit, self.rtol, self.seed)
         return self._finished(report, judged, remarks)
 
