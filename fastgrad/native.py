@@ -3,7 +3,6 @@
 Dicts and dataclasses become NamedTuples of the same fields, lists tuples.
 """
 
-import keyword
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import LossCompilationError
 from fastgrad.trees import Array, Branch, Leaf, Node, is_list_of_numbers, is_record, taken_apart
+
+KEYS = "__keys__"
 
 
 def native_container(node: Branch, parts: list[Any]) -> Any:
@@ -54,24 +55,28 @@ def plain_array(array: Array) -> Array:
 def record(container: type, keys: tuple[Any, ...]) -> type:
     """The NamedTuple class that stands for a container in compiled code.
 
+    That of a dict has them in its attribute `KEYS`, and can be asked for them; those that are no
+    names are not attributes.
+
     Raises
     ------
     LossCompilationError
-        A key that no NamedTuple can have.
+        A key that compiled code cannot be asked for.
     """
     if issubclass(container, tuple):
         return container
+    is_dict = container is dict
     for key in keys:
-        if (
-            not (isinstance(key, str) and key.isidentifier())
-            or key[0] == "_"
-            or keyword.iskeyword(key)
-        ):
+        if not isinstance(key, str) or (not is_dict and key[0] == "_"):
             raise LossCompilationError(
                 f"the key {key!r} cannot be a field of a NamedTuple, which is what a compiled loss "
-                'receives for a dict: rename it to a Python name, or pass backend="python"'
+                'receives for a dict: expected a string, or backend="python"'
             )
-    return namedtuple("Parameters" if container is dict else container.__name__, keys)
+    name = "Parameters" if is_dict else container.__name__
+    made: Any = namedtuple(name, keys, rename=True)  # type: ignore[misc]
+    if is_dict:
+        setattr(made, KEYS, keys)
+    return made
 
 
 class Expression(NamedTuple):

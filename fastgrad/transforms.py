@@ -166,7 +166,7 @@ def grad(
         ``loss(theta, *args) -> float``: an njit function, or a plain function that numba can
         compile; with ``backend="python"`` any callable. Theta is a number, an array of any shape,
         or a dict, NamedTuple, dataclass, list or tuple of them, nested at will; a compiled loss
-        receives a dict or a dataclass as a NamedTuple with the same fields.
+        receives a dict or a dataclass as a NamedTuple with the same fields, a dict's by key as well.
     argnum : int
         Which argument of the loss to differentiate by.
     trainable : str, sequence of str, or structure of bool, optional

@@ -166,9 +166,9 @@ ARGUMENTS = {
         call(lambda data, x: x[0], object(), X, argnum=1), errors.LossCompilationError,
         "cannot type the argument data, object",
     ),
-    "a key with a blank": (
-        call(lambda x, d: x[0], X, {"learning rate": 1.0}), errors.LossCompilationError,
-        "the key 'learning rate' cannot be a field rename",
+    "a key that is a number": (
+        call(lambda x, d: x[0], X, {0: 1.0}), errors.LossCompilationError,
+        "the key 0 cannot be a field expected a string",
     ),
     "a number too large": (
         call(lambda x, k: x[0] * k, X, 10**30), errors.LossCompilationError, "the argument k, int",

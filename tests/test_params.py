@@ -176,10 +176,20 @@ def test_the_compiled_loss_sees_named_views_and_the_python_loss_what_was_passed(
     assert isinstance(got["net"][0], Layer)
 
 
-@pytest.mark.parametrize("key", ["lambda", "layer 1", "_hidden", "1st", 3, ""])
-def test_keys_that_numba_cannot_have(key):
+@pytest.mark.parametrize("key", ["lambda", "layer 1", "_hidden", "1st", "fc1.weight", ""])
+def test_keys_that_are_no_names(key):
+    """They are no attributes, but can be asked for; the others are both."""
     theta = {"W": ones(2), key: ones(2)}
-    with pytest.raises(LossCompilationError, match=f"the key {key!r} .*backend=.python"):
+    scope = {}
+    exec(f"def loss(p):\n    return p.W.sum() + 2 * p[{key!r}].sum()\n", scope)
+    got = fg.grad(scope["loss"])(theta)
+    np.testing.assert_allclose(got["W"], 1, rtol=1e-9)
+    np.testing.assert_allclose(got[key], 2, rtol=1e-9)
+
+
+def test_a_key_that_is_no_string():
+    theta = {"W": ones(2), 3: ones(2)}
+    with pytest.raises(LossCompilationError, match=r"the key 3 .*backend=.python"):
         fg.grad(lambda p: p.W.sum())(theta)
     got = fg.grad(lambda p: float(p["W"].sum()), backend="python")(theta)
     np.testing.assert_allclose(got["W"], 1, rtol=1e-9)

@@ -24,6 +24,7 @@ from numba import carray, cfunc, njit, types
 from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher, cpu_target
 
+import fastgrad.evaluate.records  # noqa: F401 - dicts by key
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser

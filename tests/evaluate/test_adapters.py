@@ -1,5 +1,6 @@
 """A user's loss behind the kernels' one signature: arguments and signatures of all kinds."""
 
+import collections
 import gc
 import importlib
 import inspect
@@ -406,3 +407,35 @@ def test_names_of_a_loaded_and_of_a_compiled_library():
     evaluator_of(rosenbrock, X)
     (result,) = rosenbrock.overloads.values()
     assert "rosenbrock" in _names_in(result.library)
+
+
+def of_keys(p, c):
+    layers = p["layers"]
+    return (p["fc1.weight"] * layers[1]["b"]).sum() * c["scale"] + layers[0]["b"]
+
+
+KEYS = {"fc1.weight": np.array([1.0, 2.0]), "layers": [{"b": 3.0}, {"b": 4.0}]}
+
+
+@pytest.mark.parametrize("backend", ["auto", "python"])
+def test_a_dict_is_asked_for_its_keys_in_either_backend(backend):
+    g = fg.grad(of_keys, backend=backend)(KEYS, {"scale": 2.0})
+    np.testing.assert_allclose(g["fc1.weight"], [8.0, 8.0], rtol=1e-9)
+    assert g["layers"][0]["b"] == pytest.approx(1.0)
+    assert g["layers"][1]["b"] == pytest.approx(6.0)
+
+
+def test_a_compiled_gradient_may_ask_for_keys_too():
+    compiled = numba.njit(lambda p: 2 * p["w"])
+    assert fg.check_grad(lambda p: (p["w"] ** 2).sum(), compiled, {"w": np.ones(2)})
+
+
+def test_a_key_that_is_not_there_is_named():
+    with pytest.raises(fg.errors.LossCompilationError, match="no 'v' among the keys w, b"):
+        fg.grad(lambda p: p["v"])({"w": 1.0, "b": 2.0})
+
+
+def test_other_named_tuples_have_no_keys():
+    Point = collections.namedtuple("Point", "x")
+    with pytest.raises(numba.TypingError):
+        numba.njit(lambda p: p["x"])(Point(1.0))
