@@ -242,6 +242,18 @@ def scale(results: dict[str, Any]) -> str:
     return markdown([*head, "rounds"], body)
 
 
+def locate(results: dict[str, Any]) -> str:
+    rows = rows_of(results, "locate")
+    body = []
+    for row in rows:
+        counts = row["evaluations"]
+        found = share([True] * row["found"] + [False] * (len(counts) - row["found"]))
+        body.append([row["fault"], f"{np.mean(counts):.0f}", str(max(counts)), found])
+    n = rows[0]["n"]
+    head = [f"wrong among {n:,} entries", "evaluations, mean", "most", "found, and nothing else"]
+    return markdown(head, body) + f"\n\nA sweep takes 2 n = {2 * n:,} evaluations."
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "gradient": gradient,
@@ -253,6 +265,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "check-time": check_time,
     "first-use": first_use,
     "scale": scale,
+    "locate": locate,
 }
 NEEDS = {"rivals": "gradient", "checking": "verdicts", "check-time": "check time"}
 """The kind of row a table is made of, where it is not of its own name."""
