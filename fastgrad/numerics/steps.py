@@ -45,6 +45,29 @@ def default_steps(x: Floats, step: float) -> Floats:
     return np.ldexp(step, exponent - 1)
 
 
+def steps_inside(
+    sample: Callable[[Indices, Floats], Floats], steps: Floats, smallest: Floats
+) -> tuple[Floats, Floats]:
+    """Steps shortened by 8 until f is finite there, shape (m,), and f there, shape (m, k).
+
+    Parameters
+    ----------
+    sample : callable
+        ``sample(which, steps)``: f at ``steps``, shape (j,), from entries ``which``, shape (j, k).
+    smallest : ndarray, shape (m,)
+        Where it is not finite above this either, it stays so.
+    """
+    steps = steps.copy()
+    values = sample(np.arange(steps.size), steps)
+    while True:
+        outside = ~np.isfinite(values).all(axis=1)
+        which = np.flatnonzero(outside & (steps / 8 >= smallest))
+        if which.size == 0:
+            return steps, values
+        steps[which] /= 8
+        values[which] = sample(which, steps[which])
+
+
 def largest_steps(x: Floats, sigma: float, value: float, alone: bool) -> Floats:
     """The cap of an adaptive step: far enough for the noise, not so far as to meet kinks, shape (m,).
 
