@@ -7,7 +7,7 @@ from fastgrad.detect.differences import FINEST_STEP
 from fastgrad.detect.preflight import Loss
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.bars import local_noise
-from fastgrad.numerics.extrapolation import RATIO, RUNGS, Reading, few_bits, read_ladder
+from fastgrad.numerics.extrapolation import GAP, RATIO, RUNGS, Reading, few_bits, read_ladder
 from fastgrad.numerics.steps import power_of_two, steps_inside
 from fastgrad.params import Floats
 
@@ -88,7 +88,8 @@ def extrapolate(run: Evaluator, facts: Loss, indices: Indices) -> Floats:
     found[1] = np.inf
     ladder.begin()
     open_ = np.arange(indices.size)
-    descent = np.full(indices.size, RUNGS.size - 1)
+    at_an_edge = ladder.steps[:, -1] < LONGEST * ladder.scale
+    descent = np.where(at_an_edge, GAP, RUNGS.size - 1)
     for _ in range(ROUNDS):
         for k in np.unique(descent):
             ladder.descend(open_[descent == k], int(k))

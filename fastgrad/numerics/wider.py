@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 WIDER_ELSEWHERE = RATIO
 """Second step over the first where the default step is long already (orders 4 and 6), or noise and
 truncation are of one size (order 1)."""
+SLOW = 2.0
+"""Of the next order, which may hide as much of t as the ratio of this order to the one before it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Reading:
     D: Floats
     bar: Floats
     converges: NDArray[np.bool_]
-    """Whether D does, as h falls: if not, the bar says nothing. Taken on trust up to order 2."""
+    """Whether D does, as h falls: if not, the bar says nothing. Taken on trust of order 1."""
     smooth: NDArray[np.bool_]
     """Whether f'' does too: if not, there is a kink near, or D settled by chance."""
 
@@ -60,32 +62,32 @@ def read_wider(
 
     sides = ((near, method.offsets(h)), (wide, method.offsets(w * h)))
 
-    def slopes(lower: Stencil) -> tuple[Floats, Floats]:
-        k = len(lower.multiples)
-        D, D_wide = (lower.combine(f[:, :k], value, x, offsets[:, :k]) for f, offsets in sides)
-        return D, D_wide - D
+    def slopes(order: Stencil) -> Floats:
+        k = len(order.multiples)
+        return np.stack([order.combine(f[:, :k], value, x, s[:, :k]) for f, s in sides])
 
-    def bend(lower: Stencil) -> Floats:
-        k = len(lower.multiples)
-        E, E_wide = (lower.curvature(f[:, :k], value, x, offsets[:, :k]) for f, offsets in sides)
-        return E_wide - E
+    def bends(order: Stencil) -> Floats:
+        k = len(order.multiples)
+        return np.stack([order.curvature(f[:, :k], value, x, s[:, :k]) for f, s in sides])
 
-    D, change = slopes(method)
+    D, D_wide = slopes(method)
     noise = noise_bar(sigma, h, method.noise_gain)
+    change = np.abs(D_wide - D)
+    lower = CENTRAL.get(method.order - 2)
+    # Below orders 1 and 2 there is none: all of the wider value is what it changed.
+    before = D_wide if lower is None else np.diff(slopes(lower), axis=0)[0]
+    slow = np.minimum(change, np.abs(before)) / np.maximum(np.abs(before), 1e-300)
     bar = noise + OWN_ROUNDING * np.abs(D)
-    bar += BOUND * np.abs(truncation(D, D + change, method.order, w))
-    everywhere = np.ones(h.size, np.bool_)
+    bar += (BOUND + SLOW * slow) * np.abs(truncation(D, D_wide, method.order, w))
     if method.order == 1:
+        everywhere = np.ones(h.size, np.bool_)
         return Reading(D, bar, everywhere, everywhere)
-    bend_noise = curvature_noise(sigma, h, method.curvature_gain)
-    bar += kink_allowance(bend(method), bend_noise, h)
-    if method.order == 2:
-        return Reading(D, bar, everywhere, everywhere)
-    lower = CENTRAL[method.order - 2]
-    before = slopes(lower)[1]
+    E, E_wide = bends(method)
+    E_before = E_wide if lower is None else np.diff(bends(lower), axis=0)[0]
+    E_noise = curvature_noise(sigma, h, method.curvature_gain)
     return Reading(
         D,
-        bar,
+        bar + kink_allowance(E_wide - E, E_noise, h),
         converges(change, before, noise),
-        converges(bend(method), bend(lower), bend_noise),
+        converges(E_wide - E, E_before, E_noise),
     )
