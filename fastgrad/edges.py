@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.detect.differences import FINEST_STEP
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.stencils import Stencil
-from fastgrad.numerics.steps import steps_inside
+from fastgrad.numerics.steps import finest_steps, steps_inside
 from fastgrad.params import Floats, Layout
 
 Indices = NDArray[np.intp]
@@ -59,7 +58,7 @@ def edge_steps(run: Evaluator, method: Stencil, indices: Indices, reach: Floats)
 
     The distance to the edge takes the place of the entry's size; it is found by factors of 8.
     """
-    smallest = FINEST_STEP * np.spacing(np.abs(run.theta[indices]))
+    smallest = finest_steps(run.theta[indices])
     if not np.isfinite(run.value()):
         return smallest
     sides = np.unique(np.sign(method.multiples)).astype(np.float64)

@@ -3,12 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.detect.differences import FINEST_STEP
 from fastgrad.detect.preflight import Loss
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.bars import local_noise
 from fastgrad.numerics.extrapolation import GAP, RATIO, RUNGS, Reading, few_bits, read_ladder
-from fastgrad.numerics.steps import power_of_two, steps_inside
+from fastgrad.numerics.steps import finest_steps, power_of_two, steps_inside
 from fastgrad.params import Floats
 
 Indices = NDArray[np.intp]
@@ -30,7 +29,7 @@ class Ladder:
         self.run, self.facts, self.indices = run, facts, indices
         self.x = run.theta[indices]
         self.scale = power_of_two(np.maximum(np.abs(self.x), 1.0))
-        self.finest = FINEST_STEP * np.spacing(np.abs(self.x))
+        self.finest = finest_steps(self.x)
         self.steps = np.full((indices.size, RUNGS.size), np.nan)
         self.values = np.full((indices.size, 2, RUNGS.size), np.nan)
 
@@ -105,7 +104,7 @@ def extrapolate(run: Evaluator, facts: Loss, indices: Indices) -> Floats:
 def _lengthen(ladder: Ladder, found: Floats) -> None:
     """Where the bar is wide, it is noise: lengthen the steps while that narrows it."""
     D, bar, _ = found
-    size = np.maximum(np.abs(D), np.sqrt(np.mean(D**2)))
+    size = np.maximum(np.abs(D), np.linalg.norm(D) / np.sqrt(D.size))
     rows = np.flatnonzero(np.isfinite(bar) & (bar > WIDE * size))
     while (rows := rows[RATIO * ladder.steps[rows, 0] <= MOST * ladder.scale[rows]]).size:
         ladder.ascend(rows)

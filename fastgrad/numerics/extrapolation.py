@@ -73,7 +73,7 @@ def weights(steps: Floats) -> Floats:
 
 
 def read_ladder(
-    above: Floats, below: Floats, value: float, x: Floats, steps: Floats, sigma: Floats
+    above: Floats, below: Floats, value: Floats | float, x: Floats, steps: Floats, sigma: Floats
 ) -> Reading:
     """The extrapolated slope with its error bar.
 
@@ -81,7 +81,7 @@ def read_ladder(
     ----------
     above, below : ndarray, shape (m, 4)
         f at x + steps and x - steps.
-    value : float
+    value : float, or ndarray, shape (m, 1)
         f at x.
     x : ndarray, shape (m,)
     steps : ndarray, shape (m, 4)

@@ -17,6 +17,11 @@ ACCEPTED = (1.5, 6.0)
 AIM = 4.0
 TRIALS = 16
 
+FINEST_STEP = 64
+"""Smallest step, in units in the last place of the entry."""
+FINEST = 2.0**-100
+"""The smallest of all, for entries at zero."""
+
 
 def power_of_two(x: Floats | float) -> Floats:
     """The largest power of two at most x."""
@@ -43,6 +48,11 @@ def default_steps(x: Floats, step: float) -> Floats:
     """
     _, exponent = np.frexp(np.maximum(np.abs(x), 1.0))
     return np.ldexp(step, exponent - 1)
+
+
+def finest_steps(x: Floats) -> Floats:
+    """The smallest steps worth a difference, shape (m,)."""
+    return np.maximum(FINEST_STEP * np.spacing(np.abs(x)), FINEST)
 
 
 def steps_inside(

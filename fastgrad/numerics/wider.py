@@ -20,8 +20,10 @@ from fastgrad.numerics.stencils import CENTRAL, Stencil
 
 Floats = NDArray[np.float64]
 
+WIDER_ORDER_2 = WIDER * 135 / 128
+"""Second step over the first, not commensurate with it, as `RATIO` is not."""
 WIDER_ELSEWHERE = RATIO
-"""Second step over the first where the default step is long already (orders 4 and 6), or noise and
+"""The same where the default step is long already (orders 4 and 6), or noise and
 truncation are of one size (order 1)."""
 SLOW = 2.0
 """Of the next order, which may hide as much of t as the ratio of this order to the one before it."""
@@ -41,13 +43,15 @@ class Reading:
 
 def widening(method: Stencil) -> float:
     """The wider step over h."""
-    return WIDER if method is CENTRAL[2] else WIDER_ELSEWHERE
+    return WIDER_ORDER_2 if method is CENTRAL[2] else WIDER_ELSEWHERE
 
 
 def read_wider(
     method: Stencil, near: Floats, wide: Floats, value: float, x: Floats, h: Floats, sigma: Floats
 ) -> Reading:
-    """The slope at h, with its bar; where f is smooth all of the truncation is in it.
+    """The slope at h, with its bar: all of the truncation is in it.
+
+    Where f is not smooth, that is all of what the wider steps change, and what a kink adds.
 
     Parameters
     ----------
@@ -59,7 +63,6 @@ def read_wider(
         sd of the noise of f.
     """
     w = widening(method)
-
     sides = ((near, method.offsets(h)), (wide, method.offsets(w * h)))
 
     def slopes(order: Stencil) -> Floats:
@@ -78,16 +81,19 @@ def read_wider(
     before = D_wide if lower is None else np.diff(slopes(lower), axis=0)[0]
     slow = np.minimum(change, np.abs(before)) / np.maximum(np.abs(before), 1e-300)
     bar = noise + OWN_ROUNDING * np.abs(D)
-    bar += (BOUND + SLOW * slow) * np.abs(truncation(D, D_wide, method.order, w))
+    t = (BOUND + SLOW * slow) * np.abs(truncation(D, D_wide, method.order, w))
     if method.order == 1:
         everywhere = np.ones(h.size, np.bool_)
-        return Reading(D, bar, everywhere, everywhere)
+        return Reading(D, bar + t, everywhere, everywhere)
     E, E_wide = bends(method)
     E_before = E_wide if lower is None else np.diff(bends(lower), axis=0)[0]
     E_noise = curvature_noise(sigma, h, method.curvature_gain)
+    smooth = converges(E_wide - E, E_before, E_noise)
+    if method.order == 2:  # a one-sided slope moves by half the jump at a kink, f'' may not at all
+        smooth &= converges(change, change + h / 2 * np.abs(w * E_wide - E), noise)
     return Reading(
         D,
-        bar + kink_allowance(E_wide - E, E_noise, h),
+        bar + np.where(smooth, t, change) + kink_allowance(E_wide - E, E_noise, h),
         converges(change, before, noise),
-        converges(E_wide - E, E_before, E_noise),
+        smooth,
     )
