@@ -1,4 +1,4 @@
-"""A gradient with error bars: every entry differenced at two steps, and the noise measured."""
+"""A gradient with error bars: every entry differenced at two steps or more, and the noise measured."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,28 +6,20 @@ from numpy.typing import NDArray
 from fastgrad.detect.differences import Differencer
 from fastgrad.detect.plan import planned_steps
 from fastgrad.detect.preflight import Loss, inspect_entries, inspect_loss
-from fastgrad.errors import NonFiniteLossError
+from fastgrad.edges import sample_inside
 from fastgrad.evaluate import Evaluator
-from fastgrad.numerics.bars import (
-    BOUND,
-    WIDER,
-    kink_allowance,
-    local_noise,
-    noise_bar,
-    truncation,
-)
+from fastgrad.extrapolation import extrapolate
+from fastgrad.numerics.bars import local_noise
 from fastgrad.numerics.stencils import CENTRAL, Stencil
 from fastgrad.numerics.steps import default_steps
+from fastgrad.numerics.wider import read_wider, widening
 from fastgrad.params import Floats, Layout
 from fastgrad.results import GradientEstimate
 
+Indices = NDArray[np.intp]
+
 CHUNK = 1 << 16
 """Entries differenced at a time."""
-OWN_ROUNDING = 4 * float(np.finfo(np.float64).eps)
-"""Of a difference quotient: a subtraction, a division, and the step really taken."""
-WIDER_ELSEWHERE = 2.0
-"""Second step over the first where the default step is long already (orders 4 and 6), or noise and
-truncation are of one size (order 1)."""
 
 
 def estimate(
@@ -40,7 +32,9 @@ def estimate(
     """The numerical gradient with a bound on its error, entry by entry.
 
     The bar is that of `fastgrad.numerics.bars`, with all of the truncation in it, and what a kink
-    within the step may add. Twice the evaluations of the gradient alone, and some 40 for the noise.
+    within the step may add. At most twice the evaluations of the gradient alone, and some 40 for the
+    noise. An entry whose default step of order 4 or 6 is beyond the reach of its Taylor series is
+    differenced as with ``step="adaptive"``; with a step of the user's, its bar is infinite.
 
     Raises
     ------
@@ -49,15 +43,7 @@ def estimate(
     NonFiniteLossError
         The loss is not finite around an entry.
     """
-    facts = inspect_entries(inspect_loss(run, mask, seed=0), run, mask, seed=0)
-    indices = np.arange(layout.size) if mask is None else np.flatnonzero(mask)
-    h = chosen_steps(Differencer(run, facts, indices), layout, stencil, steps)
-    gradient, error, step = np.zeros((3, layout.size))
-    for start in range(0, indices.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        chunk = indices[part]
-        gradient[chunk], error[chunk] = _with_bars(run, layout, facts, stencil, chunk, h[part])
-        step[chunk] = h[part]
+    facts, (gradient, error, step) = differences(run, layout, mask, stencil, steps)
     return GradientEstimate(
         gradient=layout.rebuild(gradient),
         error=layout.rebuild(error),
@@ -66,6 +52,29 @@ def estimate(
         noise=facts.noise,
         evaluations=run.evaluations,
     )
+
+
+def differences(
+    run: Evaluator,
+    layout: Layout,
+    mask: NDArray[np.bool_] | None,
+    stencil: Stencil,
+    steps: Floats | str | None,
+) -> tuple[Loss, Floats]:
+    """What is known of the loss, and its slopes, their error bars and their steps, shape (3, n)."""
+    facts = inspect_entries(inspect_loss(run, mask, seed=0), run, mask, seed=0)
+    indices = np.arange(layout.size) if mask is None else np.flatnonzero(mask)
+    found = np.zeros((3, layout.size))
+    if isinstance(steps, str):
+        for chunk in np.split(indices, range(CHUNK, indices.size, CHUNK)):
+            found[:, chunk] = adaptive_differences(run, layout, facts, chunk)
+        return facts, found
+    h = chosen_steps(Differencer(run, facts, indices), layout, stencil, steps)
+    for start in range(0, indices.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        chunk = indices[part]
+        found[:, chunk] = _with_bars(run, layout, facts, stencil, chunk, h[part], steps is None)
+    return facts, found
 
 
 def chosen_steps(
@@ -80,34 +89,44 @@ def chosen_steps(
     return planned_steps(differencer, layout, seed=0) if stencil is CENTRAL[2] else h
 
 
+def adaptive_differences(run: Evaluator, layout: Layout, facts: Loss, indices: Indices) -> Floats:
+    """Slopes, their error bars and their steps, shape (3, m).
+
+    Extrapolated (`fastgrad.extrapolation`); what that does not suit, as kinks, gets a central
+    difference of a step of its own (`fastgrad.numerics.steps.adaptive_steps`).
+    """
+    found = extrapolate(run, facts, indices)
+    left = np.flatnonzero(~np.isfinite(found[1]))
+    if left.size:
+        differencer = Differencer(run, facts, indices[left])
+        h = differencer.adapted_steps(
+            np.arange(left.size), default_steps(differencer.x, CENTRAL[2].step)
+        )
+        found[:, left] = _with_bars(
+            run, layout, facts, CENTRAL[2], differencer.indices, h, default=False
+        )
+    return found
+
+
 def _with_bars(
     run: Evaluator,
     layout: Layout,
     facts: Loss,
-    stencil: Stencil,
-    indices: NDArray[np.intp],
+    method: Stencil,
+    indices: Indices,
     h: Floats,
-) -> tuple[Floats, Floats]:
-    x = run.theta[indices]
-    wider = WIDER if stencil is CENTRAL[2] else WIDER_ELSEWHERE
-    offsets = np.concatenate([stencil.offsets(h), stencil.offsets(wider * h)], axis=1)
-    values = run.coordinates(indices, offsets)
-    if not np.isfinite(values).all():
-        row, column = map(int, np.argwhere(~np.isfinite(values))[0])
-        raise NonFiniteLossError(
-            f"the loss is {values[row, column]} at {layout.name(int(indices[row]))} "
-            f"{offsets[row, column]:+.3g}: expected finite values around it; pass a smaller step, "
-            'or step="adaptive"'
-        )
-    (near, wide), (at_near, at_wide) = np.split(values, 2, axis=1), np.split(offsets, 2, axis=1)
-    D = stencil.combine(near, facts.base, x, at_near)
-    t = truncation(D, stencil.combine(wide, facts.base, x, at_wide), stencil.order, wider)
+    default: bool,
+) -> Floats:
+    """Slopes, their error bars and their steps, shape (3, m); other steps where a default fails."""
+    multiples = np.outer([1.0, widening(method)], method.multiples).ravel()
+    values, h = sample_inside(run, layout, method, indices, h, multiples, default)
+    near, wide = np.split(values, 2, axis=1)
     sigma = local_noise(facts.noise_of(indices), *near.T)
-    error = noise_bar(sigma, h, stencil.noise_gain) + BOUND * np.abs(t) + OWN_ROUNDING * np.abs(D)
-    if stencil.order % 2 == 0:
-        for k, (multiple, _, weight) in enumerate(stencil.pairs):
-            S, S_wide = (
-                side[:, 2 * k] + side[:, 2 * k + 1] - 2 * facts.base for side in (near, wide)
-            )
-            error += abs(weight) * kink_allowance(S, S_wide, multiple * h, sigma, wider)
-    return D, error
+    reading = read_wider(method, near, wide, facts.base, run.theta[indices], h, sigma)
+    if not default:
+        return np.stack([reading.D, np.where(reading.converges, reading.bar, np.inf), h])
+    found = np.stack([reading.D, reading.bar, h])
+    left = np.flatnonzero(~(reading.converges & reading.smooth))
+    if left.size:
+        found[:, left] = adaptive_differences(run, layout, facts, indices[left])
+    return found

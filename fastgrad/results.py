@@ -16,8 +16,9 @@ class GradientEstimate:
     """A numerical gradient with its error bars.
 
     ``gradient``, ``error`` and ``step`` are shaped like theta: the difference quotients, bounds on
-    their absolute errors, and the steps really taken. ``value`` is the loss, ``noise`` the standard
-    deviation of one of its evaluations, ``evaluations`` how many were made.
+    their absolute errors, and the steps really taken (the shortest, where several were). ``value``
+    is the loss, ``noise`` the standard deviation of one of its evaluations, ``evaluations`` how
+    many were made.
     """
 
     gradient: Any

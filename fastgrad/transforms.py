@@ -1,16 +1,14 @@
 """grad and value_and_grad: a loss in, its numerical gradient out."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.detect.differences import Differencer
-from fastgrad.detect.preflight import inspect_entries, inspect_loss
-from fastgrad.errors import NonFiniteLossError
-from fastgrad.estimation import chosen_steps, estimate
+from fastgrad.edges import sample_inside
+from fastgrad.estimation import differences, estimate
 from fastgrad.evaluate import (
     Evaluator,
     certify,
@@ -91,8 +89,7 @@ class GradientFunction:
         mask = layout.mask(self._trainable)
         steps = absolute_steps(layout, run.theta, self._step, mask)
         count = layout.size if mask is None else int(np.count_nonzero(mask))
-        expected = 2 * len(self._stencil.multiples) * count
-        with progress_bar(run, "gradient", expected) if self._progress else nullcontext():
+        with self._bar(run, 2 * len(self._stencil.multiples) * count):
             return estimate(run, layout, mask, self._stencil, steps)
 
     def _start(self, args: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
@@ -106,12 +103,19 @@ class GradientFunction:
             self._loss, layout, theta, others, k, self._backend, self._structure
         )
 
+    def _bar(self, run: Evaluator, expected: int) -> AbstractContextManager[Any]:
+        return progress_bar(run, "gradient", expected) if self._progress else nullcontext()
+
     def _differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
         mask = layout.mask(self._trainable)
         chosen = None if mask is None else np.flatnonzero(mask)
+        count = layout.size if chosen is None else chosen.size
         steps = absolute_steps(layout, run.theta, self._step, mask)
         if isinstance(steps, str):
-            steps = self._adapted_steps(layout, run, mask)
+            with self._bar(run, 10 * count):
+                gradient = differences(run, layout, mask, self._stencil, steps)[1][0]
+            certify(run, chosen, gradient)
+            return gradient
         if value is None and self._stencil.needs_value:
             value = finite_value(run)
         base = 0.0 if value is None else value - run.reference
@@ -122,28 +126,16 @@ class GradientFunction:
             certify(run, chosen, whole)
             return whole
         gradient = np.zeros(layout.size)
-        count = layout.size if chosen is None else chosen.size
-        expected = count * len(self._stencil.multiples)
-        with progress_bar(run, "gradient", expected) if self._progress else nullcontext():
+        with self._bar(run, count * len(self._stencil.multiples)):
             for start in range(0, count, run.chunk):
                 stop = min(start + run.chunk, count)
                 part = slice(start, stop) if chosen is None else chosen[start:stop]
                 indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
                 x = run.theta[part]
-                h = default_steps(x, self._stencil.step) if steps is None else steps[part]
+                h = None if steps is None else steps[part]
                 gradient[part] = _difference(run, layout, self._stencil, indices, x, h, base)
         certify(run, chosen, gradient)
         return gradient
-
-    def _adapted_steps(
-        self, layout: Layout, run: Evaluator, mask: NDArray[np.bool_] | None
-    ) -> Floats:
-        facts = inspect_entries(inspect_loss(run, mask, seed=0), run, mask, seed=0)
-        indices = np.arange(layout.size) if mask is None else np.flatnonzero(mask)
-        steps = np.ones(layout.size)
-        differencer = Differencer(run, facts, indices)
-        steps[indices] = chosen_steps(differencer, layout, self._stencil, "adaptive")
-        return steps
 
 
 def grad(
@@ -177,9 +169,12 @@ def grad(
         Of the central differences: 2, 4 or 6 evaluations an entry.
     step : float, structure shaped like theta, or "adaptive", optional
         The absolute step h; by default a power of two that suits the stencil and the size of the
-        entry, near the step of least error (2^-17 for central differences of order 2).
-        ``"adaptive"`` measures the noise of the loss and chooses a step for every entry, with some
-        10 evaluations each: for losses that are noisy, badly scaled, or near a pole.
+        entry, near the step of least error (2^-17 for central differences of order 2), and where
+        the loss is not finite there, one that suits the distance to the edge of its domain.
+        ``"adaptive"`` measures the noise of the loss and chooses steps for every entry: central
+        differences at four, extrapolated, with some 10 evaluations each and an error of eighth
+        order to see to it that truncation is below the noise. For most digits, and for losses that
+        are noisy, badly scaled, or near a pole.
     backend : {"auto", "python"}
         ``"python"`` calls the loss from Python, one evaluation at a time.
     structure : bool
@@ -273,17 +268,11 @@ def _difference(
     method: Stencil,
     indices: NDArray[np.int64],
     x: Floats,
-    h: Floats,
+    h: Floats | None,
     base: float,
 ) -> Floats:
-    offsets = method.offsets(h)
-    values = run.coordinates(indices, offsets)
-    if not np.isfinite(values).all():
-        k, j = map(int, np.argwhere(~np.isfinite(values))[0])
-        name = layout.name(int(indices[k]))
-        raise NonFiniteLossError(
-            f"the loss is {values[k, j]} at {name} {offsets[k, j]:+.3g} ({name} = {x[k]:.6g}): "
-            "expected finite values on both sides; pass a smaller step, or start further from the "
-            "edge of the loss's domain"
-        )
-    return method.combine(values, base, x, offsets)
+    """Slopes by the user's steps h, or by default ones."""
+    default = h is None
+    h = default_steps(x, method.step) if h is None else h
+    values, h = sample_inside(run, layout, method, indices, h, method.unit_offsets, default)
+    return method.combine(values, base, x, method.offsets(h))

@@ -9,7 +9,7 @@ from fastgrad.detect.preflight import Loss
 from fastgrad.evaluate import Evaluator
 from fastgrad.evaluate.determinism import require_deterministic
 from fastgrad.numerics.bars import local_noise, noise_bar
-from fastgrad.numerics.steps import adaptive_steps, largest_steps
+from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps
 from fastgrad.params import Floats
 
 Indices = NDArray[np.intp]
@@ -18,8 +18,6 @@ CHUNK = 1 << 16
 """Entries evaluated at a time."""
 REPEAT_EVERY = 1024
 """The loss at theta itself is evaluated again so often: rare randomness escapes three repeats."""
-FINEST_STEP = 64
-"""Smallest step, in units in the last place of the entry."""
 
 
 @dataclass

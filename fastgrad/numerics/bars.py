@@ -21,9 +21,14 @@ from fastgrad.numerics.noise import rounding_noise
 Floats = NDArray[np.float64]
 
 NOISE_SDS = 6.0
+CENTRAL_GAIN = 2.0**-0.5
+"""sd of a central difference over sigma / h."""
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 WIDER = 8.0
 """Truncation is read off a second difference at this multiple of h, where noise is 8 times less."""
+
+OWN_ROUNDING = 4 * float(np.finfo(np.float64).eps)
+"""Of a difference quotient: a subtraction, a division, and the step really taken."""
 
 CORRECTED = 1.05
 """Bar of ``D - t`` over that of D: t brings 1/63 of another difference's noise, and a slack."""
@@ -32,6 +37,10 @@ UNCERTAIN = 0.1
 more where the next order shows."""
 BOUND = 1.1
 """All of the truncation, and that slack, where D is left as it is."""
+
+CONVERGING = 0.25
+"""An order of differences holds if it changes the answer by at most this part of what the order
+before it did."""
 
 USEFUL = 0.01
 """A bar wider than this part of the scale says nothing about the entry."""
@@ -70,9 +79,16 @@ def local_noise(sigma: Floats | float, *values: Floats) -> Floats:
     return np.maximum(sigma, rounding_noise(largest))
 
 
-def noise_bar(sigma: Floats | float, h: Floats, gain: float = 1 / np.sqrt(2.0)) -> Floats:
+def noise_bar(
+    sigma: Floats | float, h: Floats | float, gain: Floats | float = CENTRAL_GAIN
+) -> Floats:
     """``6 sigma gain / h``: the noise of D, with ``gain`` the stencil's own (central: 1/sqrt(2))."""
     return np.asarray(NOISE_SDS * gain * sigma / h)
+
+
+def curvature_noise(sigma: Floats | float, h: Floats | float, gain: Floats | float = 1.0) -> Floats:
+    """The same for ``E = S(h) / h^2``, of three values."""
+    return np.asarray(NOISE_SDS * np.sqrt(6.0) * gain * sigma / h**2)
 
 
 def truncation(near: Floats, wide: Floats, order: int = 2, wider: float = WIDER) -> Floats:
@@ -80,16 +96,25 @@ def truncation(near: Floats, wide: Floats, order: int = 2, wider: float = WIDER)
     return (wide - near) / (wider**order - 1)
 
 
-def kink_allowance(S: Floats, S_wide: Floats, s: Floats, sigma: Floats, wider: float) -> Floats:
-    """What a kink within s may add to the error of ``(f(x + s) - f(x - s)) / (2 s)``.
+def converges(last: Floats, before: Floats, noise: Floats) -> NDArray[np.bool_]:
+    """Whether an order of differences holds: what it changed is noise, or little beside ``before``.
 
-    A slope jump J inside biases it by up to J/2. Where f is smooth, ``S(s) / s`` grows like s; what
-    it has at s beyond its share of what it has at ``wider`` s is the jump, and noise.
+    Where steps are beyond the reach of the Taylor series of f, it changes as much as the order below
+    did, and nothing read off these values bounds the error.
+    """
+    size = np.abs(last)
+    return (size <= noise) | (size <= CONVERGING * np.abs(before))
+
+
+def kink_allowance(change: Floats, noise: Floats, h: Floats) -> Floats:
+    """What a kink within the steps may add to the error of a central difference.
+
+    A slope jump J at x biases it by up to J/2, and adds J/s to ``E(s) = S(s) / s^2``, which of a
+    smooth f settles as s falls: at twice the steps or more, E differs by more than J/(2h).
 
     Parameters
     ----------
-    S, S_wide : ndarray, shape (m,)
-        ``f(x + s) - 2 f(x) + f(x - s)``, at s and at ``wider`` s.
+    change, noise : ndarray, shape (m,)
+        ``E(wh) - E(h)``, extrapolated as the slopes are, and its noise bar.
     """
-    jump = np.abs(S / s - S_wide / (wider * s) / wider)
-    return np.asarray(np.maximum(0.0, jump - NOISE_SDS * np.sqrt(6.0) * sigma / s))
+    return np.asarray(h * np.maximum(0.0, np.abs(change) - noise))

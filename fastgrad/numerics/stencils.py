@@ -9,6 +9,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+def second_difference(above: Floats, below: Floats, up: Floats, down: Floats) -> Floats:
+    """S(s), free of the slope times what rounding of x made of the two steps.
+
+    At f = sin(1e4 x) that is 1e4 times the noise of f.
+
+    Parameters
+    ----------
+    above, below : ndarray
+        f(x + up) - f(x) and f(x - down) - f(x).
+    """
+    return above + below - (above - below) / (up + down) * (up - down)
+
+
 @dataclass(frozen=True)
 class Stencil:
     """A weighted sum of divided differences of f.
@@ -39,13 +52,19 @@ class Stencil:
         """sd of D over ``sigma / h``, for independent noise of sd sigma in each value."""
         return float(np.sqrt(sum(2 * (w / (p - m)) ** 2 for p, m, w in self.pairs)))
 
+    @property
+    def curvature_gain(self) -> float:
+        """sd of `curvature` over that of ``S(h) / h^2``."""
+        return float(np.sqrt(sum((w / p**2) ** 2 for p, _, w in self.pairs)))
+
     @cached_property
-    def _multiples(self) -> Floats:
+    def unit_offsets(self) -> Floats:
+        """`multiples` as floats, shape (k,)."""
         return np.array(self.multiples, np.float64)
 
     def offsets(self, h: Floats) -> Floats:
         """Offsets from x, shape (m, k), for steps of shape (m,)."""
-        return h[:, None] * self._multiples
+        return h[:, None] * self.unit_offsets
 
     def combine(self, values: Floats, value: float, x: Floats, offsets: Floats) -> Floats:
         """The difference quotient, shape (m,).
@@ -75,6 +94,15 @@ class Stencil:
             term = slope if weight == 1.0 else weight * slope
             total = term if total is None else total + term
         assert total is not None
+        return total
+
+    def curvature(self, values: Floats, value: float, x: Floats, offsets: Floats) -> Floats:
+        """f'' from what `combine` takes of a central stencil, shape (m,): weighted S(s) / s^2."""
+        total = np.zeros(x.size)
+        for k, (_, _, weight) in enumerate(self.pairs):
+            up, down = (x + offsets[:, 2 * k]) - x, x - (x + offsets[:, 2 * k + 1])
+            above, below = values[:, 2 * k] - value, values[:, 2 * k + 1] - value
+            total += weight * second_difference(above, below, up, down) / up**2
         return total
 
     def combine_columns(self, changes: Floats, h: float) -> Floats:

@@ -17,6 +17,11 @@ ACCEPTED = (1.5, 6.0)
 AIM = 4.0
 TRIALS = 16
 
+FINEST_STEP = 64
+"""Smallest step, in units in the last place of the entry."""
+FINEST = 2.0**-100
+"""The smallest of all, for entries at zero."""
+
 
 def power_of_two(x: Floats | float) -> Floats:
     """The largest power of two at most x."""
@@ -43,6 +48,34 @@ def default_steps(x: Floats, step: float) -> Floats:
     """
     _, exponent = np.frexp(np.maximum(np.abs(x), 1.0))
     return np.ldexp(step, exponent - 1)
+
+
+def finest_steps(x: Floats) -> Floats:
+    """The smallest steps worth a difference, shape (m,)."""
+    return np.maximum(FINEST_STEP * np.spacing(np.abs(x)), FINEST)
+
+
+def steps_inside(
+    sample: Callable[[Indices, Floats], Floats], steps: Floats, smallest: Floats
+) -> tuple[Floats, Floats]:
+    """Steps shortened by 8 until f is finite there, shape (m,), and f there, shape (m, k).
+
+    Parameters
+    ----------
+    sample : callable
+        ``sample(which, steps)``: f at ``steps``, shape (j,), from entries ``which``, shape (j, k).
+    smallest : ndarray, shape (m,)
+        Where it is not finite above this either, it stays so.
+    """
+    steps = steps.copy()
+    values = sample(np.arange(steps.size), steps)
+    while True:
+        outside = ~np.isfinite(values).all(axis=1)
+        which = np.flatnonzero(outside & (steps / 8 >= smallest))
+        if which.size == 0:
+            return steps, values
+        steps[which] /= 8
+        values[which] = sample(which, steps[which])
 
 
 def largest_steps(x: Floats, sigma: float, value: float, alone: bool) -> Floats:

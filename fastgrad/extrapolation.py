@@ -1,0 +1,114 @@
+"""step="adaptive": differences at four steps, extrapolated, moved to where truncation is just noise."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.detect.preflight import Loss
+from fastgrad.evaluate import Evaluator
+from fastgrad.numerics.bars import local_noise
+from fastgrad.numerics.extrapolation import GAP, RATIO, RUNGS, Reading, few_bits, read_ladder
+from fastgrad.numerics.steps import finest_steps, power_of_two, steps_inside
+from fastgrad.params import Floats
+
+Indices = NDArray[np.intp]
+
+LONGEST = 2.0**-6
+"""Of the first ladder, beside an entry of unit size: of the smooth functions in bench/ most pass."""
+MOST = 2.0**-2
+"""No longer than this, however noisy the loss."""
+ROUNDS = 6
+"""Ladders tried an entry."""
+WIDE = 1e-10
+"""Of a bar, beside the entry or the root mean square of all: from here on longer steps are tried."""
+
+
+class Ladder:
+    """The values of f at four steps on both sides of each of the entries ``indices``."""
+
+    def __init__(self, run: Evaluator, facts: Loss, indices: Indices):
+        self.run, self.facts, self.indices = run, facts, indices
+        self.x = run.theta[indices]
+        self.scale = power_of_two(np.maximum(np.abs(self.x), 1.0))
+        self.finest = finest_steps(self.x)
+        self.steps = np.full((indices.size, RUNGS.size), np.nan)
+        self.values = np.full((indices.size, 2, RUNGS.size), np.nan)
+
+    def sample(self, rows: Indices, steps: Floats) -> Floats:
+        """f at x + steps and x - steps, shape (m, 2, k), for steps of shape (m, k)."""
+        offsets = np.concatenate([steps, -steps], axis=1)
+        return self.run.coordinates(self.indices[rows], offsets).reshape(
+            rows.size, 2, steps.shape[1]
+        )
+
+    def begin(self) -> None:
+        """Take the longest step at which f is finite; it becomes the shortest of the ladder."""
+        self.steps[:, -1], self.values[:, :, -1] = steps_inside(
+            lambda rows, steps: self.sample(rows, steps[:, None])[:, :, 0],
+            LONGEST * self.scale,
+            self.finest,
+        )
+
+    def descend(self, rows: Indices, rungs: int) -> None:
+        """Shorten the steps by so many; what was evaluated and is still on the ladder stays."""
+        fresh = min(rungs, RUNGS.size)
+        shortest = self.steps[rows, -1] / RATIO**rungs
+        self.steps[rows, :-fresh] = self.steps[rows, fresh:]
+        self.steps[rows, -fresh:] = few_bits(shortest[:, None] * RUNGS[-fresh:])
+        self.values[rows, :, :-fresh] = self.values[rows, :, fresh:]
+        self.values[rows, :, -fresh:] = self.sample(rows, self.steps[rows, -fresh:])
+
+    def ascend(self, rows: Indices) -> None:
+        """Lengthen the steps by one."""
+        self.steps[rows, 1:] = self.steps[rows, :-1]
+        self.steps[rows, 0] = few_bits(self.steps[rows, 0] * RATIO)
+        self.values[rows, :, 1:] = self.values[rows, :, :-1]
+        self.values[rows, :, :1] = self.sample(rows, self.steps[rows, :1])
+
+    def read(self, rows: Indices) -> Reading:
+        values = self.values[rows]
+        sigma = local_noise(
+            self.facts.noise_of(self.indices[rows]), *values.reshape(-1, 2 * RUNGS.size).T
+        )
+        return read_ladder(
+            values[:, 0], values[:, 1], self.facts.base, self.x[rows], self.steps[rows], sigma
+        )
+
+    def result(self, rows: Indices, reading: Reading) -> Floats:
+        return np.stack([reading.D, reading.bar, self.steps[rows, -1]])
+
+
+def extrapolate(run: Evaluator, facts: Loss, indices: Indices) -> Floats:
+    """Slope, error bar and shortest step of each entry, shape (3, m).
+
+    Some 10 evaluations an entry. The bar is infinite where no ladder converged, as at a kink.
+    """
+    ladder = Ladder(run, facts, indices)
+    found = np.zeros((3, indices.size))
+    found[1] = np.inf
+    ladder.begin()
+    open_ = np.arange(indices.size)
+    at_an_edge = ladder.steps[:, -1] < LONGEST * ladder.scale
+    descent = np.where(at_an_edge, GAP, RUNGS.size - 1)
+    for _ in range(ROUNDS):
+        for k in np.unique(descent):
+            ladder.descend(open_[descent == k], int(k))
+        reading = ladder.read(open_)
+        done = reading.descent == 0
+        found[:, open_[done]] = ladder.result(open_, reading)[:, done]
+        left = ~done & (ladder.steps[open_, -1] / RATIO**reading.descent > ladder.finest[open_])
+        open_, descent = open_[left], reading.descent[left]
+    _lengthen(ladder, found)
+    return found
+
+
+def _lengthen(ladder: Ladder, found: Floats) -> None:
+    """Where the bar is wide, it is noise: lengthen the steps while that narrows it."""
+    D, bar, _ = found
+    size = np.maximum(np.abs(D), np.linalg.norm(D) / np.sqrt(D.size))
+    rows = np.flatnonzero(np.isfinite(bar) & (bar > WIDE * size))
+    while (rows := rows[RATIO * ladder.steps[rows, 0] <= MOST * ladder.scale[rows]]).size:
+        ladder.ascend(rows)
+        reading = ladder.read(rows)
+        better = (reading.descent == 0) & (reading.bar < bar[rows])
+        found[:, rows[better]] = ladder.result(rows, reading)[:, better]
+        rows = rows[better]

@@ -1,0 +1,99 @@
+"""A difference beside the same at wider steps: its error bar, and whether the steps bear it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.numerics.bars import (
+    BOUND,
+    OWN_ROUNDING,
+    WIDER,
+    converges,
+    curvature_noise,
+    kink_allowance,
+    noise_bar,
+    truncation,
+)
+from fastgrad.numerics.extrapolation import RATIO
+from fastgrad.numerics.stencils import CENTRAL, Stencil
+
+Floats = NDArray[np.float64]
+
+WIDER_ORDER_2 = WIDER * 135 / 128
+"""Second step over the first, not commensurate with it, as `RATIO` is not."""
+WIDER_ELSEWHERE = RATIO
+"""The same where the default step is long already (orders 4 and 6), or noise and
+truncation are of one size (order 1)."""
+SLOW = 2.0
+"""Of the next order, which may hide as much of t as the ratio of this order to the one before it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What two differences say of each entry, arrays of shape (m,)."""
+
+    D: Floats
+    bar: Floats
+    converges: NDArray[np.bool_]
+    """Whether D does, as h falls: if not, the bar says nothing. Taken on trust of order 1."""
+    smooth: NDArray[np.bool_]
+    """Whether f'' does too: if not, there is a kink near, or D settled by chance."""
+
+
+def widening(method: Stencil) -> float:
+    """The wider step over h."""
+    return WIDER_ORDER_2 if method is CENTRAL[2] else WIDER_ELSEWHERE
+
+
+def read_wider(
+    method: Stencil, near: Floats, wide: Floats, value: float, x: Floats, h: Floats, sigma: Floats
+) -> Reading:
+    """The slope at h, with its bar: all of the truncation is in it.
+
+    Where f is not smooth, that is all of what the wider steps change, and what a kink adds.
+
+    Parameters
+    ----------
+    near, wide : ndarray, shape (m, k)
+        f at the offsets of ``method`` for h, and for ``widening`` times h.
+    value : float
+        f at theta.
+    sigma : ndarray, shape (m,)
+        sd of the noise of f.
+    """
+    w = widening(method)
+    sides = ((near, method.offsets(h)), (wide, method.offsets(w * h)))
+
+    def slopes(order: Stencil) -> Floats:
+        k = len(order.multiples)
+        return np.stack([order.combine(f[:, :k], value, x, s[:, :k]) for f, s in sides])
+
+    def bends(order: Stencil) -> Floats:
+        k = len(order.multiples)
+        return np.stack([order.curvature(f[:, :k], value, x, s[:, :k]) for f, s in sides])
+
+    D, D_wide = slopes(method)
+    noise = noise_bar(sigma, h, method.noise_gain)
+    change = np.abs(D_wide - D)
+    lower = CENTRAL.get(method.order - 2)
+    # Below orders 1 and 2 there is none: all of the wider value is what it changed.
+    before = D_wide if lower is None else np.diff(slopes(lower), axis=0)[0]
+    slow = np.minimum(change, np.abs(before)) / np.maximum(np.abs(before), 1e-300)
+    bar = noise + OWN_ROUNDING * np.abs(D)
+    t = (BOUND + SLOW * slow) * np.abs(truncation(D, D_wide, method.order, w))
+    if method.order == 1:
+        everywhere = np.ones(h.size, np.bool_)
+        return Reading(D, bar + t, everywhere, everywhere)
+    E, E_wide = bends(method)
+    E_before = E_wide if lower is None else np.diff(bends(lower), axis=0)[0]
+    E_noise = curvature_noise(sigma, h, method.curvature_gain)
+    smooth = converges(E_wide - E, E_before, E_noise)
+    if method.order == 2:  # a one-sided slope moves by half the jump at a kink, f'' may not at all
+        smooth &= converges(change, change + h / 2 * np.abs(w * E_wide - E), noise)
+    return Reading(
+        D,
+        bar + np.where(smooth, t, change) + kink_allowance(E_wide - E, E_noise, h),
+        converges(change, before, noise),
+        smooth,
+    )
