@@ -19,7 +19,7 @@ from bench.tables import TABLES, tables
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / ".benchmarks" / "report.json"
-ORDER = ("gradient", "first_use", "scale", "accuracy", "checking")
+ORDER = ("gradient", "structured", "first_use", "scale", "accuracy", "checking")
 """What starts threads of its own comes last, in one process with the rest."""
 
 
