@@ -21,7 +21,7 @@ from numba.core.registry import CPUDispatcher, cpu_target
 from numba.extending import intrinsic
 
 from fastgrad.evaluate import explain
-from fastgrad.evaluate.adapters import _names_in
+from fastgrad.evaluate.adapters import _names_in, _type_of
 from fastgrad.evaluate.intrinsics import _converted, caller, doubles_at, loader, release_of
 from fastgrad.evaluate.slabs import Cost
 from fastgrad.evaluate.structured import kernels
@@ -44,7 +44,7 @@ class CFunction:
 
 def typed(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The numba types of a tuple of values."""
-    return tuple(numba.typeof(value) for value in values)
+    return tuple(map(_type_of, values))
 
 
 @lru_cache(maxsize=256)
@@ -248,17 +248,10 @@ def penalty_slopes(function: CPUDispatcher, value_types: tuple[Any, ...]) -> CFu
         "    slopes = carray(doubles_at(slopes_at), (stop,))\n"
         "    arguments = load(arguments_at)\n"
         "    try:\n"
-        "        largest = 0.0\n"
-        "        for i in range(start, stop):\n"
-        "            largest = max(largest, abs(theta[i]))\n"
         "        for p in range(count):\n"
         "            plus, minus, weight = nodes[p, 0], nodes[p, 1], nodes[p, 2]\n"
         "            for i in range(start, stop):\n"
-        "                h = step\n"
-        "                if largest >= 2.0:\n"
-        "                    size = abs(theta[i])\n"
-        "                    while size >= 2.0:\n"
-        "                        h, size = 2.0 * h, 0.5 * size\n"
+        "                h = step * power_of_two(max(abs(theta[i]), 1.0))\n"
         "                above, below = theta[i] + plus * h, theta[i] + minus * h\n"
         f"                change = function(above, {names}) - function(below, {names})\n"
         "                slopes[i] += weight * change / (above - below)\n"
@@ -271,6 +264,7 @@ def penalty_slopes(function: CPUDispatcher, value_types: tuple[Any, ...]) -> CFu
         "doubles_at": doubles_at,
         "load": loader(types.Tuple(value_types)),
         "function": function,
+        "power_of_two": kernels.power_of_two,
         "set_flag": _set_flag,
     }
     return _c_function(kernels.SLOPES_SIGNATURE, source, scope, value_types, [result])

@@ -29,6 +29,9 @@ SLOPES_SIGNATURE = types.intp(*[types.uintp] * 5, *[types.intp] * 3, types.float
 """``slopes(theta, nodes, slopes, failed, arguments: addresses; start, stop, nodes; step)``: the
 derivatives of a scalar function at some entries, added to ``slopes``."""
 
+EXPONENT = 0x7FF << 52
+"""The bits of a float64 that are its exponent."""
+
 
 def _c_function(signature, address):
     """Type and code of the C function at an address, which compiled code can call in about 1 ns."""
@@ -60,6 +63,12 @@ def _samples_at(typingctx, address):
 @intrinsic
 def _slopes_at(typingctx, address):
     return _c_function(SLOPES_SIGNATURE, address)
+
+
+@njit
+def power_of_two(x):
+    """The largest power of two at most x: its bits without those of the significand."""
+    return np.int64(np.float64(x).view(np.int64) & EXPONENT).view(np.float64)
 
 
 @_kernel()
