@@ -28,8 +28,8 @@ DEEP_BATCH = 32
 CHAIN, QUICK_CHAIN = 1_000_000, 1_000
 SAMPLE, CHAIN_SAMPLE = 200, 20
 """Entries whose errors are compared with those of the plain sweep."""
-BACKPROPS = 10
-"""In a row, as many as a round of the gradient has calls or so."""
+TURN = 10
+"""Gradients in a row, then as many backprops: who has fewer finds the caches cold more often."""
 L2 = 0.01
 
 
@@ -129,9 +129,9 @@ def test_layered(inputs: str, benchmark, quick):
     facts |= {"n": problem.theta.size, "threads": 1, "target": "3 times as long"}
     facts |= {"rival": "backprop in numpy", "times": 1}
     with on_threads(1):
-        beside = None if quick else partial(seconds_of, rival, BACKPROPS)
+        beside = None if quick else partial(seconds_of, rival, TURN)
         call = gradient_of(models.two_layer.layered, problem)
-        compared(benchmark, problem, measured(benchmark, call, beside, **facts))
+        compared(benchmark, problem, measured(benchmark, call, beside, TURN, **facts))
 
 
 @njit
