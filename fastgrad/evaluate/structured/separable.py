@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fastgrad.errors import LossError
+from fastgrad.evaluate.kernels import _kernel
 from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
 from fastgrad.evaluate.structured.sparsity import PROBES, Pattern
 from fastgrad.params import Floats, Layout
@@ -137,7 +137,7 @@ class SeparableEvaluator(StructuredEvaluator):
             out[rows] = result
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def set_colour(point, indices, offsets, colours, colour):
     """Offset the entries of one colour."""
     for k in range(indices.size):
@@ -145,7 +145,7 @@ def set_colour(point, indices, offsets, colours, colour):
             point[indices[k]] += offsets[k]
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def reset_colour(point, theta, indices, colours, colour):
     """Put the entries of one colour back."""
     for k in range(indices.size):
@@ -153,7 +153,7 @@ def reset_colour(point, theta, indices, colours, colour):
             point[indices[k]] = theta[indices[k]]
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def add_terms(indices, colours, colour, starts, entries, there, here, scale, out):
     """``out[k]``: by how much the terms of each entry of one colour have changed."""
     for k in range(indices.size):
