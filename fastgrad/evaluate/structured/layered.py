@@ -51,6 +51,7 @@ class LayeredEvaluator(StructuredEvaluator):
     ):
         super().__init__(structure, plain, layout, theta, arguments)
         self._threads = threads
+        self._chain = chain
         types = typed(self.arguments)
         names = chain.activations
         pairs = pairs_of(layout, chain.layers)
@@ -108,7 +109,8 @@ class LayeredEvaluator(StructuredEvaluator):
         self._addresses = np.array([f.address for f in self._maps], np.uint64)
         self._there = np.empty(m)
         failed = np.zeros(1, np.uint8)
-        kernels.sample_losses(self._losses.address, self._bound.address, Z, self._there, failed)
+        with self.guarded("losses", chain.losses, Z):
+            kernels.sample_losses(self._losses.address, self._bound.address, Z, self._there, failed)
         if failed[0]:
             raise LossError(
                 "losses raised, or did not return one loss a row of Z, at the given parameters"
@@ -169,7 +171,8 @@ class LayeredEvaluator(StructuredEvaluator):
                 values[inside] = self.plain.coordinates(indices[inside], offsets[inside])
                 values[inside] -= self.reference
         if self._penalty is not None:
-            self._add_penalty(indices, offsets, values)
+            with self.guarded("penalty", self._chain.penalty, 0.0):
+                self._add_penalty(indices, offsets, values)
         self._made(0, values.size)
         return values
 
@@ -195,7 +198,8 @@ class LayeredEvaluator(StructuredEvaluator):
                 if layer.b is not None:
                     slopes[layer.b.start : layer.b.stop] = slope.sum(axis=1)
         if self._penalty is not None:
-            self._add_penalty_slopes(stencil, slopes)
+            with self.guarded("penalty", self._chain.penalty, 0.0):
+                self._add_penalty_slopes(stencil, slopes)
         self._made(0, slopes.size)
         return slopes
 

@@ -36,7 +36,8 @@ class SeparableEvaluator(StructuredEvaluator):
     ):
         super().__init__(structure, plain, layout, theta, arguments)
         self._terms = terms
-        self._at_theta = self.terms(self.theta)
+        with self.guarded("terms", terms, layout.native(self.theta)):
+            self._at_theta = self.terms(self.theta)
         self.pattern = pattern(self.terms, self.theta)
         self.pattern.require_shape(self._at_theta.size, layout)
         self._scale = 1.0 / self._at_theta.size if mean else 1.0
