@@ -251,7 +251,7 @@ def penalty_slopes(function: CPUDispatcher, value_types: tuple[Any, ...]) -> CFu
         "        for p in range(count):\n"
         "            plus, minus, weight = nodes[p, 0], nodes[p, 1], nodes[p, 2]\n"
         "            for i in range(start, stop):\n"
-        "                h = step * power_of_two(max(abs(theta[i]), 1.0))\n"
+        "                h = step * scale_of(theta[i])\n"
         "                above, below = theta[i] + plus * h, theta[i] + minus * h\n"
         f"                change = function(above, {names}) - function(below, {names})\n"
         "                slopes[i] += weight * change / (above - below)\n"
@@ -264,7 +264,7 @@ def penalty_slopes(function: CPUDispatcher, value_types: tuple[Any, ...]) -> CFu
         "doubles_at": doubles_at,
         "load": loader(types.Tuple(value_types)),
         "function": function,
-        "power_of_two": kernels.power_of_two,
+        "scale_of": kernels.scale_of,
         "set_flag": _set_flag,
     }
     return _c_function(kernels.SLOPES_SIGNATURE, source, scope, value_types, [result])

@@ -34,7 +34,8 @@ GATHERED = 1 << 20
 class LayeredEvaluator(StructuredEvaluator):
     """One column of Z is offset for all samples at once; every entry above it reads its share.
 
-    With d(h) the changes of the samples' losses when ``Z[:, j]`` is offset by h, the difference of
+    With d(h) the changes of the samples' losses when ``z = Z[:, j]`` is offset by ``h c``, over c,
+    the powers of two ``c = 2^floor(log2 max(|z|, 1))`` of the default step, the difference of
     ``W[i, j]`` is ``sum_s |A[s, i]| d_s(sign(A[s, i]) h)``: its central difference is that of
     the chain rule, ``A^T (d(h) - d(-h)) / 2h``, and its one-sided slopes are those of the loss.
     """
@@ -289,7 +290,7 @@ class LayeredEvaluator(StructuredEvaluator):
         return values
 
     def _rows(self, k: int, units: Indices, offsets: Floats) -> Floats:
-        """``rows[r, s]``: change of sample s's loss for ``Z[:, units[r]] + offsets[r]``."""
+        """``rows[r, s]``: change of sample s's loss for ``Z[:, units[r]] + offsets[r] c``, over c."""
         m = self._there.size
         rows = np.empty((units.size, m))
         failed = np.zeros(units.size, np.uint8)
