@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fastgrad import models
 from fastgrad.evaluate import compiled, kernels, slabs
-from fastgrad.evaluate.adapters import _names_in
+from fastgrad.evaluate.adapters import names_in
 from fastgrad.evaluate.structured import kernels as structured_kernels
 from fastgrad.evaluate.structured import separable
 from tests.losses import (
@@ -166,7 +166,7 @@ def test_the_parallel_kernels_are_parallel_and_their_twins_are_not():
         (kernels.line_serial, False),
     ]:
         (result,) = kernel.overloads.values()
-        assert ("numba_parallel_for" in _names_in(result.library)) is expected, kernel
+        assert ("numba_parallel_for" in names_in(result.library)) is expected, kernel
 
 
 def test_kernels_are_compiled_once_whatever_the_loss(problem):

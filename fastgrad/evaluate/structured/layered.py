@@ -11,15 +11,15 @@ from fastgrad.evaluate.adapters import BoundArguments
 from fastgrad.evaluate.slabs import in_slabs
 from fastgrad.evaluate.state import one_blas_thread
 from fastgrad.evaluate.structured import kernels
-from fastgrad.evaluate.structured.adapters import (
+from fastgrad.evaluate.structured.adapters import typed
+from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
+from fastgrad.evaluate.structured.chain import Chain, Layer, matrix_shape, named, pairs_of
+from fastgrad.evaluate.structured.layer_adapters import (
     map_function,
     penalty_function,
     penalty_slopes,
     samples_function,
-    typed,
 )
-from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
-from fastgrad.evaluate.structured.chain import Chain, Layer, matrix_shape, named, pairs_of
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.params import Block, Floats, Layout
 
