@@ -138,17 +138,9 @@ def deltas_serial(delta, arguments, work, size, scratch, indices, offsets, value
     indices, offsets, values, failed
         As in `coordinates_serial`, C-contiguous.
     """
+    row = work[0, :size]
     _delta_rows(
-        delta,
-        arguments,
-        work[0, :size],
-        scratch[0],
-        indices,
-        offsets,
-        values,
-        failed,
-        0,
-        indices.size,
+        delta, arguments, row, scratch[0], indices, offsets, values, failed, 0, indices.size
     )
 
 
@@ -158,20 +150,12 @@ def deltas_parallel(
 ):
     """`deltas_serial` on one thread a row of ``work``, each taking ``grain`` entries at a time."""
     for t in prange(work.shape[0]):
+        row = work[t, :size]
         start = _fetch_add(counter, grain)
         while start < indices.size:
             stop = min(start + grain, indices.size)
             _delta_rows(
-                delta,
-                arguments,
-                work[t, :size],
-                scratch[t],
-                indices,
-                offsets,
-                values,
-                failed,
-                start,
-                stop,
+                delta, arguments, row, scratch[t], indices, offsets, values, failed, start, stop
             )
             start = _fetch_add(counter, grain)
 

@@ -2,12 +2,14 @@
 
 # mypy: allow-untyped-defs
 
+import inspect
 import zlib
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from fastgrad.errors import LossError
@@ -187,3 +189,16 @@ def checksum(arguments: tuple[Any, ...]) -> int:
         else:
             total = zlib.crc32(repr(value).encode(), total)
     return total
+
+
+def reduced(terms: Any, mean: bool) -> Any:
+    """The sum or the mean of the terms as a loss, of the same arguments with the same defaults."""
+    parameters = inspect.signature(terms.py_func).parameters.values()
+    names = ", ".join(p.name for p in parameters)
+    given = ", ".join(
+        p.name if p.default is p.empty else f"{p.name}=default_{p.name}" for p in parameters
+    )
+    scope = {f"default_{p.name}": p.default for p in parameters}
+    source = f"def loss({given}):\n    return terms({names}).{'mean' if mean else 'sum'}()\n"
+    exec(source, scope := {**scope, "terms": terms})
+    return njit(nogil=True)(scope["loss"])
