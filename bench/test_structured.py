@@ -50,6 +50,10 @@ def net(quick: bool, inputs: str) -> Problem:
     return two_layer(QUICK_SIZES if quick else SIZES, SAMPLE, True, INPUTS[inputs])
 
 
+def name_of(sizes: tuple[int, ...], inputs: str) -> str:
+    return f"net {'-'.join(map(str, sizes))}, {inputs}"
+
+
 def gradient_of(structured: Any, problem: Problem) -> Callable[[], Any]:
     """The gradient of the net, whose parameters the problem has in one vector."""
     X, y, sizes = problem.args
@@ -74,7 +78,7 @@ def compared(benchmark: Any, problem: Problem, got: Any) -> None:
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_incremental(inputs: str, benchmark, quick):
     problem = net(quick, inputs)
-    facts = {"table": "structured", "what": f"Incremental, two-layer net, {inputs}"}
+    facts = {"table": "structured", "what": f"Incremental, {name_of(problem.args[-1], inputs)}"}
     facts |= {"n": problem.theta.size, "threads": 1, "target": TARGETS[inputs]}
     facts |= {"rival": "2 n C", "times": 2 * problem.theta.size}
     with on_threads(1):
@@ -94,7 +98,7 @@ def test_incremental_on_two_threads(inputs: str, benchmark, quick):
         with on_threads(1):
             return seconds_of(call)
 
-    facts = {"table": "structured", "what": f"Incremental, two-layer net, {inputs}"}
+    facts = {"table": "structured", "what": f"Incremental, {name_of(problem.args[-1], inputs)}"}
     facts |= {"n": problem.theta.size, "threads": 2, "target": "1.7 times faster"}
     facts |= {"rival": "one thread", "times": 1}
     with on_threads(2):
@@ -125,7 +129,7 @@ def test_layered(inputs: str, benchmark, quick):
     params = models.two_layer.init(*sizes)
     rival = partial(backprop, params, X, y)
     assert largest_error(flatten(rival())[1], problem.exact) < 1e-12
-    facts = {"table": "structured", "what": f"Layered, two-layer net, {inputs}"}
+    facts = {"table": "structured", "what": f"Layered, {name_of(problem.args[-1], inputs)}"}
     facts |= {"n": problem.theta.size, "threads": 1, "target": "3 times as long"}
     facts |= {"rival": "backprop in numpy", "times": 1}
     with on_threads(1):
@@ -177,7 +181,7 @@ def test_every_entry_of_a_large_net(inputs: str, benchmark, quick):
     report = benchmark.pedantic(check, rounds=1)
     benchmark.extra_info.update(
         table="structured",
-        what=f"check_grad, every entry, {len(sizes)}-layer net, {inputs}, Incremental",
+        what=f"Incremental, check_grad of every entry, {name_of(sizes, inputs)}",
         n=sum(block.size for block in report.blocks),
         threads=numba.get_num_threads(),
         evaluations=report.evaluations,
