@@ -29,6 +29,7 @@ def measured(
     benchmark: Any,
     call: Callable[[], Any],
     beside: Callable[[], float] | None = None,
+    inner: int | None = None,
     **facts: Any,
 ) -> Any:
     """What ``call()`` returns; a round repeats it ``inner`` times, the first call is timed apart.
@@ -43,7 +44,7 @@ def measured(
     if benchmark.disabled:
         return result
     seconds = first if first > SLOW else min(seconds_of(call) for _ in range(3))
-    inner = max(1, int(ROUND_SECONDS / seconds))
+    inner = inner or max(1, int(ROUND_SECONDS / seconds))
     rounds = int(np.clip(ROW_SECONDS / (seconds * inner), ROUNDS, MOST_ROUNDS))
     others: list[float] = []
 

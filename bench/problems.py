@@ -173,14 +173,20 @@ def two_layer_gradient(theta, X, y, sizes):
     return np.concatenate([block.ravel() for block in models.two_layer.grad(params, X, y, 0.01)])
 
 
-def two_layer(sizes: tuple[int, int, int], sample: int, quick: bool) -> Problem:
-    """On a batch of 100: digits where the net has 64 inputs, otherwise uniform noise."""
+def two_layer(sizes: tuple[int, int, int], sample: int, quick: bool, zeros: float = 0.0) -> Problem:
+    """On a batch of 100: digits where the net has 64 inputs, otherwise uniform noise.
+
+    ``zeros``: so large a part of the inputs is made 0.
+    """
 
     def make():
         params = models.two_layer.init(*sizes)
         X, y = (array[:100] for array in models.digits())
+        rng = np.random.default_rng(0)
         if sizes[0] != X.shape[1]:
-            X = np.random.default_rng(0).uniform(size=(100, sizes[0]))
+            X = rng.uniform(size=(100, sizes[0]))
+        if zeros:
+            X = X * (rng.uniform(size=X.shape) >= zeros)
         return np.concatenate([block.ravel() for block in params]), X, y, sizes
 
     n = sizes[0] * sizes[1] + sizes[1] + sizes[1] * sizes[2] + sizes[2]

@@ -254,11 +254,48 @@ def locate(results: dict[str, Any]) -> str:
     return markdown(head, body) + f"\n\nA sweep takes 2 n = {2 * n:,} evaluations."
 
 
+def structured(results: dict[str, Any]) -> str:
+    body = []
+    for row in rows_of(results, "structured"):
+        cells = ["", ""]
+        if "beside" in row:
+            other = row["times"] * row["beside"]
+            cells = [f"{row['rival']}: {duration(other)}", faster(row["seconds"], other)]
+        plain = row.get("plain_error")
+        body.append(
+            [
+                row["what"],
+                f"{row['n']:,}",
+                str(row["threads"]),
+                f"{row['evaluations']:,}" if "evaluations" in row else "",
+                duration(row["seconds"]),
+                *cells,
+                row["target"],
+                f"{row['error']:.0e}" if "error" in row else row["verdict"],
+                "" if plain is None else f"{plain:.0e}",
+            ]
+        )
+    head = ["structured loss", "n", "threads", "evaluations", "time", "beside", "ratio", "target"]
+    note = (
+        "\n\nBeside: measured in turns with it, on one thread; 2 n C is what 2 n plain evaluations "
+        "take, C one of them in compiled code. The errors are on the same sample of entries."
+    )
+    return markdown([*head, "largest error, or verdict", "that of a plain sweep"], body) + note
+
+
+def faster(seconds: float, other: float) -> str:
+    """How two times compare, in words."""
+    if seconds > other:
+        return f"{seconds / other:.2g} times as long"
+    return f"{other / seconds:.3g} times faster"
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "gradient": gradient,
     "rivals": rivals,
     "busy": busy,
+    "structured": structured,
     "accuracy": accuracy,
     "honesty": honesty,
     "checking": checking,

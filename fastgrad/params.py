@@ -102,7 +102,8 @@ class Layout:
 
         def leaf(_: Leaf) -> Any:
             block = next(blocks)
-            values = flat[block.start : block.stop].astype(_float_dtype(block.dtype))
+            values = flat[block.start : block.stop]
+            values = values.astype(_float_dtype(block.dtype), copy=False)
             if not block.scalar:
                 return values.reshape(block.shape)
             return float(values[0]) if values.dtype == np.float64 else values[0]

@@ -5,18 +5,15 @@
 certified against the plain loss on first use: `fastgrad.errors.StructureError` says where it fails.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from numba import njit
 
 from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.structured.base import Plain, Structure, register
 from fastgrad.evaluate.structured.chain import Chain
 from fastgrad.evaluate.structured.incremental import IncrementalEvaluator
 from fastgrad.evaluate.structured.layered import LayeredEvaluator
-from fastgrad.evaluate.structured.separable import SeparableEvaluator, checksum
+from fastgrad.evaluate.structured.separable import SeparableEvaluator, checksum, reduced
 from fastgrad.evaluate.structured.sparsity import Pattern, detect
 from fastgrad.params import Floats, Layout
 
@@ -298,16 +295,3 @@ def require_reduction(reduction: str) -> None:
     """Raise ValueError unless ``reduction`` is one there is."""
     if reduction not in ("sum", "mean"):
         raise ValueError(f'reduction={reduction!r}: expected "sum" or "mean"')
-
-
-def reduced(terms: Any, mean: bool) -> Any:
-    """The sum or the mean of the terms as a loss, of the same arguments with the same defaults."""
-    parameters = inspect.signature(terms.py_func).parameters.values()
-    names = ", ".join(p.name for p in parameters)
-    given = ", ".join(
-        p.name if p.default is p.empty else f"{p.name}=default_{p.name}" for p in parameters
-    )
-    scope = {f"default_{p.name}": p.default for p in parameters}
-    source = f"def loss({given}):\n    return terms({names}).{'mean' if mean else 'sum'}()\n"
-    exec(source, scope := {**scope, "terms": terms})
-    return njit(nogil=True)(scope["loss"])

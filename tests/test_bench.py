@@ -44,9 +44,21 @@ def results() -> dict:
         "python_version": "3.11",
         "machine": "x86_64",
     }
+    structured = {
+        **{"table": "structured", "what": "a net", "n": 100, "threads": 1, "inner": 1},
+        **{"rival": "2 n C", "times": 200, "beside": 1e-6, "target": "100 times faster"},
+        **{"error": 1e-12, "plain_error": 1e-10},
+    }
+    checked = {
+        **{"table": "structured", "what": "every entry", "n": 1_000_000, "threads": 2},
+        **{"evaluations": 2_000_044, "verdict": "agrees", "target": "3 min"},
+    }
     benchmarks = [
         {"extra_info": ours, "stats": {"median": 2e-3}},
         {"extra_info": rival, "stats": {"median": 1e-3}},
+        {"extra_info": structured, "stats": {"median": 2e-6}},
+        {"extra_info": {**structured, "rival": "backprop", "times": 1}, "stats": {"median": 3e-6}},
+        {"extra_info": checked, "stats": {"median": 25.0}},
     ]
     return {"datetime": "2030-01-02T03:04", "machine_info": machine, "benchmarks": benchmarks}
 
@@ -90,6 +102,18 @@ def test_every_table_has_its_place():
     got, amiss = report.replaced(texts, dict.fromkeys(report.TABLES, "| fresh |"))
     assert amiss == []
     assert "| fresh |" in got[0]
+
+
+def test_a_structured_loss_is_shown_beside_what_it_is_compared_with(tmp_path, capsys):
+    _, got = written(tmp_path, "<!-- bench:structured -->\n<!-- /bench:structured -->\n")
+    for expected in (
+        "| a net | 100 | 1 |  | 2 µs | 2 n C: 200 µs | 100 times faster | 100 times faster "
+        "| 1e-12 | 1e-10 |",
+        "| a net | 100 | 1 |  | 3 µs | backprop: 1 µs | 3 times as long | 100 times faster "
+        "| 1e-12 | 1e-10 |",
+        "| every entry | 1,000,000 | 2 | 2,000,044 | 25 s |  |  | 3 min | agrees |  |",
+    ):
+        assert expected in got
 
 
 def test_machine_versions_and_date_are_told(tmp_path):

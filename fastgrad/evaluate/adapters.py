@@ -117,13 +117,13 @@ def compiled_loss(
     value_types = []
     for position, argument in enumerate(arguments):
         try:
-            value_types.append(_type_of(argument))
+            value_types.append(type_of(argument))
         except (ValueError, NumbaError) as error:
             raise explain.untypable(loss, argument, position + (position >= argnum)) from error
     return _adapted(loss, layout, argnum, tuple(value_types))
 
 
-def _type_of(argument: Any) -> Any:
+def type_of(argument: Any) -> Any:
     """`numba.typeof`; remembered for arrays, of which it takes 5 us each."""
     if type(argument) is not np.ndarray:
         return numba.typeof(argument)
@@ -203,7 +203,9 @@ def _adapt(
     value_types: tuple[Any, ...],
 ) -> CompiledLoss:
     loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:])
-    result, signature = _compile(loss, loss_types)
+    result, signature = compiled(loss, loss_types)
+    if not isinstance(signature.return_type, types.Float):
+        raise explain.wrong_return_type(loss, signature.return_type)
     arguments_type = types.Tuple((types.int64[::1], *value_types))
     names = [f"arguments[{k + 1}]" for k in range(len(value_types))]
     names.insert(argnum, "parameters")
@@ -233,12 +235,12 @@ def _adapt(
         address=adapter.address,
         arguments_size=target.get_abi_sizeof(target.get_value_type(arguments_type)),
         release=partial(release, adapter.address),
-        traits=_traits(_names_in(result.library), value_types),
+        traits=_traits(names_in(result.library), value_types),
         keep=(result, adapter),
     )
 
 
-def _names_in(library: Any) -> str:
+def names_in(library: Any) -> str:
     """Names of the functions in compiled code, and of all that it calls.
 
     From the module that numba links into callers, which code from the disk cache has too; the text
@@ -261,18 +263,22 @@ def _traits(names: str, value_types: tuple[Any, ...]) -> Traits:
     )
 
 
-def _compile(loss: CPUDispatcher, loss_types: tuple[Any, ...]) -> tuple[Any, Any]:
-    """numba's compile result for these argument types, and the signature it was resolved to."""
+def compiled(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, Any]:
+    """numba's compile result for these argument types, and the signature it was resolved to.
+
+    Raises
+    ------
+    LossCompilationError, TypeError
+        Naming the function, and numba's reason; or that it takes another number of arguments.
+    """
     try:
-        signature = types.Dispatcher(loss).get_call_type(cpu_target.typing_context, loss_types, {})
+        signature = types.Dispatcher(function).get_call_type(cpu_target.typing_context, given, {})
     except Warning:  # warnings as errors are the user's wish
         raise
     except Exception as error:
-        explain.require_argument_count(loss, len(loss_types))
+        explain.require_argument_count(function, len(given))
         # Its hundred lines about numba's insides would bury the message; they are its __context__.
-        raise explain.compilation_failure(loss, loss_types, error) from None
+        raise explain.compilation_failure(function, given, error) from None
     if signature is None:
-        raise explain.no_signature(loss, loss_types)
-    if not isinstance(signature.return_type, types.Float):
-        raise explain.wrong_return_type(loss, signature.return_type)
-    return loss.overloads[signature.args], signature
+        raise explain.no_signature(function, given)
+    return function.overloads[tuple(signature.args)], signature

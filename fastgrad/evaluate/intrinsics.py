@@ -85,16 +85,20 @@ def release_of(value_type: Any) -> Any:
 
 
 def caller(result: Any, target: Any) -> Any:
-    """``call(failed, parameters)``: a compiled loss's value; NaN, and a flag, if it raised.
+    """``call(failed, parameters)``: a compiled function's value; if it raised, NaN and a flag.
+
+    A function that returns an array returns an empty one then.
 
     Parameters
     ----------
     result : CompileResult
-        Of the loss.
+        Of the function.
     target : Signature
-        What the loss was compiled for; ``parameters`` are converted to it, as numba would.
+        What it was compiled for; ``parameters`` are converted to it, as numba would.
     """
     function_address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+    is_number = isinstance(target.return_type, types.Float)
+    returned = types.float64 if is_number else target.return_type
 
     @intrinsic
     def call(typingctx, failed, parameters):
@@ -114,13 +118,14 @@ def caller(result: Any, target: Any) -> Any:
                 builder.store(ir.Constant(ir.IntType(8), RAISED), flag)
                 with builder.if_then(status.is_python_exc):
                     _forget_python_exception(context, builder, flag)
-            return builder.select(
-                status.is_error,
-                context.get_constant(types.float64, float("nan")),
-                context.cast(builder, value, target.return_type, types.float64),
-            )
+            if is_number:
+                nothing = context.get_constant(types.float64, float("nan"))
+            else:
+                nothing = context.get_constant_null(returned)
+            value = context.cast(builder, value, target.return_type, returned)
+            return builder.select(status.is_error, nothing, value)
 
-        return types.float64(failed, parameters), codegen
+        return returned(failed, parameters), codegen
 
     return call
 

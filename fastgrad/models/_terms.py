@@ -25,6 +25,17 @@ def gaussian(rng: np.random.Generator, n_in: int, *shape: int) -> Floats:
 SAFE = 1e-290
 """A sum of exponentials between this and its inverse needs no shift, which costs a fifth."""
 
+LEAST, MOST = -708.0, 709.0
+"""Where exp is a normal number."""
+PER_LOG_2 = 1.0 / math.log(2.0)
+LOG_2_HIGH = float.fromhex("0x1.62e42feep-1")
+LOG_2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
+"""log 2 in two parts: the product of the first with a whole number below 2^20 is exact."""
+TO_WHOLE = 1.5 * 2.0**52
+"""Added and taken away, it rounds to a whole number."""
+SERIES = tuple(1.0 / math.factorial(k) for k in range(13, -1, -1))
+"""Of exp; the next power is 4e-18 at most where it is used."""
+
 
 @njit(cache=True)
 def penalty(W: Floats, l2: float, l1: float) -> float:
@@ -111,14 +122,38 @@ def cross_entropy_grad(Z: Floats, y: Labels) -> Floats:
 
 
 @njit(cache=True)
+def exponentials(Z: Floats) -> Floats:
+    """exp of every entry; below LEAST and above MOST it stays what it is there.
+
+    exp(z) = 2^k exp(r) with z = k log 2 + r, and the series of exp(r) for |r| <= log(2) / 2. LLVM
+    makes vectors of this, where it calls math.exp entry by entry: that takes 3.5 times as long.
+    """
+    E = np.empty(Z.shape)
+    z, e = Z.ravel(), E.ravel()
+    exponents = e.view(np.int64)
+    for i in range(z.size):
+        x = LEAST if z[i] < LEAST else z[i]  # a NaN stays one
+        x = MOST if x > MOST else x
+        k = (x * PER_LOG_2 + TO_WHOLE) - TO_WHOLE
+        r = (x - k * LOG_2_HIGH) - k * LOG_2_LOW
+        series = SERIES[0]
+        for coefficient in SERIES[1:]:
+            series = series * r + coefficient
+        e[i] = series
+        exponents[i] += np.int64(k) << np.int64(52)
+    return E
+
+
+@njit(cache=True)
 def cross_entropies(Z: Floats, y: Labels) -> Floats:
     """-log softmax(Z[i])[y[i]] of every row."""
     m, n_out = Z.shape
     losses = np.empty(m)
+    E = exponentials(Z)
     for i in range(m):
         total = 0.0
         for k in range(n_out):
-            total += math.exp(Z[i, k])
+            total += E[i, k]
         if SAFE < total < 1.0 / SAFE:
             losses[i] = math.log(total) - Z[i, y[i]]
         else:

@@ -18,7 +18,7 @@ from numba.experimental import jitclass
 import fastgrad as fg
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import adapters, kernels
-from fastgrad.evaluate.adapters import _names_in, _traits
+from fastgrad.evaluate.adapters import _traits, names_in
 from tests.losses import (
     by_object_mode,
     calls_parallel,
@@ -406,7 +406,7 @@ def test_kernels_have_one_signature_after_all_these_losses():
 def test_names_of_a_loaded_and_of_a_compiled_library():
     evaluator_of(rosenbrock, X)
     (result,) = rosenbrock.overloads.values()
-    assert "rosenbrock" in _names_in(result.library)
+    assert "rosenbrock" in names_in(result.library)
 
 
 def of_keys(p, c):

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from fastgrad import models
 from fastgrad.evaluate import compiled, kernels, slabs
-from fastgrad.evaluate.adapters import _names_in
+from fastgrad.evaluate.adapters import names_in
+from fastgrad.evaluate.structured import kernels as structured_kernels
+from fastgrad.evaluate.structured import separable
 from tests.losses import (
     evaluator_of,
     log_sum_exp,
@@ -164,7 +166,7 @@ def test_the_parallel_kernels_are_parallel_and_their_twins_are_not():
         (kernels.line_serial, False),
     ]:
         (result,) = kernel.overloads.values()
-        assert ("numba_parallel_for" in _names_in(result.library)) is expected, kernel
+        assert ("numba_parallel_for" in names_in(result.library)) is expected, kernel
 
 
 def test_kernels_are_compiled_once_whatever_the_loss(problem):
@@ -216,8 +218,9 @@ def test_checksums_notice_shuffles_and_changes_of_sign():
     assert checksum() == before
 
 
-def test_kernels_work_where_nothing_can_be_cached(monkeypatch):
-    """In a container neither the package's folder nor a home folder may be there to write to."""
+@pytest.fixture
+def uncached(monkeypatch):
+    """Loads a module anew where numba finds no folder to write to."""
     from numba.core import caching
 
     def no_locator(*args):
@@ -225,8 +228,25 @@ def test_kernels_work_where_nothing_can_be_cached(monkeypatch):
 
     implementation = getattr(caching, "CacheImpl", None) or caching._CacheImpl
     monkeypatch.setattr(implementation, "__init__", no_locator)
-    spec = importlib.util.spec_from_file_location("kernels_uncached", kernels.__file__)
-    uncached = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(uncached)
+
+    def load(module):
+        spec = importlib.util.spec_from_file_location("uncached", module.__file__)
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+        return loaded
+
+    return load
+
+
+def test_kernels_work_where_nothing_can_be_cached(uncached):
+    """In a container neither the package's folder nor a home folder may be there to write to."""
     theta = rng.normal(size=3)
-    assert uncached.is_sound(theta, theta.reshape(1, 3), np.zeros(1, np.uint8), 0, 1)
+    is_sound = uncached(kernels).is_sound
+    assert is_sound(theta, theta.reshape(1, 3), np.zeros(1, np.uint8), 0, 1)
+
+
+def test_those_of_structured_losses_too(uncached):
+    assert uncached(structured_kernels).power_of_two(3.0) == 2.0
+    point, entries = np.zeros(3), np.arange(3)
+    uncached(separable).set_colour(point, entries, np.ones(3), entries, 1)
+    np.testing.assert_array_equal(point, [0.0, 1.0, 0.0])

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastgrad.models import deep, linear, logistic, softmax, svm, two_layer
+from fastgrad.models import _terms, deep, linear, logistic, softmax, svm, two_layer
 
 NO_PENALTY = (0.0, 0.0)
 
@@ -59,6 +59,23 @@ def test_hinge_takes_the_subgradient_zero_at_its_kink():
     got = svm.grad(at_kink, X, y, *NO_PENALTY)
     assert got.w[0] == 1.0  # of the second example alone
     assert got.b == 0.5
+
+
+def test_exponentials_are_those_of_the_library():
+    z = np.concatenate([np.linspace(_terms.LEAST, _terms.MOST, 10_001), np.linspace(-1, 1, 10_001)])
+    np.testing.assert_allclose(_terms.exponentials(z), np.exp(z), rtol=4e-16)
+    beyond = _terms.exponentials(np.array([[-np.inf, -1e9], [1e9, np.inf]]))
+    np.testing.assert_allclose(beyond[0], np.exp(_terms.LEAST))
+    np.testing.assert_allclose(beyond[1], np.exp(_terms.MOST))
+    assert np.isnan(_terms.exponentials(np.array([np.nan])))
+    Z = np.asfortranarray(np.random.default_rng(0).normal(size=(3, 4)))
+    np.testing.assert_allclose(_terms.exponentials(Z), np.exp(Z), rtol=4e-16)
+
+
+def test_cross_entropies_of_huge_logits():
+    Z = np.array([[1e5, 2.0], [-1e5, -1e4], [800.0, 1.0], [np.nan, 0.0], [1.0, 2.0]])
+    got = _terms.cross_entropies(Z, np.zeros(5, np.int64))
+    np.testing.assert_allclose(got, [0.0, 9e4, 0.0, np.nan, np.log1p(np.e)])
 
 
 def test_l1_takes_the_subgradient_zero_at_zero():

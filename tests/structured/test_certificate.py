@@ -166,6 +166,96 @@ def test_large_offsets_of_the_loss_do_not_refuse_a_structure():
     fg.grad(layered_net(loss))(THETA, X, y)
 
 
+def writing_prepare(to):
+    @njit
+    def prepare(p, X, y, l2=0.0):
+        if to == "X":
+            X[1, 2] += 1.0
+        else:
+            p.W[1, 2] += 1.0
+        return prepare_net(p, X, y, l2)
+
+    return Incremental(tanh_net, prepare, deltas(), work=lambda p, X, *_: len(X))
+
+
+def writing_delta(to):
+    @njit
+    def delta(p, state, j, h, work, X, y, l2=0.0):
+        if to == "state":
+            state.r[0] += h
+        else:
+            y[0] += h
+        return nets.delta_b(p, state, j, h, work, X, y, l2)
+
+    return net_with(b=delta)
+
+
+def writing_losses(to):
+    @njit
+    def losses(Z, X, y, l2=0.0):
+        if to == "Z":
+            Z[0, 0] += 1.0
+        else:
+            y[0] += 1.0
+        return squared_errors(Z, X, y, l2)
+
+    return Layered(tanh_net, [("W", "b"), ("v", "c")], losses, activations=tanh)
+
+
+@njit
+def writing_penalty(w, X, y, l2=0.0):
+    X[0, 0] += w
+    return half_square(w, X, y, l2)
+
+
+@njit
+def writing_terms(x):
+    x[3] += 1.0
+    return chain_terms(x)
+
+
+@njit
+def terms_writing_to_weights(x, edges, weights):
+    weights[0] += 1.0
+    return nets.edge_terms(x, edges, weights)
+
+
+def net_writer(structured):
+    X, y = net_data()
+    return structured, net_theta(), (X, y)
+
+
+WRITERS = {
+    "prepare, X": lambda: (*net_writer(writing_prepare("X")), r"prepare \(prepare\) .* argument X"),
+    "prepare, theta": lambda: (*net_writer(writing_prepare("p")), r"argument p\.W"),
+    "delta, state": lambda: (
+        *net_writer(writing_delta("state")),
+        r"the delta of b \(delta\) wrote to its argument state\.r",
+    ),
+    "delta, y": lambda: (
+        *net_writer(writing_delta("y")),
+        r"the delta of b \(delta\) wrote to its argument y",
+    ),
+    "losses, Z": lambda: (*net_writer(writing_losses("Z")), r"losses \(losses\) .* argument Z"),
+    "losses, y": lambda: (*net_writer(writing_losses("y")), r"losses \(losses\) .* argument y"),
+    "penalty, X": lambda: (
+        *net_writer(layered_net(penalty=writing_penalty)),
+        r"penalty \(writing_penalty\) wrote to its argument X",
+    ),
+    "terms, theta": lambda: (
+        Separable(writing_terms, chain_pattern(30)),
+        np.ones(30),
+        (),
+        r"terms \(writing_terms\) wrote to its argument x",
+    ),
+    "terms, an argument": lambda: (
+        Separable(terms_writing_to_weights, "detect"),
+        *(lambda x, *args: (x, args))(*nets.random_graph()),
+        r"wrote to its argument weights",
+    ),
+}
+
+
 class TestErrors:
     def test_a_delta_that_raises(self):
         @njit
@@ -184,8 +274,16 @@ class TestErrors:
             p.b[j] += abs(h)
             return nets.delta_b(p, state, j, h, work, X, y, l2)
 
-        with pytest.raises(MutatedInputError, match="delta wrote"):
+        with pytest.raises(
+            MutatedInputError, match=r"the delta of b .* wrote to its argument p\.b"
+        ):
             fg.grad(net_with(b=writing))(THETA, X, y)
+
+    @pytest.mark.parametrize("writer", WRITERS)
+    def test_a_function_that_writes_to_its_inputs(self, writer):
+        structured, theta, args, message = WRITERS[writer]()
+        with pytest.raises(MutatedInputError, match=message):
+            fg.grad(structured)(theta, *args)
 
     def test_a_block_without_a_delta(self):
         named = deltas()

@@ -35,6 +35,25 @@ def test_the_structure_is_more_accurate_than_the_sweep(module, theta, y, l2):
         assert np.sqrt(np.mean((got - expected) ** 2)) < 0.2 * error
 
 
+@pytest.mark.parametrize("scale", [255, 1 / 255])
+@pytest.mark.parametrize(("module", "theta", "y"), CASES, ids=IDS)
+def test_layers_of_unnormalised_inputs_are_as_accurate(module, theta, y, scale):
+    expected = flatten(module.grad(theta, scale * X, y))[1]
+    plain, got = (
+        flatten(fg.grad(module.layered, structure=structure)(theta, scale * X, y))[1]
+        for structure in (False, True)
+    )
+    assert np.linalg.norm(got - expected) < np.linalg.norm(plain - expected)
+
+
+def test_inputs_of_any_size_are_differenced_at_their_own_step():
+    theta, y = models.linear.init(64), Y.astype(float)
+    for scale in (1e-6, 1.0, 1e4, 1e8):
+        expected = flatten(models.linear.grad(theta, scale * X, y))[1]
+        got = flatten(fg.grad(models.linear.layered)(theta, scale * X, y))[1]
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize(("module", "theta", "y"), CASES, ids=IDS)
 def test_the_report_says_so(module, theta, y):
     report = fg.check_grad(module.loss, module.grad, theta, X, y, 0.01, strategy="sweep")

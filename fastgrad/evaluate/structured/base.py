@@ -6,7 +6,9 @@ is f(theta); everything else it asks of the plain loss.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 
 from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.compiled import CompiledEvaluator
+from fastgrad.evaluate.explain import argument_name
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.native import native_argument
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.params import Floats, Layout, flatten
@@ -41,6 +45,8 @@ class Structure(ABC):
         self.__name__ = getattr(loss, "__name__", type(loss).__name__)
         self.certified: set[Any] = set()
         """For what structures and types the certificate was given; see `certificate.certify`."""
+        self.watched: set[Any] = set()
+        """For what of these each function was seen to leave its inputs alone."""
 
     def __call__(self, theta: Any, *args: Any) -> float:
         """The plain loss, of theta in any structure that `fastgrad.grad` accepts."""
@@ -124,6 +130,37 @@ class StructuredEvaluator(ABC):
     def gradient(self, stencil: Stencil) -> Floats | None:
         """The whole gradient at default steps where there is a shorter way to it than entries."""
         return None
+
+    @cached_property
+    def kinds(self) -> Any:
+        """Theta's structure and the types of the arguments.
+
+        A number counts as zero or not: a penalty of weight 0 proves nothing.
+        """
+        return self.layout, *(
+            (value.dtype, value.ndim)
+            if isinstance(value, np.ndarray)
+            else (type(value), bool(value) if isinstance(value, int | float | np.number) else None)
+            for value in self.arguments
+        )
+
+    @contextmanager
+    def guarded(self, what: str, function: Any, *own: Any) -> Iterator[None]:
+        """Raise `MutatedInputError` if one of a structure's functions writes to its inputs.
+
+        Only where it first runs for inputs of these types: a checksum of large ones takes as long
+        as the function itself. ``own`` are its arguments before those of the loss.
+        """
+        key = what, self.kinds
+        if key in self.structure.watched:
+            yield
+            return
+        who = f"{what} ({function.__name__})"
+        inputs = (*own, *self.arguments)
+        guard = ArgumentGuard(inputs, lambda k: argument_name(function, k), who)
+        yield
+        guard.check()
+        self.structure.watched.add(key)
 
     def _made(self, evaluations: int, values: int) -> None:
         """Count ``evaluations``; show progress of ``values`` differences."""

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 from numba.core.registry import CPUDispatcher
+from numpy.typing import NDArray
 
 from fastgrad.params import Block, Floats, Layout
 
@@ -30,6 +33,10 @@ class Layer:
     A: Floats
     """Its input, shape (m, n_in)."""
     n_out: int
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [self.W] if self.b is None else [self.W, self.b]
 
     @cached_property
     def positive(self) -> bool:
@@ -83,3 +90,11 @@ def pairs_of(
                 f"layers: {W_.name} has {columns} columns, but {b_.name} {b_.size} entries"
             )
     return pairs
+
+
+def inside(indices: NDArray[np.int64], block: Block) -> Any:
+    """Which of the indices lie in a block: a slice where they are sorted."""
+    if indices.size < 2 or (np.diff(indices) > 0).all():
+        first, last = np.searchsorted(indices, (block.start, block.stop))
+        return slice(int(first), int(last))
+    return np.flatnonzero((indices >= block.start) & (indices < block.stop))

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.adapters import BoundArguments
 from fastgrad.evaluate.compiled import aligned_rows
+from fastgrad.evaluate.explain import argument_name
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.kernels import is_sound
 from fastgrad.evaluate.slabs import in_slabs
 from fastgrad.evaluate.structured import kernels
 from fastgrad.evaluate.structured.adapters import CFunction, delta_function, typed
 from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
+from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.params import Block, Floats, Layout
 from fastgrad.trees import shortened
 
@@ -42,7 +45,8 @@ class IncrementalEvaluator(StructuredEvaluator):
         super().__init__(structure, plain, layout, theta, arguments)
         self._functions, kinds, plan = block_plan(layout, _frozen(deltas))
         parameters = layout.native(self.theta)
-        self.state = prepare(parameters, *self.arguments)
+        with self.guarded("prepare", prepare, parameters):
+            self.state = prepare(parameters, *self.arguments)
         bound = (plan, self.state, *self.arguments)
         self._delta: CFunction = delta_function(
             self._functions, kinds, layout, typed((layout.adapter.table, *bound))
@@ -53,6 +57,9 @@ class IncrementalEvaluator(StructuredEvaluator):
         self._scratch_size = max(1, int(size))
         self._threads = threads
         self._make_rows(1)
+        self._watch_each()
+        names = ["state", *(argument_name(structure.loss, 1 + k) for k in range(len(arguments)))]
+        self._guard = ArgumentGuard((self.state, *self.arguments), names.__getitem__, "a delta")
 
     @cached_property
     def magnitudes(self) -> Floats:
@@ -66,7 +73,7 @@ class IncrementalEvaluator(StructuredEvaluator):
         LossError
             A delta raised; with its own exception as cause.
         MutatedInputError
-            A delta wrote to its parameters.
+            A delta wrote to its parameters, to the state or to an argument.
         """
         indices = np.ascontiguousarray(indices, np.int64)
         offsets = np.ascontiguousarray(offsets)
@@ -107,7 +114,19 @@ class IncrementalEvaluator(StructuredEvaluator):
                 "delta wrote to its parameters: expected the difference alone, and theta left as "
                 "it is; use the work vector for what it needs to keep"
             )
+        self._guard.check()
         return values
+
+    def _watch_each(self) -> None:
+        """Raise `MutatedInputError` if a delta, run once by itself, writes to what is not its own.
+
+        In a whole launch the change by +h and that by -h may cancel.
+        """
+        for block in self.layout.blocks:
+            function = self._functions[self._row(block.start)[2]]
+            own = self.layout.native(self.theta), self.state, 0, 0.0, 0.0
+            with self.guarded(f"the delta of {block.name}", function, *own):
+                self._exception(block.start, CENTRAL[2].step)
 
     def _grow(self, threads: int) -> None:
         if threads > self._rows.shape[0]:
@@ -126,7 +145,7 @@ class IncrementalEvaluator(StructuredEvaluator):
         raise LossError(f"delta raised at {name} {h:+.3g}") from self._exception(position, h)
 
     def _exception(self, position: int, h: float) -> BaseException | None:
-        row = self._plan[np.searchsorted(self._plan[:, 1], position, side="right")]
+        row = self._row(position)
         block = self.layout.block_at(position)
         lead = row[3 : row.size - len(block.shape)]
         index: Any = (*map(int, lead[: self._lead(block)]), *block.index(position))
@@ -139,6 +158,10 @@ class IncrementalEvaluator(StructuredEvaluator):
         except Exception as error:
             return error
         return None
+
+    def _row(self, position: int) -> NDArray[np.int64]:
+        """Of the plan, for the block of an entry."""
+        return np.asarray(self._plan[np.searchsorted(self._plan[:, 1], position, side="right")])
 
     def _lead(self, block: Block) -> int:
         return sum(part.isdigit() for part in block.name.split("."))

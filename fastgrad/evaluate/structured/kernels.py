@@ -29,6 +29,9 @@ SLOPES_SIGNATURE = types.intp(*[types.uintp] * 5, *[types.intp] * 3, types.float
 """``slopes(theta, nodes, slopes, failed, arguments: addresses; start, stop, nodes; step)``: the
 derivatives of a scalar function at some entries, added to ``slopes``."""
 
+EXPONENT = 0x7FF << 52
+"""The bits of a float64 that are its exponent."""
+
 
 def _c_function(signature, address):
     """Type and code of the C function at an address, which compiled code can call in about 1 ns."""
@@ -60,6 +63,18 @@ def _samples_at(typingctx, address):
 @intrinsic
 def _slopes_at(typingctx, address):
     return _c_function(SLOPES_SIGNATURE, address)
+
+
+@njit
+def power_of_two(x):
+    """The largest power of two at most x: its bits without those of the significand."""
+    return np.int64(np.float64(x).view(np.int64) & EXPONENT).view(np.float64)
+
+
+@njit
+def scale_of(x):
+    """What the default step at x is over that at 1, as `fastgrad.numerics.steps.default_steps`."""
+    return power_of_two(max(abs(x), 1.0))
 
 
 @_kernel()
@@ -123,17 +138,9 @@ def deltas_serial(delta, arguments, work, size, scratch, indices, offsets, value
     indices, offsets, values, failed
         As in `coordinates_serial`, C-contiguous.
     """
+    row = work[0, :size]
     _delta_rows(
-        delta,
-        arguments,
-        work[0, :size],
-        scratch[0],
-        indices,
-        offsets,
-        values,
-        failed,
-        0,
-        indices.size,
+        delta, arguments, row, scratch[0], indices, offsets, values, failed, 0, indices.size
     )
 
 
@@ -143,20 +150,12 @@ def deltas_parallel(
 ):
     """`deltas_serial` on one thread a row of ``work``, each taking ``grain`` entries at a time."""
     for t in prange(work.shape[0]):
+        row = work[t, :size]
         start = _fetch_add(counter, grain)
         while start < indices.size:
             stop = min(start + grain, indices.size)
             _delta_rows(
-                delta,
-                arguments,
-                work[t, :size],
-                scratch[t],
-                indices,
-                offsets,
-                values,
-                failed,
-                start,
-                stop,
+                delta, arguments, row, scratch[t], indices, offsets, values, failed, start, stop
             )
             start = _fetch_add(counter, grain)
 
@@ -182,7 +181,7 @@ def sample_losses(losses, arguments, Z, out, failed):
 
 @njit
 def _unit_row(chain, layer, unit, offset, before, scratch, failed):
-    """Losses of all samples after ``Z[layer][:, unit] += offset``, into ``before``, shape (m,)."""
+    """Losses of all samples after ``z += offset scale_of(z)`` for a column z of Z, into ``before``."""
     theta, table, base, activations, losses, arguments = chain
     m = before.size
     last = table.shape[0] - 1
@@ -195,14 +194,14 @@ def _unit_row(chain, layer, unit, offset, before, scratch, failed):
     if layer == last:
         Z[:] = old
         for s in range(m):
-            Z[s, unit] += offset
+            Z[s, unit] += offset * scale_of(Z[s, unit])
     else:
         width = table[layer, 2]
         z = base[table[layer, 4] : table[layer, 4] + m * width].reshape((m, width))
         a = base[table[layer, 5] : table[layer, 5] + m * width].reshape((m, width))
         column = scratch[scratch.size - m :]
         for s in range(m):
-            column[s] = z[s, unit] + offset
+            column[s] = z[s, unit] + offset * scale_of(z[s, unit])
         map_in_place(activations[layer], column, failed)
         w = theta[table[first, 0] + unit * n : table[first, 0] + (unit + 1) * n]
         for s in range(m):
@@ -226,14 +225,17 @@ def _unit_row(chain, layer, unit, offset, before, scratch, failed):
 
 
 @njit
-def _unit_rows(chain, layer, units, offsets, rows, scratch, scaled, scale, failed, start, stop):
+def _unit_rows(chain, layer, units, offsets, rows, scratch, there, scale, failed, start, stop):
     for r in range(start, stop):
         if offsets[r] == 0.0:
             rows[r, :] = 0.0
             continue
         _unit_row(chain, layer, units[r], offsets[r], rows[r], scratch, failed[r : r + 1])
-        for s in range(rows.shape[1]):
-            rows[r, s] = (rows[r, s] - scaled[s]) * scale
+        m = rows.shape[1]
+        table, base = chain[1], chain[2]
+        first, width = table[layer, 4] + units[r], table[layer, 2]
+        for s in range(m):
+            rows[r, s] = (rows[r, s] - there[s]) * scale / scale_of(base[first + s * width])
 
 
 @_kernel()
@@ -242,6 +244,9 @@ def units_serial(
     layer, units, offsets, rows, scratch, losses_there, scale, failed,
 ):  # fmt: skip
     """``rows[r, s]``: change of the loss of sample s when unit ``units[r]`` of a layer is offset.
+
+    Its Z is offset by ``offsets[r]`` at unit scale, and the change divided by that scale, so that
+    inputs of any size are differenced at their own step.
 
     Parameters
     ----------

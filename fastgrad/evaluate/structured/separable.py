@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-defs
 
+import inspect
 import zlib
 from collections.abc import Callable
 from functools import cached_property
@@ -12,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fastgrad.errors import LossError
+from fastgrad.evaluate.kernels import _kernel
 from fastgrad.evaluate.structured.base import Plain, Structure, StructuredEvaluator
 from fastgrad.evaluate.structured.sparsity import PROBES, Pattern
 from fastgrad.params import Floats, Layout
@@ -36,7 +38,8 @@ class SeparableEvaluator(StructuredEvaluator):
     ):
         super().__init__(structure, plain, layout, theta, arguments)
         self._terms = terms
-        self._at_theta = self.terms(self.theta)
+        with self.guarded("terms", terms, layout.native(self.theta)):
+            self._at_theta = self.terms(self.theta)
         self.pattern = pattern(self.terms, self.theta)
         self.pattern.require_shape(self._at_theta.size, layout)
         self._scale = 1.0 / self._at_theta.size if mean else 1.0
@@ -137,7 +140,7 @@ class SeparableEvaluator(StructuredEvaluator):
             out[rows] = result
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def set_colour(point, indices, offsets, colours, colour):
     """Offset the entries of one colour."""
     for k in range(indices.size):
@@ -145,7 +148,7 @@ def set_colour(point, indices, offsets, colours, colour):
             point[indices[k]] += offsets[k]
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def reset_colour(point, theta, indices, colours, colour):
     """Put the entries of one colour back."""
     for k in range(indices.size):
@@ -153,7 +156,7 @@ def reset_colour(point, theta, indices, colours, colour):
             point[indices[k]] = theta[indices[k]]
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def add_terms(indices, colours, colour, starts, entries, there, here, scale, out):
     """``out[k]``: by how much the terms of each entry of one colour have changed."""
     for k in range(indices.size):
@@ -186,3 +189,16 @@ def checksum(arguments: tuple[Any, ...]) -> int:
         else:
             total = zlib.crc32(repr(value).encode(), total)
     return total
+
+
+def reduced(terms: Any, mean: bool) -> Any:
+    """The sum or the mean of the terms as a loss, of the same arguments with the same defaults."""
+    parameters = inspect.signature(terms.py_func).parameters.values()
+    names = ", ".join(p.name for p in parameters)
+    given = ", ".join(
+        p.name if p.default is p.empty else f"{p.name}=default_{p.name}" for p in parameters
+    )
+    scope = {f"default_{p.name}": p.default for p in parameters}
+    source = f"def loss({given}):\n    return terms({names}).{'mean' if mean else 'sum'}()\n"
+    exec(source, scope := {**scope, "terms": terms})
+    return njit(nogil=True)(scope["loss"])
