@@ -9,6 +9,7 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
+from bench.checked import FAULTS, correct
 from fastgrad.detect.directions import WEAKEST, Directions
 from fastgrad.params import flatten
 from tests.problems import TANH, Net, data, net, net_grad, net_loss
@@ -150,6 +151,15 @@ def test_structured_errors_are_told_as_such(large, plant, mean):
         assert wrong == {n for n in Net._fields if getattr(gradient, n) is not getattr(large[2], n)}
         counts.append(report.evaluations)
     assert np.mean(counts) <= mean
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_search_that_comes_back_to_a_block_known_entry_by_entry_ends(fault):
+    """A direction still alarmed when all 40 entries had been checked: none was left to sample."""
+    for problem in correct(range(1)):
+        g = FAULTS[fault](problem, problem.gradient(problem.theta, *problem.args))
+        report = fg.check_grad(problem.loss, g, problem.theta, *problem.args, strategy="screen")
+        assert report.verdict != "agrees"
 
 
 def test_dense_errors_stop_and_are_estimated(large):
