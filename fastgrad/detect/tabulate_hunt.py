@@ -18,6 +18,8 @@ from fastgrad.results import BlockCheck, GradientCheck
 
 USEFUL = 0.1
 """A screen that would miss a single error of more than this part of a block's rms is inconclusive."""
+USEFUL_NORM = 0.01
+"""So is one that would miss an error of this part of the whole gradient."""
 
 
 def tabulate_hunt(
@@ -45,12 +47,12 @@ def tabulate_hunt(
     finite = judged is None or bool(np.isfinite(judged.analytic).all())
     return replace(
         start,
-        verdict=_verdict(found, blocks),
+        verdict=_verdict(found, blocks, layout),
         blocks=blocks,
         relative_error=error / size if size and finite else 0.0 if finite else float("inf"),
         checked=0 if judged is None else judged.indices.size,
         remarks=(
-            *_reasons(found, blocks, facts),
+            *_reasons(found, blocks, layout, facts),
             *about_the_loss(facts),
             *_remarks(found, layout),
         ),
@@ -115,39 +117,63 @@ def _block_verdict(b: int, found: Hunted, verdicts: NDArray[np.int8], limit: flo
     return "inconclusive" if unsure or not (limit <= USEFUL or every) else "agrees"
 
 
-def _verdict(found: Hunted, blocks: tuple[BlockCheck, ...]) -> str:
+def _verdict(found: Hunted, blocks: tuple[BlockCheck, ...], layout: Layout) -> str:
     verdicts = {block.verdict for block in blocks}
-    if "disagrees" in verdicts:
-        return "disagrees"
-    readings = found.fresh or (found.screen.readings if found.screen is not None else ())
-    if not found.certified and any(reading.proves for reading in readings):
+    if "disagrees" in verdicts or (_is_unexplained(found) and _is_proven(found)):
         return "disagrees"
     sure = found.complete and found.certified and "inconclusive" not in verdicts
-    return "agrees" if sure else "inconclusive"
+    return "agrees" if sure and _is_accurate(found, blocks, layout) else "inconclusive"
 
 
-def _reasons(found: Hunted, blocks: tuple[BlockCheck, ...], facts: Loss) -> list[str]:
+def _is_unexplained(found: Hunted) -> bool:
+    """Whether directions show more than was located."""
+    return found.screen is not None and found.screen.alarms and not found.certified
+
+
+def _is_proven(found: Hunted) -> bool:
+    readings = found.fresh or (found.screen.readings if found.screen is not None else ())
+    return any(reading.proves for reading in readings)
+
+
+def _is_accurate(found: Hunted, blocks: tuple[BlockCheck, ...], layout: Layout) -> bool:
+    """Whether an error throughout the gradient would have shown."""
+    every = sum(block.checked for block in blocks) >= sum(found.counts)
+    return every or _norm_limit(found) <= USEFUL_NORM * _norm(found, layout)
+
+
+def _reasons(
+    found: Hunted, blocks: tuple[BlockCheck, ...], layout: Layout, facts: Loss
+) -> list[str]:
     """Why the directions do not tell, and what would."""
     if found.screen is None:
-        return ["The budget ended before the screen did."]
-    reasons = []
-    if not found.certified and _verdict(found, blocks) == "inconclusive":
-        reasons.append(
-            "Directions show an error that no entry looked at explains, and that may be kinks of the "
-            'loss: check again at other points (points=), or every entry (strategy="sweep").'
-        )
+        return ["The budget ended before the screen did: nothing is known of most entries."]
+    if any(block.verdict == "disagrees" for block in blocks):
+        return []
+    if _is_unexplained(found) and not _is_proven(found):
+        return [
+            "Directions show an error that no entry looked at explains, and that may be kinks of "
+            "the loss: check at other points too (points=), or every entry "
+            '(strategy="sweep").'
+        ]
+    noisy = (
+        f"Beside the noise of the loss, {facts.noise:.1g} in {abs(facts.value):.3g}, directions "
+        "show {} up: add the terms of the loss pairwise, as numpy's sum does, or in float64, or "
+        'sweep (strategy="sweep").'
+    )
     wide = [b for b in blocks if b.verdict == "inconclusive" and b.detection_limit > USEFUL]
-    if wide and np.isfinite(wide[0].detection_limit):
+    if wide:
         worst = max(wide, key=lambda block: block.detection_limit)
-        reasons.append(
-            f"Beside the noise of the loss, {facts.noise:.1g} in {abs(facts.value):.3g}, a single "
-            f"wrong entry of {worst.name} shows only from {worst.detection_limit:.2g} of the block's "
-            "rms up. A loss that adds its terms pairwise, as numpy's sum does, or in smaller batches "
-            'is less noisy; so is a sweep (strategy="sweep").'
-        )
-    elif wide:
-        reasons.append("The loss is not finite along the directions tried.")
-    return reasons
+        size = f"{worst.detection_limit:.2g} of the rms of its gradient"
+        return [noisy.format(f"a single wrong entry of {worst.name} only from {size}")]
+    if not _is_accurate(found, blocks, layout):
+        part = _norm_limit(found) / (_norm(found, layout) or 1.0)
+        return [noisy.format(f"an error throughout only from {part:.2g} of the gradient's norm")]
+    return []
+
+
+def _norm_limit(found: Hunted) -> float:
+    assert found.screen is not None
+    return norm_limit([*found.screen.readings, *found.fresh])
 
 
 def _norm(found: Hunted, layout: Layout) -> float:
@@ -157,7 +183,7 @@ def _norm(found: Hunted, layout: Layout) -> float:
 def _remarks(found: Hunted, layout: Layout) -> list[str]:
     remarks = []
     if found.screen is not None:
-        limit, norm = norm_limit([*found.screen.readings, *found.fresh]), _norm(found, layout)
+        limit, norm = _norm_limit(found), _norm(found, layout)
         of = f", {limit / norm:.1e} of the gradient's own" if norm else ""
         missed = (
             f": an error of norm {limit:.2g} or more{of}, would have been missed with probability "

@@ -159,6 +159,7 @@ def test_a_search_that_comes_back_to_a_block_known_entry_by_entry_ends(fault):
     for problem in correct(range(1)):
         g = FAULTS[fault](problem, problem.gradient(problem.theta, *problem.args))
         report = fg.check_grad(problem.loss, g, problem.theta, *problem.args, strategy="screen")
+        assert report.verdict == "disagrees" or problem.kind == "float32"
         assert report.verdict != "agrees"
 
 
