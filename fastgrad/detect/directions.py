@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad.evaluate.kernels import fill_direction
 from fastgrad.params import Floats
 
 UNIT_VARIANCE = float(np.sqrt(12 / 13))
 WEAKEST = 0.5 * UNIT_VARIANCE
 """Least size of an entry of a direction."""
-EXPONENT = np.int64(0x7FF0000000000000)
-"""Bits of a float64 that alone make the largest power of two in it; ten times frexp's speed."""
 CHUNK = 1 << 16
 """Entries drawn at a time, so that temporaries are small beside theta."""
 
@@ -42,17 +41,12 @@ class Directions:
         return out
 
     def _fill(self, out: Floats, stream: int, start: int, stop: int | None, exact: bool) -> None:
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, stream]))
+        generator = np.random.Philox(key=[self.seed, stream])
         stop = self.theta.size if stop is None else stop
         for first in range(start, stop, CHUNK):
             part = slice(first, min(first + CHUNK, stop))
-            u = 2 * rng.random(part.stop - part.start) - 1
-            v = np.copysign(1.0 if exact else 0.5, u)
-            if not exact:
-                v += u
-                v *= UNIT_VARIANCE
-            size = np.maximum(np.abs(self.theta[part]), 1.0)
-            v *= (size.view(np.int64) & EXPONENT).view(np.float64)
-            out[part] = v
+            words = -(-(part.stop - part.start) // 2)
+            random = generator.random_raw(words).view(np.int32)[: part.stop - part.start]
+            fill_direction(out[part], random, self.theta[part], exact, UNIT_VARIANCE)
             if self.mask is not None:
                 out[part] *= self.mask[part]
