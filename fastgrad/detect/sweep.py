@@ -179,6 +179,9 @@ class _Sweep:
         value = self.differencer.loss.base
         coarse = find_kinks(_slopes((near, wide), value), near.sigma)
         smooth = (coarse.order > 1.5) & (coarse.order < 2.5)
+        # A kink on the way to x + h biases D by half of S / h at most.
+        bend = np.abs(near.above - 2 * value + near.below) / (2 * near.h)
+        smooth &= np.abs(self.a[which] - self.D[which]) > self.bar[which] + bend
         wrong = converged & self._exceeds_tolerance(which)
         self.verdict[which[wrong & smooth]] = Verdict.DISAGREES
         rest = ~(wrong & smooth)
@@ -189,10 +192,13 @@ class _Sweep:
         kinks = find_kinks(_slopes((finest, finer, near, wide), value), near.sigma)
         wrong = self._settled_below(which, near, finer, finest, converged[rest])
         a, D, bar = self.a[which], self.D[which], self.bar[which]
-        bends = np.abs(D - finest.D) > bar + finest.bar
+        change = np.abs(D - finest.D)
+        bends = change > bar + finest.bar
         agrees = bends & (np.abs(a - finest.D) <= finest.bar + self.rounding[which])
         self._adopt(which[agrees], finest.take(agrees))
         wrong &= ~kinks.kink & ~kinks.jump
+        # A kink so near that its order passes for 2 lies within twice the change of D.
+        wrong &= ~bends | (np.abs(a - D) > bar + 2 * change)
         for other in (finest, finer):
             wrong &= (np.abs(a - other.D) > other.bar) | (other.bar >= np.abs(a - D))
         inside = (kinks.low <= a) & (a <= kinks.high)
