@@ -116,6 +116,9 @@ class Hunt:
         return self.result
 
     def _hunt(self) -> None:
+        if not any(self.counts):
+            self.result.screen = Screen((), ((),) * len(self.counts))
+            return
         screened = screen(self.lines, self.directions, self.layout, self.counts, self.going_on)
         if screened is None:
             raise OutOfBudgetError

@@ -23,7 +23,7 @@ from fastgrad.numerics.bars import (
     Verdict,
     truncation,
 )
-from fastgrad.numerics.kinks import Slopes, find_kinks
+from fastgrad.numerics.kinks import KINK, Slopes, find_kinks
 from fastgrad.params import Floats, Layout
 
 FINER = (1 / 16, 1 / 2)
@@ -192,15 +192,17 @@ class _Sweep:
         kinks = find_kinks(_slopes((finest, finer, near, wide), value), near.sigma)
         wrong = self._settled_below(which, near, finer, finest, converged[rest])
         a, D, bar = self.a[which], self.D[which], self.bar[which]
-        change = np.abs(D - finest.D)
-        bends = change > bar + finest.bar
+        bends = np.abs(D - finest.D) > bar + finest.bar
         agrees = bends & (np.abs(a - finest.D) <= finest.bar + self.rounding[which])
         self._adopt(which[agrees], finest.take(agrees))
         wrong &= ~kinks.kink & ~kinks.jump
-        # A kink so near that its order passes for 2 lies within twice the change of D.
-        wrong &= ~bends | (np.abs(a - D) > bar + 2 * change)
+        wrong &= ~(coarse.order[rest] < KINK) | (np.abs(a - D) > bar + 2 * bend[rest])
+        wrong &= np.abs(a - finer.D) >= np.abs(D - finer.D)
         for other in (finest, finer):
             wrong &= (np.abs(a - other.D) > other.bar) | (other.bar >= np.abs(a - D))
+            # A kink so near that its order passes for 2 lies within twice the change of D.
+            change = np.abs(D - other.D)
+            wrong &= (change <= bar + other.bar) | (np.abs(a - D) > bar + 2 * change)
         inside = (kinks.low <= a) & (a <= kinks.high)
         verdict = np.select(
             [agrees, kinks.kink & inside, kinks.kink, wrong],
