@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Differencer, Indices
 from fastgrad.detect.directions import Directions
-from fastgrad.detect.locate import Finding, Locator, OutOfBudgetError
+from fastgrad.detect.locate import Locator
 from fastgrad.detect.preflight import Loss
-from fastgrad.detect.screen import GLOBAL, PER_BLOCK, Lines, Screen, block_stream, screen
+from fastgrad.detect.screen import GLOBAL, PER_BLOCK, Lines, Reading, Screen, block_stream, screen
+from fastgrad.detect.suspects import Finding, OutOfBudgetError
 from fastgrad.detect.sweep import Judged, sweep
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.stencils import CENTRAL
@@ -23,13 +24,19 @@ ENOUGH = ("whole", "dense", "many", "tolerable")
 """Findings about a whole block, which is then left out of what fresh directions certify."""
 FRESH = 1 << 10
 """Global directions from here on certify."""
+NOT_FINITE = 16
+"""Entries of a block that are not finite, and are looked at: enough to tell a law."""
+WITH_KINKS = 8
+"""Evaluations of an entry that goes through all stages of a sweep."""
+LAST_RESORT = 256
+"""Blocks of so few entries are checked entry by entry if the last search did not explain them."""
 
 
 @dataclass
 class Hunted:
     """What screening and locating found."""
 
-    screen: Screen | None
+    screen: Screen | None = None
     """None where the time did not even allow the screen."""
     findings: dict[int, Finding] = field(default_factory=dict)
     """By block."""
@@ -37,8 +44,14 @@ class Hunted:
     """Entries checked one by one."""
     rms: Floats = field(default_factory=lambda: np.zeros(0))
     """Size of each block's gradient under test."""
+    counts: list[int] = field(default_factory=list)
+    """Entries of each block that may be perturbed."""
+    not_finite: int = 0
+    """How many entries of the gradient under test are not."""
+    fresh: list[Reading] = field(default_factory=list)
+    """Directions through all that is not blamed, after the last search."""
     certified: bool = True
-    """Whether fresh directions through all that is not blamed are clean."""
+    """Whether these are clean."""
     complete: bool = True
     """Whether the time sufficed."""
 
@@ -60,7 +73,7 @@ class Hunt:
         What may be perturbed.
     rtol, seed : as of `check_grad`
     going_on : callable
-        Whether the time allows two more evaluations.
+        ``going_on(evaluations=2)``: whether the time allows so many more.
     """
 
     def __init__(
@@ -73,55 +86,88 @@ class Hunt:
         mask: NDArray[np.bool_] | None,
         rtol: float,
         seed: int,
-        going_on: Callable[[], bool],
+        going_on: Callable[..., bool],
     ):
         self.run, self.layout, self.loss, self.mask = run, layout, loss, mask
         self.unit, self.rtol, self.going_on = unit, rtol, going_on
-        self.directions = Directions(run.theta, mask, seed)
+        finite = np.isfinite(analytic)
+        movable = finite if mask is None else finite & mask
+        self.directions = Directions(run.theta, None if movable.all() else movable, seed)
         self.rms = block_rms(layout, analytic, mask)
-        self.counts = [_free(block.start, block.stop, mask) for block in layout.blocks]
-        self.lines = Lines(run, loss, analytic, float(unit.max()))
+        self.counts = [
+            _free(block.start, block.stop, self.directions.mask) for block in layout.blocks
+        ]
+        self.lines = Lines(run, loss, analytic, float(unit.max()), rtol)
 
     def __call__(self) -> Hunted:
-        """Run the tiers."""
-        screened = screen(self.lines, self.directions, self.layout, self.counts, self.going_on)
-        self.result = Hunted(screened, rms=self.rms, complete=screened is not None)
-        if screened is None or not screened.alarms:
-            return self.result
+        """Run the tiers; what they replace in the gradient under test is put back."""
+        bad = np.flatnonzero(~np.isfinite(self.lines.a))
+        kept = self.lines.a[bad]
+        self.result = Hunted(rms=self.rms, counts=self.counts)
         try:
-            self._locate(screened)
+            self._look_at_not_finite(bad)
+            self.lines.a[bad] = 0.0  # directions do not move them
+            self._hunt()
         except OutOfBudgetError:
             self.result.complete = self.result.certified = False
+        self.lines.a[bad] = kept
+        for judged in reversed(self.result.judged):
+            self.lines.a[judged.indices] = judged.analytic
         return self.result
+
+    def _hunt(self) -> None:
+        if not any(self.counts):
+            self.result.screen = Screen((), ((),) * len(self.counts))
+            return
+        screened = screen(self.lines, self.directions, self.layout, self.counts, self.going_on)
+        if screened is None:
+            raise OutOfBudgetError
+        self.result.screen = screened
+        if screened.alarms:
+            self._locate(screened)
+
+    def _look_at_not_finite(self, bad: Indices) -> None:
+        """Check some of the entries that are not finite, which are wrong whatever the loss says."""
+        free = bad if self.mask is None else bad[self.mask[bad]]
+        self.result.not_finite = free.size
+        most = NOT_FINITE if self.going_on(WITH_KINKS * NOT_FINITE) else 1
+        for block in self.layout.blocks:
+            inside = free[(block.start <= free) & (free < block.stop)]
+            if inside.size:
+                self._judge(inside[:most])
 
     def _locate(self, screened: Screen) -> None:
         failing = screened.failing or [b for b, count in enumerate(self.counts) if count]
         for attempt in range(ATTEMPTS):
             for b in failing:
-                finding = self.result.findings.setdefault(b, Finding())
-                locator = Locator(self.lines, self.directions, self._judge, self.going_on)
-                own = screened.blocks[b]
-                locator.search(
-                    self.layout.blocks[b],
-                    block_stream(b, attempt * PER_BLOCK),
-                    finding,
-                    own[0] if attempt == 0 and own[0].alarms else None,
-                )
+                self._search(b, attempt, screened.blocks[b][0] if attempt == 0 else None)
             if self._is_clean(attempt):
                 return
             failing = [b for b in failing if not self._excluded(b)]
         self.result.certified = False
 
+    def _search(self, b: int, attempt: int, known: Reading | None) -> None:
+        finding = self.result.findings.setdefault(b, Finding())
+        locator = Locator(self.lines, self.directions, self._judge, self.going_on)
+        block, stream = self.layout.blocks[b], block_stream(b, attempt * PER_BLOCK)
+        thorough = attempt == ATTEMPTS - 1 and self.counts[b] <= LAST_RESORT
+        if known is not None and not known.alarms:
+            known = None
+        locator.search(block, stream, finding, known, thorough)
+
     def _is_clean(self, attempt: int) -> bool:
-        """Are fresh directions through all that is not blamed clean?"""
+        """Are fresh directions through all that is not settled clean?"""
+        self.result.fresh = []
         for k in range(GLOBAL):
             if not self.going_on():
                 raise OutOfBudgetError
             v = self.directions.draw(FRESH + attempt * GLOBAL + k)
             for b, finding in self.result.findings.items():
                 block = self.layout.blocks[b]
-                v[block.start : block.stop][blamed(finding, block.shape)] = 0.0
-            if self.lines.confirmed(v, self.lines.step).alarms:
+                settled = len(finding.checked) >= self.counts[b]
+                v[block.start : block.stop][settled | blamed(finding, block.shape)] = 0.0
+            self.result.fresh.append(self.lines.confirmed(v, self.lines.step))
+            if self.result.fresh[-1].alarms:
                 return False
         return True
 

@@ -8,56 +8,24 @@ block; with the row or the column instead, the certificate says that one line ho
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from fastgrad.detect.differences import Indices
 from fastgrad.detect.directions import Directions
+from fastgrad.detect.patterns import Patterns
 from fastgrad.detect.screen import Lines, Reading
+from fastgrad.detect.suspects import Finding, OutOfBudgetError, Suspects
 from fastgrad.detect.sweep import Judged
-from fastgrad.numerics.bars import Verdict
 from fastgrad.params import Block, Floats
 
 SMALL = 4
 """Blocks and intervals of so few entries are checked one by one."""
-FIRST_SAMPLE = 3
-"""Entries looked at before a search for several culprits: a block that is wrong throughout shows."""
-TRIES = 100
-"""Draws an entry sampled, of which constants and known entries are left out."""
-SAMPLE = 16
-"""Entries on which a law can be told (a law was told from 16 in 179 of 180 blocks)."""
-LINE_SAMPLE = 12
-LEAST_DENSE = 1 / 8
-"""Fraction of wrong entries from which a search for single ones is given up."""
-FEW_IN_LINE = 3
-"""Culprits after which a common line is looked at."""
 MOST_CULPRITS = 64
 """A search that finds more in one block stops, and estimates how many there are."""
 ROUNDS = 4
 """Refinements of one position."""
-
-
-class OutOfBudgetError(Exception):
-    """The time allowed is over."""
-
-
-@dataclass
-class Finding:
-    """What was found in one block."""
-
-    kind: str = "nothing"
-    """"nothing", "entries", "row", "column", "whole", "dense", "many", or "tolerable"."""
-    line: int = -1
-    fraction: float = 0.0
-    """Fraction of wrong entries in a random sample, for "whole", "dense" and "many"."""
-    checked: dict[int, Verdict] = field(default_factory=dict)
-    """Verdicts of entries checked one by one, by position in theta."""
-
-    @property
-    def blames(self) -> bool:
-        """Whether it says that something is wrong."""
-        return self.kind not in ("nothing", "tolerable")
 
 
 @dataclass
@@ -98,7 +66,7 @@ class Locator:
         lines: Lines,
         directions: Directions,
         judge: Callable[[Indices], Judged],
-        going_on: Callable[[], bool],
+        going_on: Callable[..., bool],
     ):
         self.lines = lines
         self.directions = directions
@@ -107,7 +75,12 @@ class Locator:
         self.rng = np.random.default_rng(directions.seed)
 
     def search(
-        self, block: Block, stream: int, finding: Finding, known: Reading | None = None
+        self,
+        block: Block,
+        stream: int,
+        finding: Finding,
+        known: Reading | None = None,
+        thorough: bool = False,
     ) -> None:
         """Find what is wrong in a block; fills ``finding`` as it goes.
 
@@ -117,37 +90,49 @@ class Locator:
             Of the direction that gives the weights.
         known : Reading, optional
             What was measured along that direction before.
+        thorough : bool
+            Check every entry.
         """
-        self.block, self.finding = block, finding
-        self.tried: set[tuple[str, int]] = set()
+        self.block = block
         inside = slice(block.start, block.stop)
         self.w = self.directions.draw(stream, block.start, block.stop)[inside]
-        self.count = int(np.count_nonzero(self.w))
-        if self.count <= 2 * SMALL:
-            self._check(block.start + np.flatnonzero(self.w))
-            self.finding.kind = "entries" if self._wrong() else "nothing"
+        self.suspects = Suspects(
+            self.lines, self.judge, self.going_on, block, self.w != 0, finding, self.rng
+        )
+        self.patterns = Patterns(self.suspects)
+        if thorough or self.suspects.unknown <= 2 * SMALL:
+            self.suspects.check_all()
+        elif self._names_a_pattern(known):
             return
-        self.p = np.linspace(-1.0, 1.0, block.size)
-        y0 = known or self._measure(block.start, block.stop)
-        self._bisect(_Interval(block.start, block.stop, [y0, *self._higher(inside, self.p)]))
+        finding.kind = "entries" if finding.wrong else "nothing"
 
-    def _bisect(self, whole: _Interval) -> None:
-        if not whole.single and self._is_everywhere(whole):
-            return
+    def _names_a_pattern(self, known: Reading | None) -> bool:
+        """Search for entries; True where the finding tells of more than single ones."""
+        start, stop = self.block.start, self.block.stop
+        self.p = np.linspace(-1.0, 1.0, self.block.size)
+        y0 = known or self._measure(start, stop)
+        whole = _Interval(start, stop, [y0, *self._higher(slice(start, stop), self.p)])
+        return self._bisect(whole)
+
+    def _bisect(self, whole: _Interval) -> bool:
+        if not whole.single and self.patterns.is_everywhere(whole.y[0]):
+            return True
         waiting, looked_for_column = [whole], False
         while waiting:
+            self._take_out(whole, *waiting)
             interval = waiting.pop()
             if not interval.active:
                 continue
             if interval.stop - interval.start <= SMALL:
-                self._check(np.arange(interval.start, interval.stop))
-                if self._line_of_found():
-                    return
+                self.suspects.check(np.arange(interval.start, interval.stop))
+                if self.patterns.line_of_found():
+                    return True
                 continue
             if interval.single and not interval.searched and self._pinpoint(interval):
+                self._take_out(whole, *waiting, interval)
                 # What is left at the same place is what lies beside it: a row.
-                if self._line_of_found(beside=interval.active and interval.single):
-                    return
+                if self.patterns.line_of_found(beside=interval.active and interval.single):
+                    return True
                 waiting.append(interval)
                 continue
             halves = [half for half in self._halves(interval) if half.active]
@@ -156,12 +141,11 @@ class Locator:
             if several and not looked_for_column:
                 looked_for_column = True
                 if self._is_column(whole):
-                    return
-            if len(waiting) + len(self._wrong()) > MOST_CULPRITS:
-                self.finding.kind = "many"
-                self.finding.fraction = len(self._sample(SAMPLE)) / SAMPLE
-                return
-        self.finding.kind = "entries" if self._wrong() else "nothing"
+                    return True
+            if len(waiting) + len(self.suspects.finding.wrong) > MOST_CULPRITS:
+                self.patterns.many()
+                return True
+        return False
 
     def _halves(self, interval: _Interval) -> tuple[_Interval, _Interval]:
         """Both parts of an interval, cut where culprits of one sign balance, or in the middle."""
@@ -218,17 +202,21 @@ class Locator:
                 break
         if not 1 <= stop - start <= SMALL:
             return False
-        found = self._check(np.arange(start, stop))
-        self._take_out(interval, found)
+        found = self.suspects.check(np.arange(start, stop))
         interval.searched = not found
-        return bool(found)
+        return found
 
-    def _take_out(self, interval: _Interval, found: dict[int, tuple[float, float]]) -> None:
-        for position, (r, bar) in found.items():
+    def _take_out(self, *intervals: _Interval) -> None:
+        """Subtract what was checked since the last time from the readings of its intervals."""
+        distinct = {id(interval): interval for interval in intervals}.values()
+        for position, entry in self.suspects.taken_out():
             k = position - self.block.start
-            for j, reading in enumerate(interval.y):
-                weight = self.w[k] * self.p[k] ** j
-                interval.y[j] = reading.minus(Reading(weight * r, abs(weight) * bar))
+            for interval in distinct:
+                if interval.start <= position < interval.stop:
+                    for j, reading in enumerate(interval.y):
+                        weight = self.w[k] * self.p[k] ** j
+                        part = Reading(weight * entry.residual, abs(weight) * entry.bar)
+                        interval.y[j] = reading.minus(part)
 
     def _narrowed(
         self, start: int, stop: int, p: Floats, y0: Reading, y1: Reading
@@ -247,114 +235,16 @@ class Locator:
 
     def _is_column(self, whole: _Interval) -> bool:
         """Are all errors in one column? (A row lies together, and is met as one place.)"""
-        if not self._is_matrix():
+        if not self.patterns.is_matrix():
             return False
-        columns = self._rows_and_columns()[1]
+        columns = self.patterns.rows_and_columns()[1]
         last = self.block.shape[1] - 1
         inside = slice(self.block.start, self.block.stop)
         y = [whole.y[0], *self._higher(inside, 2.0 * columns / last - 1.0)]
         if not (y[0].alarms and _certifies(y)):
             return False
-        return self._line_is_wrong("column", columns, round((y[1].y / y[0].y + 1) / 2 * last))
-
-    def _line_of_found(self, beside: bool = False) -> bool:
-        """Do the culprits found so far share a row or a column, that is wrong throughout?"""
-        wrong = np.array(self._wrong(), np.intp) - self.block.start
-        if wrong.size < (1 if beside else FEW_IN_LINE) or not self._is_matrix():
-            return False
-        for kind, line in zip(("row", "column"), self._rows_and_columns(), strict=True):
-            own, counts = np.unique(line[wrong], return_counts=True)
-            number = int(own[counts.argmax()])
-            enough = 1 if beside and kind == "row" else FEW_IN_LINE
-            if counts.max() >= enough and (kind, number) not in self.tried:
-                self.tried.add((kind, number))
-                if self._line_is_wrong(kind, line, number):
-                    return True
-        return False
-
-    def _is_matrix(self) -> bool:
-        return len(self.block.shape) == 2 and min(self.block.shape) >= 2
-
-    def _rows_and_columns(self) -> tuple[Indices, Indices]:
-        position = np.arange(self.block.size)
-        return position // self.block.shape[1], position % self.block.shape[1]
-
-    def _line_is_wrong(self, kind: str, line: Indices, number: int) -> bool:
-        """Check a sample of one line; name it if most of it is wrong."""
-        members = np.flatnonzero((line == number) & (self.w != 0)) + self.block.start
-        sample = self._pick(np.setdiff1d(members, list(self.finding.checked)), LINE_SAMPLE)
-        self._check(sample)
-        wrong = np.intersect1d(members, self._wrong())
-        if sample.size == 0 or wrong.size <= members.size // 2 < LINE_SAMPLE // 2:
-            return False
-        if np.intersect1d(sample, wrong).size <= sample.size // 2:
-            return False
-        self.finding.kind, self.finding.line = kind, number
-        return True
-
-    def _is_everywhere(self, whole: _Interval) -> bool:
-        """Is a good part of the block wrong? A few entries tell whether to look at more."""
-        found = self._sample(FIRST_SAMPLE)
-        if not found and self._is_tolerable(whole):
-            self.finding.kind = "tolerable"
-            return True
-        if found:
-            found |= self._sample(SAMPLE - FIRST_SAMPLE)
-            self.finding.fraction = len(found) / SAMPLE
-            if self.finding.fraction > LEAST_DENSE:
-                self.finding.kind = "whole" if len(found) == SAMPLE else "dense"
-                return True
-            self._take_out(whole, found)
-        return False
-
-    def _is_tolerable(self, whole: _Interval) -> bool:
-        """Do errors below rtol, spread over the block, explain what was measured?"""
-        if not self._explains(whole, np.hypot(self.residuals, self.bars)):
-            return False
-        residuals, bars = self.residuals, self.bars
-        if self._sample(SAMPLE - FIRST_SAMPLE):
-            return False
-        residuals = np.append(residuals, self.residuals)
-        visible = np.abs(residuals) > np.append(bars, self.bars)
-        return bool(visible.mean() >= LEAST_DENSE) and self._explains(whole, residuals)
-
-    def _explains(self, whole: _Interval, errors: Floats) -> bool:
-        return abs(whole.y[0].y) <= 6 * float(np.sqrt(np.mean(errors**2) * self.count))
-
-    def _sample(self, count: int) -> dict[int, tuple[float, float]]:
-        """Check random entries."""
-        chosen: set[int] = set()
-        for k in map(int, self.rng.integers(self.block.size, size=TRIES * count)):
-            position = self.block.start + k
-            if len(chosen) < count and self.w[k] != 0 and position not in self.finding.checked:
-                chosen.add(position)
-        return self._check(np.array(sorted(chosen), np.intp))
-
-    def _pick(self, positions: Indices, count: int) -> Indices:
-        count = min(max(count, 0), positions.size)
-        return np.sort(self.rng.choice(positions, count, replace=False))
-
-    def _check(self, positions: Indices) -> dict[int, tuple[float, float]]:
-        """Check entries; those that disagree, with a - D and its bar, are taken out of a."""
-        fresh = (i for i in map(int, positions) if i not in self.finding.checked)
-        positions = np.array([i for i in fresh if self.w[i - self.block.start] != 0], np.intp)
-        if positions.size == 0:
-            return {}
-        if not self.going_on():
-            raise OutOfBudgetError
-        judged = self.judge(positions)
-        self.residuals, self.bars = judged.analytic - judged.numeric, judged.bar
-        found = {}
-        for k, position in enumerate(map(int, positions)):
-            self.finding.checked[position] = Verdict(judged.verdict[k])
-            if judged.verdict[k] == Verdict.DISAGREES:
-                bar = float(judged.bar[k])
-                found[position] = (float(judged.analytic[k] - judged.numeric[k]), bar)
-                self.lines.replace(position, float(judged.numeric[k]), bar)
-        return found
-
-    def _wrong(self) -> list[int]:
-        return [i for i, v in self.finding.checked.items() if v == Verdict.DISAGREES]
+        number = round((y[1].y / y[0].y + 1) / 2 * last)
+        return self.patterns.line_is_wrong("column", columns, number)
 
 
 def _certifies(y: list[Reading]) -> bool:

@@ -3,34 +3,45 @@
 For e = a - g and a direction v of `fastgrad.detect.directions`, a difference along v shows v . e
 within a bar B. An error of norm E is missed by one direction with probability at most
 ``1.472 B / E`` (Rudelson and Vershynin, Int. Math. Res. Not. 2015), by k with its k-th power; a
-single entry is never attenuated below 0.48. An alarm counts only if it stands at an eighth of the
-step, where truncation is 64 times less and the noise 8 times more: the limits include that.
+single entry is never attenuated below 0.48. An alarm counts only if it stands once truncation is
+taken out, ``(4 y(h/2) - y(h)) / 3``, where the noise is 3 times wider: the limits include that.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import erfc, sqrt
 
 import numpy as np
 
-from fastgrad.detect.directions import Directions
+from fastgrad.detect.directions import UNIT_VARIANCE, Directions
 from fastgrad.detect.preflight import Loss
 from fastgrad.evaluate import Evaluator
-from fastgrad.numerics.bars import WIDER, local_noise, noise_bar
+from fastgrad.numerics.bars import NOISE_SDS, WIDER, local_noise, noise_bar
 from fastgrad.numerics.steps import adaptive_steps
 from fastgrad.params import Floats, Layout
 
 GLOBAL = 4
-"""Directions through all entries; with the bound above, 46.5 bars are missed with P = 1e-6."""
+"""Directions through all entries; with the bound above, 140 bars are missed with P = 1e-6."""
 PER_BLOCK = 2
 
-MISSED = 1e-6
-"""Probability that goes with `Screen.limit`."""
-SMALL_BALL = 1.472
+FINER = 2.0
+"""Part of the step at which an alarm is looked at again."""
+CONFIRMED = 3.0
+"""Bars of a confirmation, in bars of the first look: (4 x 2 + 1) / 3."""
+KINK = 4.0
+"""A kink between the two steps biases y(h) by at most so many times what it shows: either y or the
+second difference changes by an eighth of its jump, wherever it lies, and the bias is at most half."""
+TOLERATED = 12.0
+"""Directions show at most so many times the norm of errors of rtol: 6 sds, and twice the norm of
+the gradient, for small entries are compared with the rms."""
 
-SINGLE = 2.2
-"""A single entry off by so many bars of the confirmation is missed by two directions with
-probability at most 1e-3: by one, the integral of Phi(-6 (2.2 v - 1)) over v in U(0.48, 1.44),
-which is 0.02."""
+MISSED = 1e-6
+"""Probability that goes with `norm_limit`."""
+SMALL_BALL = 1.472
+MISSED_ENTRY = 1e-3
+"""Probability that goes with `entry_limit`."""
+SIZES = UNIT_VARIANCE * (0.5 + (np.arange(32) + 0.5) / 32)
+"""Of the entries of a direction: quantiles."""
 
 STEP = 2.0**-20
 """First step tried along all entries of a large theta."""
@@ -39,18 +50,21 @@ STEP_OF_ONE = 2.0**-16
 SMALLEST_STEP, LARGEST_STEP = 2.0**-40, 2.0**-6
 
 CHUNK = 1 << 16
+BISECTIONS = 20
 
 
 @dataclass(frozen=True)
 class Reading:
-    """``v . (a - g)`` as measured, and the bar of its error."""
+    """``v . (a - g)`` as measured, and the bar of its error; infinite where the loss was not."""
 
     y: float
     bar: float
+    proves: bool = False
+    """Whether neither kinks nor errors within rtol explain an alarm."""
 
     @property
     def alarms(self) -> bool:
-        return not abs(self.y) <= self.bar
+        return abs(self.y) > self.bar
 
     def minus(self, other: "Reading") -> "Reading":
         return Reading(self.y - other.y, self.bar + other.bar)
@@ -66,15 +80,18 @@ class Lines:
         From preflight.
     analytic : ndarray, shape (n,)
         The gradient under test; what is found to be wrong is replaced in it.
-    unit : ndarray, shape (n,) or number
+    unit : float
         The rounding unit it was given in.
+    rtol : float
+        Relative errors below it do not matter.
     """
 
-    def __init__(self, run: Evaluator, loss: Loss, analytic: Floats, unit: float):
+    def __init__(self, run: Evaluator, loss: Loss, analytic: Floats, unit: float, rtol: float):
         self.run = run
         self.loss = loss
         self.a = analytic
         self.unit = unit
+        self.rtol = rtol
         self.replaced: dict[int, float] = {}
         """Bars of the entries of ``a`` that are differences by now."""
         self.count = analytic.size
@@ -106,34 +123,57 @@ class Lines:
 
     def measure(self, v: Floats, step: float) -> Reading:
         """``v . a`` against a central difference along v."""
-        claimed, size = 0.0, 0.0
+        claimed, size = self._claimed(v)
+        return self._read(v, step, claimed, size)[0]
+
+    def confirmed(self, v: Floats, step: float) -> Reading:
+        """`measure`, and once more at half the step before an alarm is believed.
+
+        Where the loss is not finite there, the step shrinks. The reading of an alarm that did not
+        stand is that of the confirmation, which does not alarm.
+        """
+        claimed, size = self._claimed(v)
+        near, bend = self._read(v, step, claimed, size)
+        while np.isinf(near.bar) and step > SMALLEST_STEP:
+            step /= WIDER
+            near, bend = self._read(v, step, claimed, size)
+        if not near.alarms:
+            return near
+        nearer, less_bend = self._read(v, step / FINER, claimed, size)
+        y = (4 * nearer.y - near.y) / 3
+        confirmation = Reading(y, (4 * nearer.bar + near.bar) / 3)
+        if not confirmation.alarms:
+            return confirmation
+        kink = KINK * max(abs(near.y - nearer.y), abs(less_bend - bend / FINER))
+        doubt = kink + TOLERATED * self.rtol * size
+        return Reading(near.y, near.bar, proves=abs(near.y) > near.bar + doubt)
+
+    def _claimed(self, v: Floats) -> tuple[float, float]:
+        """``v . a``, and the norm of its terms."""
+        total, squares = 0.0, 0.0
         for start in range(0, v.size, CHUNK):
             part = slice(start, start + CHUNK)
             products = self.a[part] * v[part]
-            claimed += float(products.sum())
-            size += float(np.square(products).sum())  # no BLAS: its threads cost more to wake
+            total += float(products.sum())
+            squares += float(np.square(products).sum())  # no BLAS: its threads cost more to wake
+        return total, float(np.sqrt(squares))
+
+    def _read(self, v: Floats, step: float, claimed: float, size: float) -> tuple[Reading, float]:
+        """A reading, and the second difference over the step: what a kink between shows."""
         above, below = self.run.along(v, np.array([step, -step]))
         D = (above - below) / (2 * step)
+        if not np.isfinite(D):
+            return Reading(0.0, float("inf")), 0.0
         sigma = local_noise(self.loss.noise, np.array([above]), np.array([below]))
-        bar = float(noise_bar(sigma, np.array([step]))[0]) + 3 * self.unit * float(np.sqrt(size))
+        bar = float(noise_bar(sigma, np.array([step]))[0]) + 3 * self.unit * size
         bar += sum(abs(float(v[i])) * known for i, known in self.replaced.items())
-        return Reading(float(claimed - D), bar if np.isfinite(D) else float("inf"))
+        bend = (above - 2 * self.loss.value + below) / step
+        return Reading(float(claimed - D), bar), float(bend)
 
     def replace(self, position: int, difference: float, bar: float) -> None:
         """Put a difference quotient in the place of an entry found to be wrong."""
         self.a[position] = difference
         self.replaced[position] = bar
-
-    def confirmed(self, v: Floats, step: float) -> Reading:
-        """`measure`, and once more at an eighth of the step before an alarm is believed.
-
-        The reading of an alarm that did not stand is the confirmation's, which does not alarm.
-        """
-        first = self.measure(v, step)
-        if not first.alarms and np.isfinite(first.y):
-            return first
-        second = self.measure(v, step / WIDER)
-        return first if second.alarms and np.isfinite(first.y) else second
 
 
 @dataclass(frozen=True)
@@ -144,10 +184,6 @@ class Screen:
     """Of the directions through everything."""
     blocks: tuple[tuple[Reading, ...], ...]
     """Of each block's own; none for constants."""
-    limit: float
-    """An error of at least this norm is missed with probability at most `MISSED`."""
-    entry_limits: tuple[float, ...]
-    """Size of a single wrong entry of each block that is missed with probability at most 1e-3."""
 
     @property
     def failing(self) -> list[int]:
@@ -164,7 +200,7 @@ def screen(
     directions: Directions,
     layout: Layout,
     counts: list[int],
-    going_on: Callable[[], bool],
+    going_on: Callable[..., bool],
 ) -> Screen | None:
     """Measure along random directions, through everything and through each block.
 
@@ -173,7 +209,8 @@ def screen(
     counts : list of int
         Entries of each block that may be perturbed.
     going_on : callable
-        Asked before each direction; None is returned once it says no.
+        Whether the time allows so many more evaluations (two, if not said); asked before each
+        direction, and None is returned once it says no.
     """
     v = directions.draw(0)
     lines.probe_step(v, sum(counts))
@@ -191,15 +228,35 @@ def screen(
             v = directions.draw(block_stream(b, k), block.start, block.stop)
             own.append(lines.confirmed(v, lines.step_for(counts[b])))
         blocks.append(tuple(own))
-    widest = max(reading.bar for reading in readings)
-    return Screen(
-        readings=tuple(readings),
-        blocks=tuple(blocks),
-        limit=SMALL_BALL * WIDER * widest * MISSED ** (-1 / GLOBAL),
-        entry_limits=tuple(
-            SINGLE * WIDER * max((r.bar for r in own), default=0.0) for own in blocks
-        ),
-    )
+    return Screen(tuple(readings), tuple(blocks))
+
+
+def norm_limit(readings: list[Reading]) -> float:
+    """An error of at least this norm is missed by clean directions with probability `MISSED`."""
+    bars = [CONFIRMED * reading.bar for reading in readings if not reading.alarms]
+    if not bars:
+        return float("inf")
+    with np.errstate(divide="ignore"):  # without any noise the limit is 0
+        mean = np.exp(np.mean(np.log(bars)))
+    return float(SMALL_BALL * mean * MISSED ** (-1 / len(bars)))
+
+
+def entry_limit(readings: list[Reading]) -> float:
+    """Size of a single wrong entry that clean directions miss with probability `MISSED_ENTRY`."""
+    bars = [CONFIRMED * r.bar for r in readings if not r.alarms and np.isfinite(r.bar)]
+    if not bars or not min(bars):
+        return 0.0 if bars else float("inf")
+    low, high = min(bars) / 2, 4 * max(bars)
+    for _ in range(BISECTIONS):
+        error = sqrt(low * high)
+        missed = np.prod([_missed(error / bar) for bar in bars])
+        low, high = (low, error) if missed <= MISSED_ENTRY else (error, high)
+    return high
+
+
+def _missed(error: float) -> float:
+    """Probability that one direction misses an error of so many bars, of 6 sds of noise each."""
+    return float(np.mean([erfc(NOISE_SDS * (error * v - 1) / sqrt(2)) / 2 for v in SIZES]))
 
 
 def block_stream(block: int, k: int) -> int:

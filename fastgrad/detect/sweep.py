@@ -25,7 +25,7 @@ from fastgrad.numerics.bars import (
     Verdict,
     truncation,
 )
-from fastgrad.numerics.kinks import Slopes, find_kinks
+from fastgrad.numerics.kinks import KINK, Slopes, find_kinks
 from fastgrad.params import Floats, Layout
 
 FINER = (1 / 16, 1 / 2)
@@ -216,6 +216,9 @@ class _Sweep:
         value = self.differencer.loss.base
         coarse = find_kinks(_slopes((near, wide), value), near.sigma)
         smooth = (coarse.order > 1.5) & (coarse.order < 2.5)
+        # A kink on the way to x + h biases D by half of S / h at most.
+        bend = np.abs(near.above - 2 * value + near.below) / (2 * near.h)
+        smooth &= np.abs(self.a[which] - self.D[which]) > self.bar[which] + bend
         wrong = converged & self._exceeds_tolerance(which)
         self.verdict[which[wrong & smooth]] = Verdict.DISAGREES
         rest = ~(wrong & smooth)
@@ -230,8 +233,13 @@ class _Sweep:
         agrees = bends & (np.abs(a - finest.D) <= finest.bar + self.rounding[which])
         self._adopt(which[agrees], finest.take(agrees))
         wrong &= ~kinks.kink & ~kinks.jump
+        wrong &= ~(coarse.order[rest] < KINK) | (np.abs(a - D) > bar + 2 * bend[rest])
+        wrong &= np.abs(a - finer.D) >= np.abs(D - finer.D)
         for other in (finest, finer):
             wrong &= (np.abs(a - other.D) > other.bar) | (other.bar >= np.abs(a - D))
+            # A kink so near that its order passes for 2 lies within twice the change of D.
+            change = np.abs(D - other.D)
+            wrong &= (change <= bar + other.bar) | (np.abs(a - D) > bar + 2 * change)
         inside = (kinks.low <= a) & (a <= kinks.high)
         verdict = np.select(
             [agrees, kinks.kink & inside, kinks.kink, wrong],

@@ -232,9 +232,7 @@ class Check:
         with progress_bar(self.run, "screen", expected) if progress else nullcontext():
             found = hunt()
         judged = merged(found.judged)
-        if judged is not None:  # the hunt replaced what it found to be wrong
-            self.analytic[judged.indices] = judged.analytic
-            self.judged = judged
+        self.judged = judged
         count = self.count
         if found.certified:
             self.located = {b for b, f in found.findings.items() if f.kind == "entries"}

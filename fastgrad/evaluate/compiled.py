@@ -121,7 +121,10 @@ class CompiledEvaluator:
             point[indices[i]] += offsets[i, j]
             return point, place(self._layout, int(indices[i]), offsets[i, j])
 
-        self._run(launch, failed, where)
+        def sound(start: int, stop: int) -> bool:
+            return bool(kernels.is_sound(self.theta, self._rows, failed, start, stop))
+
+        self._run(launch, failed, where, sound)
         return values
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
@@ -149,7 +152,12 @@ class CompiledEvaluator:
         def where(k: int) -> tuple[Floats, str]:
             return self.theta + offsets[k] * direction, place_along(offsets[k])
 
-        self._run(launch, failed, where)
+        def sound(
+            start: int, stop: int
+        ) -> bool:  # each line looked at its own row as it restored it
+            return not failed[start:stop].any()
+
+        self._run(launch, failed, where, sound)
         return values
 
     def _run(
@@ -157,15 +165,24 @@ class CompiledEvaluator:
         launch: Launch,
         failed: NDArray[np.uint8],
         where: Callable[[int], tuple[Floats, str]],
+        sound: Callable[[int, int], bool],
     ) -> None:
-        """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
+        """Make all evaluations.
+
+        Parameters
+        ----------
+        where : callable
+            ``where(k)`` is the point of evaluation k, and its name.
+        sound : callable
+            ``sound(start, stop)``: whether these evaluations did nothing that is forbidden.
+        """
         traits, guard = self._compiled.traits, self._guard
         # The first evaluation is watched by itself: two changes of sign look like none.
         alone = guard is not None and not self._compiled.watched
 
         def done(start: int, stop: int) -> None:
             self.evaluations += stop - start
-            if not kernels.is_sound(self.theta, self._rows, failed, start, stop):
+            if not sound(start, stop):
                 self._raise(failed, where)
             if alone and start == 0 and guard is not None:
                 guard.check()

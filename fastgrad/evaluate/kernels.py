@@ -9,6 +9,7 @@ restores a row allocated in the same function as the ``prange``, and the gradien
 wrong by about ``h f''``. For the same reason the work on one row is a function of its own.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -105,15 +106,18 @@ def _coordinate_points(loss, arguments, theta, row, indices, offsets, values, fa
 def _line_points(loss, arguments, theta, row, direction, offsets, values, failed, start, stop):
     function = _function_at(loss)
     for j in range(start, stop):
+        offset = offsets[j]
         for i in range(theta.size):
-            row[i] = theta[i] + offsets[j] * direction[i]
+            row[i] = theta[i] + offset * direction[i]
         values[j] = function(
             row.ctypes.data, theta.size, failed.ctypes.data + np.uint64(j), np.uint64(arguments)
         )
-        for i in range(theta.size):
-            if row[i] != theta[i] + offsets[j] * direction[i]:
-                failed[j] = WROTE
+        written = 0
+        for i in range(theta.size):  # without a branch, so that it is vectorised
+            written += row[i] != theta[i] + offset * direction[i]
             row[i] = theta[i]
+        if written:
+            failed[j] = WROTE
 
 
 @_kernel()
@@ -200,6 +204,29 @@ def is_sound(theta, work, failed, start, stop):
             if row[i] != theta[i]:
                 return False
     return True
+
+
+@_kernel()
+def fill_direction(out, random, theta, exact, scale):
+    """Signed uniform entries times each parameter's own power of two.
+
+    Parameters
+    ----------
+    out, theta : ndarray, shape (m,)
+    random : ndarray of int16, shape (m,)
+        Any 16 bits: the sign, and 15 of the size.
+    exact : bool
+        Signs alone, times the powers of two.
+    scale : float
+        What the sizes, uniform in [1/2, 3/2], are multiplied with.
+    """
+    for i in range(out.size):
+        u = random[i] * 2.0**-15
+        out[i] = math.copysign(1.0 if exact else scale * (0.5 + abs(u)), u)
+    bits, exponents = out.view(np.int64), theta.view(np.int64)
+    for i in range(out.size):  # a fourth of the time of frexp and ldexp; both loops are vectorised
+        above_one = ((exponents[i] >> 52) & 0x7FF) - 1023
+        bits[i] += max(above_one, 0) << 52
 
 
 @_kernel()

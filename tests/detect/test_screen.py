@@ -9,6 +9,7 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
+from bench.checked import FAULTS, correct
 from fastgrad.detect.directions import WEAKEST, Directions
 from fastgrad.params import flatten
 from tests.problems import TANH, Net, data, net, net_grad, net_loss
@@ -30,6 +31,26 @@ def screened(large, gradient, seed=0, **options):
     return fg.check_grad(
         net_loss, gradient, theta, *args, strategy="screen", budget=None, seed=seed, **options
     )
+
+
+@njit
+def cubes(x):
+    return (x * x * x).sum()
+
+
+@njit
+def two_blocks_of_cubes(p):
+    return (p.a * p.a * p.a).sum() + (p.b * p.b * p.b).sum()
+
+
+@njit
+def bent(x, away):
+    return (x * x + np.abs(x - 1 - away)).sum() / x.size
+
+
+@njit
+def logarithms(x):
+    return np.log(x).sum()
 
 
 # directions
@@ -152,6 +173,16 @@ def test_structured_errors_are_told_as_such(large, plant, mean):
     assert np.mean(counts) <= mean
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_search_that_comes_back_to_a_block_known_entry_by_entry_ends(fault):
+    """A direction still alarmed when all 40 entries had been checked: none was left to sample."""
+    for problem in correct(range(1)):
+        g = FAULTS[fault](problem, problem.gradient(problem.theta, *problem.args))
+        report = fg.check_grad(problem.loss, g, problem.theta, *problem.args, strategy="screen")
+        assert report.verdict == "disagrees" or problem.kind == "float32"
+        assert report.verdict != "agrees"
+
+
 def test_dense_errors_stop_and_are_estimated(large):
     right = large[2]
     spoilt = np.random.default_rng(0).random(right.W1.shape) < 0.5
@@ -185,12 +216,55 @@ def test_the_same_seed_gives_the_same_report(large):
     assert reports[0].evaluations == reports[1].evaluations
 
 
+def test_an_error_within_rtol_is_seen_and_does_not_matter(large):
+    W1 = large[2].W1.copy()
+    place = np.unravel_index(np.abs(W1).argmax(), W1.shape)
+    W1[place] *= 1 + 5e-6
+    report = screened(large, large[2]._replace(W1=W1))
+    assert report.verdict == "agrees"
+    assert report.blocks[0].checked >= 1
+
+
+@pytest.mark.parametrize("bad", [[3], [3, 4, 5, 499], range(500)], ids=["one", "four", "all"])
+def test_entries_that_are_not_finite_are_wrong_and_hide_nothing(bad):
+    x = np.random.default_rng(0).normal(size=500)
+    g = 3 * x * x
+    g[list(bad)] = np.nan
+    if len(bad) == 1:
+        g[77] += 0.1
+    report = fg.check_grad(cubes, g, x, strategy="screen")
+    blamed = {e.index[0] for e in report.entries if e.verdict == "disagrees"}
+    assert report.verdict == report.blocks[0].verdict == "disagrees"
+    assert blamed <= {*bad, 77}
+    assert (77 in blamed) == (len(bad) == 1)
+    assert f"not finite in {len(bad)} of its entries" in str(report)
+
+
+def test_constants_may_have_any_gradient():
+    theta = {"a": np.ones(20), "b": np.ones(20)}
+    gradient = {"a": np.full(20, 3.0), "b": np.full(20, np.nan)}
+    report = fg.check_grad(two_blocks_of_cubes, gradient, theta, trainable=["a"], strategy="screen")
+    assert report.verdict == "agrees"
+
+
+@pytest.mark.parametrize("away", [3e-8, 1e-7, 3e-7, 1e-6, 1e-5])
+def test_kinks_beside_every_entry_convict_nobody(away):
+    x = 1 + np.where(np.arange(2000) % 2, 0.0, 2 * away)
+    gradient = (2 * x + np.sign(x - 1 - away)) / x.size
+    report = fg.check_grad(bent, gradient, x, away, strategy="screen")
+    assert report.verdict != "disagrees"
+
+
+def test_a_loss_that_is_not_finite_nearby_is_screened_closer():
+    x = 0.1 + np.random.default_rng(0).random(500)
+    x[7] = 1e-6
+    wrong = 1 / x
+    wrong[7] *= 1.5
+    assert fg.check_grad(logarithms, 1 / x, x, strategy="screen").verdict == "agrees"
+    assert fg.check_grad(logarithms, wrong, x, strategy="screen").entries[0].name == "theta[7]"
+
+
 # strategy and budget
-
-
-@njit
-def cubes(x):
-    return (x * x * x).sum()
 
 
 def test_auto_sweeps_what_fits_and_screens_what_does_not(large):

@@ -183,3 +183,22 @@ def test_a_gradient_that_is_not_finite_disagrees_by_name(value):
     report = fg.check_grad(l1, wrong, x)
     assert [(e.name, e.verdict) for e in report.entries] == [("theta[7]", "disagrees")]
     assert "not finite" in report.entries[0].note
+
+
+def noisy_bend(x, kink, noise):
+    """A kink near zero in x[0], and the same noise for the same x."""
+    shake = np.sin(1e9 * x[0] + 1e8 * x[1]) + np.sin(7e10 * x[0] + 3e9 * x[1])
+    return float(3 * x[0] + max(x[0] - kink, 0.0) + x[1] ** 2 + noise * shake)
+
+
+@pytest.mark.parametrize("noise", [1e-10, 1e-9, 1e-8, 3e-8])
+def test_a_kink_that_noise_hides_within_the_step_never_convicts(noise):
+    """Between two and a few tens of bars its bias once passed for an error at 0.7 to 1 of h/16."""
+    h, x, right = 2.0**-17, np.array([0.0, 1.0]), np.array([3.0, 2.0])
+    options = {"backend": "python", "step": h, "strategy": "sweep"}
+    for part in np.linspace(0.02, 1.2, 60):
+        args = (part * h, noise)
+        assert fg.check_grad(noisy_bend, right, x, *args, **options).verdict != "disagrees"
+        assert fg.check_grad(noisy_bend, -right, x, *args, **options).verdict != "agrees"
+    far = fg.check_grad(noisy_bend, -right, x, 0.5 * h, noise, **options)
+    assert far.verdict == "disagrees"

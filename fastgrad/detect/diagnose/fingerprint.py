@@ -81,8 +81,9 @@ def look_up(case: Case, pool: Floats, matches: int = MATCHES) -> Indices | None:
         return None
     source[telling] = order[np.minimum(first, values.size - 1)]
     # Where the entry's own value fits as well as another, nothing has moved.
-    own = telling & (np.abs(case.a - case.D) <= case.bar)
-    source[own & (pool.size == case.analytic.size)] = case.positions[own]
+    if pool.size == case.analytic.size:
+        own = telling & (np.abs(case.a - case.D) <= case.bar)
+        source[own] = case.positions[own]
     told = np.flatnonzero(telling)[alone]
     if np.count_nonzero(case.wrong[told]) < matches or np.unique(source[told]).size < told.size:
         return None
