@@ -233,12 +233,14 @@ def scale(results: dict[str, Any]) -> str:
             str(row["threads"]),
             f"{row['evaluations']:,}",
             duration(row["seconds"]),
-            f"{max(0.0, row['vectors']):.1f}",
+            f"{row['memory'] / 2**20:.3g} MiB",
+            f"{row['memory'] / (8 * row['n']):.1f}",
+            row["verdict"],
             str(row["rounds"]),
         ]
         for row in rows
     ]
-    head = ["n", "what", "threads", "evaluations", "time", "peak memory, vectors of n"]
+    head = ["n", "what", "threads", "evaluations", "time", "memory", "in vectors of n", "verdict"]
     return markdown([*head, "rounds"], body)
 
 
