@@ -99,7 +99,13 @@ def _entry_limit(b: int, found: Hunted) -> float:
     if found.screen is None:
         return float("inf")
     limit = entry_limit([*found.screen.blocks[b], *found.screen.readings, *found.fresh])
-    return max(limit, found.findings[b].hidden / WEAKEST) if b in found.findings else limit
+    if b not in found.findings:
+        return limit
+    finding = found.findings[b]
+    hidden = finding.hidden / WEAKEST
+    if len(finding.checked) >= found.counts[b]:  # an alarm was settled entry by entry
+        hidden = max(hidden, *(entry.bar for entry in finding.checked.values()))
+    return max(limit, hidden)
 
 
 def _block_verdict(b: int, found: Hunted, verdicts: NDArray[np.int8], limit: float) -> str:

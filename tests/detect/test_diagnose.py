@@ -10,6 +10,8 @@ import pytest
 import fastgrad as fg
 from fastgrad.detect.curl import curl
 from fastgrad.detect.diagnose import Evidence, diagnose
+from fastgrad.detect.diagnose.evidence import Case
+from fastgrad.detect.diagnose.fingerprint import look_up
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.params import flatten
 from tests.detect import bugs
@@ -324,3 +326,10 @@ def test_a_gradient_that_is_not_finite_has_no_curl_to_tell():
     got = curl(lambda x: np.full_like(x, np.inf), np.zeros(3), seed=0)
     assert got.conservative
     assert "cannot be told" in got.sentence
+
+
+def test_values_are_looked_up_in_a_pool_of_another_size():
+    """Where all blocks are searched, entries that are right have their places in none of them alone."""
+    right = np.arange(1.0, 9.0)
+    case = Case("W", (8,), np.ones(8), right.copy(), np.arange(8), right, np.full(8, 1e-9))
+    assert look_up(case, np.append(right, 99.0)) is None

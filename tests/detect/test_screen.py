@@ -264,6 +264,25 @@ def test_a_loss_that_is_not_finite_nearby_is_screened_closer():
     assert fg.check_grad(logarithms, wrong, x, strategy="screen").entries[0].name == "theta[7]"
 
 
+@pytest.mark.parametrize("size", [3, 60])
+def test_an_alarm_settled_entry_by_entry_promises_no_more_than_entries_show(size):
+    """Directions see 1e-6 of a noisy loss that entries know to 2e-5: the limit is that of entries."""
+
+    def noisy(x):
+        shake = (np.sin(1e9 * x).sum() + np.sin(7e10 * x).sum()) / np.sqrt(size)
+        return float(np.sin(x).sum() + 3e-11 * shake)
+
+    for seed in range(10):
+        x = np.random.default_rng(seed).uniform(0.1, 1.0, size)
+        gradient = np.cos(x)
+        gradient[size // 2] += 1e-5
+        report = fg.check_grad(
+            noisy, gradient, x, backend="python", strategy="screen", seed=seed, rtol=0
+        )
+        limit = report.blocks[0].detection_limit * np.sqrt(np.mean(gradient**2))
+        assert report.verdict != "agrees" or limit >= 1e-5 / 3
+
+
 # strategy and budget
 
 
