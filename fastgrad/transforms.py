@@ -74,6 +74,9 @@ class GradientFunction:
     def estimate(self, *args: Any) -> GradientEstimate:
         """The gradient at ``args`` with error bars; twice the evaluations, and some 40 more.
 
+        Entries that the default step does not suit are differenced as by ``step="adaptive"``, whose
+        own evaluations are enough for its bars. One-sided differences cannot see a kink in theta.
+
         Raises
         ------
         NondeterministicLossError
@@ -171,10 +174,10 @@ def grad(
         The absolute step h; by default a power of two that suits the stencil and the size of the
         entry, near the step of least error (2^-17 for central differences of order 2), and where
         the loss is not finite there, one that suits the distance to the edge of its domain.
-        ``"adaptive"`` measures the noise of the loss and chooses steps for every entry: central
-        differences at four, extrapolated, with some 10 evaluations each and an error of eighth
-        order to see to it that truncation is below the noise. For most digits, and for losses that
-        are noisy, badly scaled, or near a pole.
+        ``"adaptive"`` measures the noise of the loss and extrapolates from four steps, shortened or
+        lengthened for every entry until truncation has sunk into that noise, with some 10
+        evaluations each, 20 near a pole: for most digits, and for losses that are noisy or badly
+        scaled.
     backend : {"auto", "python"}
         ``"python"`` calls the loss from Python, one evaluation at a time.
     structure : bool

@@ -191,7 +191,7 @@ def loss(x, a):
     return (a * np.exp(x)).sum()
 
 def steep(x):
-    return np.log(x).sum()
+    return (x**1.5).sum()
 
 problem = (loss, np.array([0.1, 0.2]), np.array([1.0, 2.0]))
 
@@ -200,7 +200,7 @@ def made():
 
 class Other:
     loss = staticmethod(steep)
-    theta = np.array([1e-6, 1.0])
+    theta = np.array([0.0, 1.0])
 
 other = Other()
 number = 3
@@ -225,7 +225,7 @@ def test_run_bench_measures_every_method_and_names_one(user_file):
     assert "Take fastgrad.grad(loss" in text
 
 
-def test_run_bench_leaves_out_what_fails_near_a_pole(user_file):
+def test_run_bench_leaves_out_what_fails_at_the_edge_of_the_domain(user_file):
     said: list[str] = []
     benching.run_bench(f"{user_file}:other", said.append)
     assert "the loss is nan" in said[1]

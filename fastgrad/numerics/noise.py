@@ -80,6 +80,8 @@ def ecnoise(sample: Callable[[Floats], Floats]) -> tuple[float | None, Floats]:
     for _ in range(ATTEMPTS):
         values = sample(spacing * POINTS)
         finite = np.isfinite(values).all()
+        if not finite and not np.isfinite(sample(np.zeros(1))).all():
+            break  # no spacing helps
         if finite and np.count_nonzero(np.diff(values)) < POINTS.size // 2:
             too_narrow = spacing
         else:
