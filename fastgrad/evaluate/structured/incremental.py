@@ -122,9 +122,11 @@ class IncrementalEvaluator(StructuredEvaluator):
 
         In a whole launch the change by +h and that by -h may cancel.
         """
+        own = self.layout.native(self.theta), self.state, 0, 0.0, 0.0
         for block in self.layout.blocks:
+            if block.size == 0:
+                continue
             function = self._functions[self._row(block.start)[2]]
-            own = self.layout.native(self.theta), self.state, 0, 0.0, 0.0
             with self.guarded(f"the delta of {block.name}", function, *own):
                 self._exception(block.start, CENTRAL[2].step)
 
