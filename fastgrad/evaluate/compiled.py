@@ -73,6 +73,7 @@ class CompiledEvaluator:
         self._bound = bound_arguments(self._compiled, layout, self._arguments)
         self._threads = threads
         self._rows = aligned_rows(1, theta)
+        self._rows_are_theta = True
         self._workload = theta.nbytes
         self._guard: ArgumentGuard | None = None
         if arguments:
@@ -102,6 +103,9 @@ class CompiledEvaluator:
         """
         if self._may_draw:
             self._require_deterministic()
+        if not self._rows_are_theta:
+            self._rows[:, : self.theta.size] = self.theta
+            self._rows_are_theta = True
         indices, offsets = plain_array(indices), plain_array(offsets)  # what kernels take
         values = np.empty(offsets.shape)
         failed = np.zeros(offsets.size, np.uint8)
@@ -142,6 +146,7 @@ class CompiledEvaluator:
         failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
+            self._rows_are_theta = False
             at = (self._compiled.address, self._bound.address, self.theta, self._rows)
             what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
@@ -152,9 +157,7 @@ class CompiledEvaluator:
         def where(k: int) -> tuple[Floats, str]:
             return self.theta + offsets[k] * direction, place_along(offsets[k])
 
-        def sound(
-            start: int, stop: int
-        ) -> bool:  # each line looked at its own row as it restored it
+        def sound(start: int, stop: int) -> bool:
             return not failed[start:stop].any()
 
         self._run(launch, failed, where, sound)
@@ -205,7 +208,11 @@ class CompiledEvaluator:
 
     def _grow(self, threads: int) -> None:
         if threads > 1 and threads != self._rows.shape[0]:
-            self._rows = aligned_rows(threads, self.theta)
+            self._make_rows(threads)
+
+    def _make_rows(self, threads: int) -> None:
+        self._rows = aligned_rows(threads, self.theta)
+        self._rows_are_theta = True
 
     def _require_deterministic(self) -> None:
         self._may_draw = False
@@ -227,9 +234,10 @@ class CompiledEvaluator:
             own = self._own_exception(point)
             if own is not None:
                 raise loss_error(name, own) from own
-        rows, self._rows = self._rows, aligned_rows(1, self.theta)
-        changed = np.argwhere(rows[:, : self.theta.size] != self.theta)
-        if changed.size:
+        rows, kept = self._rows[:, : self.theta.size], self._rows_are_theta
+        self._make_rows(1)
+        changed = np.argwhere(rows != self.theta)
+        if kept and changed.size:
             row, i = map(int, changed[0])
             raise wrote_to_theta(self._layout.name(i), self.theta[i], rows[row, i])
         before, name = where(int(first[0]))

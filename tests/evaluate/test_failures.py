@@ -126,6 +126,24 @@ def test_a_loss_that_writes_to_theta(loss, n, threads, question):
     np.testing.assert_array_equal(theta, np.linspace(1, 2, n))
 
 
+@njit
+def exchanges_two(x):
+    x[0], x[1] = x[1], x[0]
+    return (x * x).sum()
+
+
+@pytest.mark.parametrize("n", [2, 5, 100])
+@pytest.mark.parametrize("question", ["coordinates", "along"])
+def test_a_loss_that_reorders_theta(n, question):
+    run = evaluator_of(exchanges_two, np.linspace(1, 2, n))
+    asked = {
+        "coordinates": lambda: run.coordinates(*steps_of(run)),
+        "along": lambda: run.along(np.linspace(0, 1, n), np.array([0.1, -0.1])),
+    }
+    with pytest.raises(MutatedInputError, match="its own parameters"):
+        asked[question]()
+
+
 @pytest.mark.parametrize(
     ("loss", "arg", "named"),
     [

@@ -55,16 +55,13 @@ def test_along_against_the_obvious_loop(threads):
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("question", ["coordinates", "along"])
-def test_every_row_equals_theta_bit_for_bit_after_a_launch(threads, question):
+def test_every_row_equals_theta_bit_for_bit_after_a_launch(threads):
     """numba drops the store that restores a row allocated beside the prange."""
     theta = rng.normal(size=37)
     run = evaluator_of(log_sum_exp, theta, threads=threads)
     for _ in range(3):
-        if question == "coordinates":
-            run.coordinates(*steps_of(run, 0.1))
-        else:
-            run.along(rng.normal(size=37), np.linspace(-1, 1, 50))
+        run.along(rng.normal(size=37), np.linspace(-1, 1, 50))
+        run.coordinates(*steps_of(run, 0.1))
     assert run._rows.shape[0] == threads
     for row in run._rows[:, : theta.size]:
         assert row.tobytes() == theta.tobytes()
@@ -117,6 +114,16 @@ def all_values(problem, threads):
 
 def test_the_same_bits_on_any_number_of_threads(problem):
     assert len({all_values(problem, threads) for threads in THREADS}) == 1
+
+
+@pytest.mark.parametrize("threads", [None, *THREADS])
+def test_what_a_line_leaves_behind_is_no_part_of_what_follows(problem, threads):
+    run = evaluator_of(*problem, threads=threads)
+    v = np.linspace(-1, 1, run.theta.size)
+    before = run.coordinates(*steps_of(run))
+    line = run.along(v, np.linspace(-1e-3, 1e-3, 33))
+    np.testing.assert_array_equal(run.coordinates(*steps_of(run)), before)
+    np.testing.assert_array_equal(run.along(v, np.linspace(-1e-3, 1e-3, 33)), line)
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 1e-4])
