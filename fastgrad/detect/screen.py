@@ -9,7 +9,6 @@ taken out, ``(4 y(h/2) - y(h)) / 3``, where the noise is 3 times wider: the limi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import erfc, sqrt
 
 import numpy as np
 
@@ -248,15 +247,17 @@ def entry_limit(readings: list[Reading]) -> float:
         return 0.0 if bars else float("inf")
     low, high = min(bars) / 2, 4 * max(bars)
     for _ in range(BISECTIONS):
-        error = sqrt(low * high)
-        missed = np.prod([_missed(error / bar) for bar in bars])
+        error = float(np.sqrt(low * high))
+        missed = np.prod(_missed(error / np.array(bars)))
         low, high = (low, error) if missed <= MISSED_ENTRY else (error, high)
     return high
 
 
-def _missed(error: float) -> float:
+def _missed(errors: Floats) -> Floats:
     """Probability that one direction misses an error of so many bars, of 6 sds of noise each."""
-    return float(np.mean([erfc(NOISE_SDS * (error * v - 1) / sqrt(2)) / 2 for v in SIZES]))
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(NOISE_SDS * (1 - errors[:, None] * SIZES)).mean(axis=1))
 
 
 def block_stream(block: int, k: int) -> int:

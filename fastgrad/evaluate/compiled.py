@@ -26,9 +26,6 @@ from fastgrad.params import Floats, Layout
 Launch = Callable[[int, int, int], None]
 """``launch(start, stop, threads)`` makes the evaluations ``start`` to ``stop``."""
 
-TURNS = 16
-"""Of a thread in a slab: those that finish first wait for a sixteenth of it at most."""
-
 
 class CompiledEvaluator:
     """The loss around one flat theta, on compiled threads.
@@ -116,7 +113,7 @@ class CompiledEvaluator:
             if threads == 1:
                 kernels.coordinates_serial(*at, *what)
             else:
-                grain = max(1, (stop - start) // (TURNS * threads))
+                grain = self._compiled.costs[self._workload].turn(stop - start, threads)
                 kernels.coordinates_parallel(*at, *what, np.zeros(1, np.int64), grain)
 
         def where(k: int) -> tuple[Floats, str]:

@@ -15,7 +15,7 @@ class _LaunchCost:
     """What a parallel launch was lately seen to cost beyond its share of the work, in seconds.
 
     About 10 us when the cores are free and up to 10 ms when they are not, so it is measured: a
-    launch that went badly is remembered for a second or so, during which small problems stay on
+    launch that went badly is remembered for half a second or so, during which small problems stay on
     the calling thread.
     """
 
@@ -23,7 +23,7 @@ class _LaunchCost:
     """Assumed before anything was seen; also what a forgotten bad launch returns to."""
     WORST = 10e-3
     """What exceeds this is a core shared with somebody else, not the cost of launching."""
-    HALF_LIFE = 0.5
+    HALF_LIFE = 0.1
 
     def __init__(self) -> None:
         self._excess = 0.0

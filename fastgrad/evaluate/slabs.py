@@ -23,6 +23,8 @@ MEASURING_SECONDS = 1e-3
 """Of a slab that is kept on this thread in order to measure."""
 BRIEF = 50e-3
 """Work that a launch on busy cores may take longer for than this thread alone."""
+TURN_SECONDS = 50e-6
+"""Threads that finish first wait for a turn of so long at most."""
 STALE = 0.2
 """Seconds after which brief work is measured again before it is given to threads."""
 
@@ -38,6 +40,8 @@ class Cost:
     def __init__(self) -> None:
         self.seconds: float | None = None
         self._measured = float("-inf")
+        self._launched = False
+        """The first launch may load a kernel and start threads, and is no measure of others."""
 
     def saw(self, evaluations: int, threads: int, seconds: float) -> None:
         """So many evaluations took so many seconds on so many threads."""
@@ -45,8 +49,9 @@ class Cost:
         if threads == 1 and (evaluations > 1 or seconds > LONG):
             self.seconds, self._measured = each, time.perf_counter()
             return
-        if threads > 1 and self.seconds is not None:
+        if threads > 1 and self.seconds is not None and self._launched:
             launch_cost.saw(seconds - self.seconds * evaluations)
+        self._launched |= threads > 1
         self.seconds = each if self.seconds is None else min(self.seconds, each)
 
     def threads(self, evaluations: int) -> int:
@@ -56,6 +61,12 @@ class Cost:
             return 1
         threads = available_threads()
         return threads if pays(work, threads) else 1
+
+    def turn(self, evaluations: int, threads: int) -> int:
+        """How many evaluations a thread best takes at a time."""
+        if self.seconds is None:
+            return 1
+        return max(1, min(evaluations // threads, int(TURN_SECONDS / max(self.seconds, 1e-9))))
 
     def to_measure(self, evaluations: int) -> int:
         """How many of so many evaluations to make on this thread first, for a measurement."""

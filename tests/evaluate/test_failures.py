@@ -84,6 +84,12 @@ def scales_theta(x):
 
 
 @njit
+def negates(x):
+    x *= -1.0
+    return (x * x).sum()
+
+
+@njit
 def scrubs_the_last(x):
     x[-1] = 0.0
     return (x * x).sum()
@@ -111,7 +117,7 @@ def writes_then_raises(x, y):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("n", [1, 2, 100])
-@pytest.mark.parametrize("loss", [scales_theta, scrubs_the_last])
+@pytest.mark.parametrize("loss", [scales_theta, scrubs_the_last, negates])
 @pytest.mark.parametrize("question", ["coordinates", "along", "value"])
 def test_a_loss_that_writes_to_theta(loss, n, threads, question):
     theta = np.linspace(1, 2, n)

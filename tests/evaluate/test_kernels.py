@@ -202,6 +202,20 @@ def test_checksums_notice_any_byte(nbytes):
     assert checksum() == before
 
 
+@pytest.mark.parametrize("size", [2, 1000, 1 << 16, 1 << 17, 1 << 18])
+def test_checksums_notice_changes_of_sign_of_equal_numbers(size):
+    """Where what each word adds to a sum could cancel."""
+    data, sums = np.ones(size), np.zeros(1, np.uint64)
+    span = np.array([[data.__array_interface__["data"][0], data.nbytes]])
+    kernels.checksums(span, sums)
+    seen = {int(sums[0])}
+    for factor in (-1.0, 2.0, 0.0):
+        data[:] = factor
+        kernels.checksums(span, sums)
+        seen.add(int(sums[0]))
+    assert len(seen) == 4
+
+
 def test_checksums_notice_shuffles_and_changes_of_sign():
     data = rng.normal(size=1000)
 

@@ -97,7 +97,7 @@ class IncrementalEvaluator(StructuredEvaluator):
             if threads == 1:
                 kernels.deltas_serial(*slab)
             else:
-                grain = max(1, (stop - start) // (16 * threads))
+                grain = cost.turn(stop - start, threads)
                 kernels.deltas_parallel(*slab, np.zeros(1, np.int64), grain)
 
         def done(start: int, stop: int) -> None:
