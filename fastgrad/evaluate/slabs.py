@@ -49,7 +49,7 @@ class Cost:
         if threads == 1 and (evaluations > 1 or seconds > LONG):
             self.seconds, self._measured = each, time.perf_counter()
             return
-        if threads > 1 and self.seconds is not None and self._launched:
+        if threads > 1 and self.seconds is not None and self._launched and seconds < BRIEF:
             launch_cost.saw(seconds - self.seconds * evaluations)
         self._launched |= threads > 1
         self.seconds = each if self.seconds is None else min(self.seconds, each)
