@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad.detect.clock import ADAPTIVE, Clock
 from fastgrad.detect.points import Point, points_of
 from fastgrad.detect.preflight import inspect_loss, read_gradient, repeat_loss
 from fastgrad.detect.tabulate import worst_of
-from fastgrad.detect.tiers import ADAPTIVE, Check, Clock
+from fastgrad.detect.tiers import Check
 from fastgrad.evaluate import Evaluator, evaluator
 from fastgrad.params import Floats, Layout, flatten
 from fastgrad.report.progress import say_plan
