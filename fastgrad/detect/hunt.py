@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Differencer, Indices
 from fastgrad.detect.directions import Directions
+from fastgrad.detect.judged import Judged
 from fastgrad.detect.locate import Locator
 from fastgrad.detect.preflight import Loss
 from fastgrad.detect.screen import GLOBAL, PER_BLOCK, Lines, Reading, Screen, block_stream, screen
 from fastgrad.detect.suspects import Finding, OutOfBudgetError
-from fastgrad.detect.sweep import Judged, sweep
+from fastgrad.detect.sweep import sweep
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import default_steps

@@ -14,10 +14,10 @@ import numpy as np
 
 from fastgrad.detect.differences import Indices
 from fastgrad.detect.directions import Directions
+from fastgrad.detect.judged import Judged
 from fastgrad.detect.patterns import Patterns
 from fastgrad.detect.screen import Lines, Reading
 from fastgrad.detect.suspects import Finding, OutOfBudgetError, Suspects
-from fastgrad.detect.sweep import Judged
 from fastgrad.params import Block, Floats
 
 SMALL = 4

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Indices
+from fastgrad.detect.judged import Judged
 from fastgrad.detect.screen import Lines
-from fastgrad.detect.sweep import Judged
 from fastgrad.numerics.bars import Verdict
 from fastgrad.params import Block
 

@@ -9,12 +9,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.detect.differences import Differencer, Indices, Quotients
+from fastgrad.detect.judged import Judged, note_of
 from fastgrad.numerics.bars import (
     CORRECTED,
     ROUNDING,
@@ -37,29 +37,6 @@ to `MOST` times as much."""
 MOST = 4.0
 BATCH = 0.1
 """Part of the time left that is spent before the clock is looked at again."""
-
-
-@dataclass
-class Judged:
-    """The entries checked, in theta's order; arrays of shape (m,)."""
-
-    indices: Indices
-    analytic: Floats
-    numeric: Floats
-    bar: Floats
-    step: Floats
-    verdict: NDArray[np.int8]
-    block: NDArray[np.intp]
-    """Position of each entry's block in the layout."""
-    scale: Floats
-    """What an error is compared with: max(|D|, rms of D over the block)."""
-    rms: Floats
-    """rms of D over each block, shape (blocks,); and `overall`, over all of them."""
-    overall: float
-    notes: dict[int, str]
-    """Why an entry is not plainly right or wrong, by position in these arrays."""
-    unfinished: int = 0
-    """Entries that the first stage left open, and time did not allow to look at again."""
 
 
 def sweep(
@@ -248,7 +225,7 @@ class _Sweep:
         )
         self.verdict[which] = verdict
         for k in map(int, np.flatnonzero(verdict >= Verdict.INCONCLUSIVE)):
-            self.notes[int(which[k])] = _note(
+            self.notes[int(which[k])] = note_of(
                 Verdict(verdict[k]), near, k, bool(kinks.jump[k]), kinks.low[k], kinks.high[k]
             )
 
@@ -328,14 +305,3 @@ def _slopes(quotients: tuple[Quotients, ...], value: float) -> Slopes:
         np.stack([getattr(q, name) for q in quotients], axis=1) for name in ("h", "above", "below")
     )
     return Slopes.of(steps, above, below, value)
-
-
-def _note(verdict: Verdict, near: Quotients, k: int, jump: bool, low: float, high: float) -> str:
-    if verdict != Verdict.INCONCLUSIVE:
-        return f"a kink: subgradients from {low:.6g} to {high:.6g}"
-    if not (np.isfinite(near.above[k]) and np.isfinite(near.below[k])):
-        side = near.h[k] if not np.isfinite(near.above[k]) else -near.h[k]
-        return f"the loss is not finite at {side:+.2g}"
-    if jump:
-        return "the loss jumps here"
-    return "differences at other steps do not confirm the error"

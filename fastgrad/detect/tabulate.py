@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad.detect.judged import Judged
 from fastgrad.detect.preflight import Loss
-from fastgrad.detect.sweep import Judged
 from fastgrad.numerics.bars import Verdict
 from fastgrad.params import Block, Floats, Layout
 from fastgrad.results import BlockCheck, EntryCheck, GradientCheck

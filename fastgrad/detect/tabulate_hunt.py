@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from fastgrad.detect.directions import WEAKEST
 from fastgrad.detect.hunt import Hunted
+from fastgrad.detect.judged import Judged
 from fastgrad.detect.preflight import Loss
 from fastgrad.detect.screen import GLOBAL, MISSED, PER_BLOCK, entry_limit, norm_limit
 from fastgrad.detect.suspects import Finding
-from fastgrad.detect.sweep import Judged
 from fastgrad.detect.tabulate import about_the_loss, entries_of, preliminary, unchecked
 from fastgrad.numerics.bars import Verdict
 from fastgrad.params import Block, Layout

@@ -14,8 +14,9 @@ from fastgrad.detect.curl import curl
 from fastgrad.detect.diagnose import Evidence, diagnose
 from fastgrad.detect.differences import Differencer
 from fastgrad.detect.hunt import Hunt, merged
+from fastgrad.detect.judged import Judged
 from fastgrad.detect.preflight import Loss, gradient_at, inspect_entries
-from fastgrad.detect.sweep import Judged, sweep
+from fastgrad.detect.sweep import sweep
 from fastgrad.detect.tabulate import tabulate
 from fastgrad.detect.tabulate_hunt import tabulate_hunt
 from fastgrad.estimation import chosen_steps
