@@ -249,7 +249,7 @@ def locate(results: dict[str, Any]) -> str:
     body = []
     for row in rows:
         counts = row["evaluations"]
-        found = share([True] * row["found"] + [False] * (len(counts) - row["found"]))
+        found = f"{row['found']} of {len(counts)}"
         body.append([row["fault"], f"{np.mean(counts):.0f}", str(max(counts)), found])
     n = rows[0]["n"]
     head = [f"wrong among {n:,} entries", "evaluations, mean", "most", "found, and nothing else"]

@@ -7,7 +7,7 @@ from fastgrad.detect.preflight import Loss
 from fastgrad.evaluate import Evaluator
 from fastgrad.numerics.bars import local_noise
 from fastgrad.numerics.extrapolation import GAP, RATIO, RUNGS, Reading, few_bits, read_ladder
-from fastgrad.numerics.steps import finest_steps, power_of_two, steps_inside
+from fastgrad.numerics.steps import default_steps, finest_steps, steps_inside
 from fastgrad.params import Floats
 
 Indices = NDArray[np.intp]
@@ -30,7 +30,7 @@ class Ladder:
     def __init__(self, run: Evaluator, facts: Loss, indices: Indices):
         self.run, self.facts, self.indices = run, facts, indices
         self.x = run.theta[indices]
-        self.scale = power_of_two(np.maximum(np.abs(self.x), 1.0))
+        self.scale = default_steps(self.x, 1.0)
         self.finest = finest_steps(self.x)
         self.steps = np.full((indices.size, RUNGS.size), np.nan)
         self.values = np.full((indices.size, 2, RUNGS.size), np.nan)

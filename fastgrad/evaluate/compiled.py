@@ -71,6 +71,7 @@ class CompiledEvaluator:
         self._threads = threads
         self._rows = aligned_rows(1, theta)
         self._rows_are_theta = True
+        """Lines leave another point in them, and look at what they wrote themselves."""
         self._workload = theta.nbytes
         self._guard: ArgumentGuard | None = None
         if arguments:
@@ -122,10 +123,7 @@ class CompiledEvaluator:
             point[indices[i]] += offsets[i, j]
             return point, place(self._layout, int(indices[i]), offsets[i, j])
 
-        def sound(start: int, stop: int) -> bool:
-            return bool(kernels.is_sound(self.theta, self._rows, failed, start, stop))
-
-        self._run(launch, failed, where, sound)
+        self._run(launch, failed, where)
         return values
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
@@ -154,10 +152,7 @@ class CompiledEvaluator:
         def where(k: int) -> tuple[Floats, str]:
             return self.theta + offsets[k] * direction, place_along(offsets[k])
 
-        def sound(start: int, stop: int) -> bool:
-            return not failed[start:stop].any()
-
-        self._run(launch, failed, where, sound)
+        self._run(launch, failed, where)
         return values
 
     def _run(
@@ -165,24 +160,16 @@ class CompiledEvaluator:
         launch: Launch,
         failed: NDArray[np.uint8],
         where: Callable[[int], tuple[Floats, str]],
-        sound: Callable[[int, int], bool],
     ) -> None:
-        """Make all evaluations.
-
-        Parameters
-        ----------
-        where : callable
-            ``where(k)`` is the point of evaluation k, and its name.
-        sound : callable
-            ``sound(start, stop)``: whether these evaluations did nothing that is forbidden.
-        """
+        """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
         traits, guard = self._compiled.traits, self._guard
         # The first evaluation is watched by itself: two changes of sign look like none.
         alone = guard is not None and not self._compiled.watched
 
         def done(start: int, stop: int) -> None:
             self.evaluations += stop - start
-            if not sound(start, stop):
+            rows = self._rows if self._rows_are_theta else self._rows[:0]
+            if not kernels.is_sound(self.theta, rows, failed, start, stop):
                 self._raise(failed, where)
             if alone and start == 0 and guard is not None:
                 guard.check()

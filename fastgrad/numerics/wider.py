@@ -1,5 +1,6 @@
 """A difference beside the same at wider steps: its error bar, and whether the steps bear it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,28 +66,24 @@ def read_wider(
     w = widening(method)
     sides = ((near, method.offsets(h)), (wide, method.offsets(w * h)))
 
-    def slopes(order: Stencil) -> Floats:
+    def at_both(estimate: Callable[..., Floats], order: Stencil) -> Floats:
         k = len(order.multiples)
-        return np.stack([order.combine(f[:, :k], value, x, s[:, :k]) for f, s in sides])
+        return np.stack([estimate(order, f[:, :k], value, x, s[:, :k]) for f, s in sides])
 
-    def bends(order: Stencil) -> Floats:
-        k = len(order.multiples)
-        return np.stack([order.curvature(f[:, :k], value, x, s[:, :k]) for f, s in sides])
-
-    D, D_wide = slopes(method)
+    D, D_wide = at_both(Stencil.combine, method)
     noise = noise_bar(sigma, h, method.noise_gain)
     change = np.abs(D_wide - D)
     lower = CENTRAL.get(method.order - 2)
     # Below orders 1 and 2 there is none: all of the wider value is what it changed.
-    before = D_wide if lower is None else np.diff(slopes(lower), axis=0)[0]
+    before = D_wide if lower is None else np.diff(at_both(Stencil.combine, lower), axis=0)[0]
     slow = np.minimum(change, np.abs(before)) / np.maximum(np.abs(before), 1e-300)
     bar = noise + OWN_ROUNDING * np.abs(D)
     t = (BOUND + SLOW * slow) * np.abs(truncation(D, D_wide, method.order, w))
     if method.order == 1:
         everywhere = np.ones(h.size, np.bool_)
         return Reading(D, bar + t, everywhere, everywhere)
-    E, E_wide = bends(method)
-    E_before = E_wide if lower is None else np.diff(bends(lower), axis=0)[0]
+    E, E_wide = at_both(Stencil.curvature, method)
+    E_before = E_wide if lower is None else np.diff(at_both(Stencil.curvature, lower), axis=0)[0]
     E_noise = curvature_noise(sigma, h, method.curvature_gain)
     smooth = converges(E_wide - E, E_before, E_noise)
     if method.order == 2:  # a one-sided slope moves by half the jump at a kink, f'' may not at all

@@ -112,7 +112,7 @@ class LayeredEvaluator(StructuredEvaluator):
                 rows = self._rows(
                     k,
                     np.repeat(units, len(stencil.multiples)),
-                    np.tile(h * np.array(stencil.multiples, np.float64), layer.n_out),
+                    np.tile(h * stencil.unit_offsets, layer.n_out),
                 )
                 d = rows.reshape(layer.n_out, -1, rows.shape[1])
                 slope = stencil.combine_columns(d, h)
