@@ -93,7 +93,7 @@ class Check:
                 *remarks,
                 f"The budget of {self.clock.budget:g} s was spent before {judged.unfinished:,} "
                 "entries that do not agree at the first step could be looked at again: they count "
-                f"as inconclusive. A larger budget, or budget=None, looks at them.",
+                "as inconclusive. A larger budget, or budget=None, looks at them.",
             )
         report = tabulate(judged, self.layout, self.loss, self.unit, self.rtol, self.seed)
         return self._finished(report, judged, remarks)

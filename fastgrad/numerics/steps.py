@@ -90,7 +90,7 @@ def largest_steps(x: Floats, sigma: float, value: float, alone: bool) -> Floats:
     """
     for_noise = (sigma / max(abs(value), 1e-300)) ** (1 / 3) if sigma else 0.0
     most = LARGEST_ALONE if alone else max(LARGEST, min(2.0 * for_noise, LARGEST_ALONE))
-    return power_of_two(most) * power_of_two(np.maximum(np.abs(x), 1.0))
+    return default_steps(x, float(power_of_two(most)))
 
 
 def adaptive_steps(

@@ -73,7 +73,7 @@ def certify(run: StructuredEvaluator, indices: Indices, gradient: Floats) -> Non
     """
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(indices.size, min(ENTRIES, indices.size), replace=False))
-    scale = power_of_two(np.maximum(np.abs(run.theta), 1.0))
+    scale = default_steps(run.theta, 1.0)
     lines = [_line(run, indices, scale, rng) for _ in range(DIRECTIONS)]
     sigma = _plain_noise(run, indices, lines)
     entries = indices[chosen]

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from fastgrad.evaluate.structured.base import StructuredEvaluator
 from fastgrad.numerics.noise import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.numerics.steps import power_of_two
+from fastgrad.numerics.steps import default_steps
 from fastgrad.params import Floats
 
 SAMPLED = 8
@@ -47,7 +47,7 @@ def entry_noise(run: StructuredEvaluator, trainable: NDArray[np.bool_] | None, s
 def _measured(run: StructuredEvaluator, indices: NDArray[np.int64]) -> Floats:
     """sd of one difference f(x + s) - f(x), by how quotients scatter about a parabola in s."""
     x = run.theta[indices][:, None]
-    s = power_of_two(np.maximum(np.abs(x), 1.0)) * STEPS
+    s = default_steps(x, 1.0) * STEPS
     values = run.coordinates(indices, np.concatenate([s, -s], axis=1))
     above, below = np.split(values, 2, axis=1)
     D = (above - below) / ((x + s) - (x - s))
