@@ -16,9 +16,10 @@ import fastgrad as fg
 from bench.measure import bare_evaluation, measured, seconds_of
 from bench.problems import Problem, largest_error, rosenbrock, two_layer
 from fastgrad import models
-from fastgrad.evaluate import evaluator
+from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.protocol import Inputs
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.params import flatten
+from fastgrad.parameters.layout import flatten
 
 INPUTS = {"X 80% zeros": 0.8, "X dense": 0.0}
 TARGETS = {"X 80% zeros": "100 times faster", "X dense": "25 times faster"}
@@ -150,7 +151,7 @@ def test_separable(benchmark, quick):
     pattern = sparse.diags_array([ones, ones], offsets=[0, 1], shape=(n - 1, n))
     structured = fg.structured.Separable(chain_terms, pattern)
     layout, theta = flatten(problem.theta)
-    run = evaluator(structured, layout, theta, ())
+    run = evaluator(structured, Inputs(layout, theta))
     run.coordinates(np.arange(n), np.tile(CENTRAL[2].step * np.array([1.0, -1.0]), (n, 1)))
     facts = {"table": "structured", "what": "Separable, chained Rosenbrock", "n": n, "threads": 1}
     facts |= {"target": "6 evaluations, 0.1 s", "evaluations": run.evaluations}

@@ -2,6 +2,6 @@
 
 from fastgrad import structured
 from fastgrad.checking import check_grad
-from fastgrad.transforms import grad, value_and_grad
+from fastgrad.gradient import grad, value_and_grad
 
 __all__ = ["check_grad", "grad", "structured", "value_and_grad"]

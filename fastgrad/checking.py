@@ -1,24 +1,39 @@
 """check_grad: a loss and a gradient in, a verdict out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fastgrad.detect.clock import ADAPTIVE, Clock
-from fastgrad.detect.points import Point, points_of
-from fastgrad.detect.preflight import inspect_loss, read_gradient, repeat_loss
-from fastgrad.detect.tabulate import worst_of
-from fastgrad.detect.tiers import Check
-from fastgrad.evaluate import Evaluator, evaluator
-from fastgrad.params import Floats, Layout, flatten
+from fastgrad.arrays import Floats
+from fastgrad.checks.budget import Budget
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.convergence import convergence
+from fastgrad.checks.curl import CURL_CALLS, curl
+from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.points import Point, points_of
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen import screen
+from fastgrad.checks.screen.screen import screen_evaluations
+from fastgrad.checks.summary import summarise, unchecked_block, worst_of
+from fastgrad.checks.sweep import ADAPTIVE_PAIRS, sweep
+from fastgrad.differences.loss import Loss, Measured, repeat_loss
+from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.units import Units
+from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
 from fastgrad.results import GradientCheck
-from fastgrad.transforms import absolute_steps
 
-STRATEGIES = ("auto", "sweep", "screen")
+Strategy = Callable[[Loss, Claim, Rule, Budget, Options], Outcome]
+
+STRATEGIES: dict[str, Strategy] = {"sweep": sweep, "screen": screen}
+"""By the name that users give; "auto" takes one of these two."""
 
 
 def check_grad(
@@ -32,6 +47,7 @@ def check_grad(
     budget: float | None = 10.0,
     seed: int = 0,
     step: Any = None,
+    scale: Any = None,
     points: int | Sequence[Any] | None = None,
     backend: str = "auto",
     structure: bool = True,
@@ -73,6 +89,8 @@ def check_grad(
     step : float, structure shaped like theta, or "adaptive", optional
         Absolute steps; by default a power of two near 2^-17, adapted where probes of a block show
         that it does not fit. ``"adaptive"`` adapts every entry.
+    scale : float or structure shaped like theta, optional
+        The unit of each entry, as for `grad`.
     points : int or sequence of thetas, optional
         Check there too: at this many points in all, the others random perturbations of theta, or at
         the given ones (say, after training).
@@ -109,10 +127,9 @@ def check_grad(
     """
     if not callable(loss):
         raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
-    if strategy not in STRATEGIES:
-        raise ValueError(
-            f"strategy={strategy!r}: expected one of {', '.join(map(repr, STRATEGIES))}"
-        )
+    if strategy != "auto" and strategy not in STRATEGIES:
+        names = ", ".join(map(repr, ("auto", *STRATEGIES)))
+        raise ValueError(f"strategy={strategy!r}: expected one of {names}")
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
     places = points_of(theta, points, trainable, seed)
@@ -120,74 +137,108 @@ def check_grad(
         raise ValueError(
             "points: expected a gradient that can be called at each of them, got values"
         )
-    limit = None if budget is None else budget / len(places)
-    task = _Task(
-        loss, grad, args, trainable, rtol, strategy, limit, seed, step, backend, structure, progress
-    )
-    checks = [task.at(place) for place in places]
+    running = {"backend": backend, "structure": structure}
+    question = _Question(loss, grad, args, {"trainable": trainable, "scale": scale}, running)
+    seconds = None if budget is None or strategy == "sweep" else budget / len(places)
+    options = Options(step, strategy, seconds, seed, progress)
+    checks = [_check_at(place, question, Rule(rtol), options) for place in places]
     return checks[0] if points is None else worst_of(checks)
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What was asked, at any point."""
+class _Question:
+    """What is asked at every point."""
 
     loss: Callable[..., Any]
     gradient: Any
     args: tuple[Any, ...]
-    trainable: Any
-    rtol: float
-    strategy: str
-    budget: float | None
-    seed: int
-    step: Any
-    backend: str
-    structure: bool
-    progress: bool
+    shaped: Mapping[str, Any]
+    """What is shaped like theta: ``trainable`` and ``scale``."""
+    running: Mapping[str, Any]
+    """``backend`` and ``structure``."""
 
-    def at(self, place: Point) -> GradientCheck:
-        """The check at one point: preflight, then the strategy that fits."""
-        began = time.perf_counter()
-        layout, flat = flatten(place.theta)
-        mask = layout.mask(self.trainable)
-        run = self._runner(layout, flat, self.structure)
-        clock = Clock(run, None if self.strategy == "sweep" else self.budget)
-        value, spread = repeat_loss(run)
-        clock.learn()
-        if not clock.allows_a_screen(len(layout.blocks)):  # the first calls may have compiled
-            repeat_loss(run)
-            clock.learn()
-        if not clock.allows_a_screen(len(layout.blocks)):
-            return clock.refusal(layout, value, self.rtol, self.seed, place.label)
-        facts = inspect_loss(run, mask, self.seed, value, spread)
-        clock.learn()
-        with clock.stopped():
-            analytic, unit = read_gradient(self.gradient, layout, run, place.theta, self.args)
-        steps = absolute_steps(layout, flat, self.step, mask)
-        count = layout.size if mask is None else int(np.count_nonzero(mask))
-        if isinstance(steps, str):
-            clock.pairs = ADAPTIVE
-        sweeps = self.strategy == "sweep" or (
-            self.strategy == "auto" and clock.allows_a_sweep(mask, count)
-        )
-        made = 0
-        if run.reference and not sweeps:  # directions are for the plain loss
-            made = run.evaluations
-            run = self._runner(layout, flat, structure=False)
-            facts = replace(facts, base=facts.value)
-        check = Check(run, layout, facts, analytic, unit, mask, steps, self.rtol, self.seed, clock)
-        if self.progress:
-            say_plan(clock.plan(count, sweeps))
-        report = check.sweep(self.progress) if sweeps else check.screen(self.progress)
-        report = check.explained(report, self.gradient, self.args)
-        return replace(
-            report,
-            label=place.label,
-            evaluations=report.evaluations + made,
-            seconds=time.perf_counter() - began,
-        )
+    def evaluator(self, layout: Layout, flat: Floats, **running: Any) -> Evaluator:
+        """The loss around a flat theta."""
+        return evaluator(self.loss, Inputs(layout, flat, self.args), **{**self.running, **running})
 
-    def _runner(self, layout: Layout, flat: Floats, structure: bool) -> Evaluator:
-        return evaluator(
-            self.loss, layout, flat, self.args, backend=self.backend, structure=structure
-        )
+
+def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -> GradientCheck:
+    """The check at one point: measure the loss, read the gradient, judge, explain."""
+    began = time.perf_counter()
+    layout, flat = flatten(place.theta)
+    free = layout.mask(question.shaped["trainable"])
+    run = question.evaluator(layout, flat)
+    budget = Budget(run, options.seconds)
+    units = Units.of(flat, layout, question.shaped["scale"])
+    repeats = repeat_loss(run)
+    budget.learn()
+    needed = screen_evaluations(len(layout.blocks))
+    if not budget.allows(needed):  # the first calls may have compiled
+        repeat_loss(run)
+        budget.learn()
+    if not budget.allows(needed):
+        known = Measured(repeats[0], float(np.spacing(abs(repeats[0]))), False, False)
+        return _refusal(Loss(run, layout, free, units, known), budget, rule, options, place.label)
+    loss = Loss.measure(run, layout, free, units, (options.seed, repeats))
+    budget.learn()
+    with budget.stopped():
+        claim = Claim.read(question.gradient, layout, flat, place.theta, question.args)
+    options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
+    strategy, made = _chosen(loss, budget, options), 0
+    if run.structured and strategy != "sweep":  # directions are for the plain loss
+        made = run.evaluations
+        loss = replace(loss, run=question.evaluator(layout, flat, structure=False))
+    if options.progress:
+        say_plan(budget.plan(loss.count, strategy == "sweep"))
+    outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
+    dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
+    report = _explained(outcome, loss, claim, (rule, options, budget), dims)
+    return replace(
+        report,
+        strategy=strategy,
+        label=place.label,
+        evaluations=report.evaluations + made,
+        seconds=time.perf_counter() - began,
+        _convergence=lambda: convergence(loss, claim, outcome.judged),
+    )
+
+
+def _chosen(loss: Loss, budget: Budget, options: Options) -> str:
+    """The strategy asked for, or the one that fits."""
+    if isinstance(options.steps, str):
+        budget.pairs = ADAPTIVE_PAIRS
+    if options.strategy != "auto":
+        return options.strategy
+    return "sweep" if budget.allows_a_sweep(loss) else "screen"
+
+
+def _explained(
+    outcome: Outcome,
+    loss: Loss,
+    claim: Claim,
+    asked: tuple[Rule, Options, Budget],
+    dims: Sequence[int],
+) -> GradientCheck:
+    """The report, with the laws of what is wrong, and whether it is a gradient at all."""
+    rule, options, budget = asked
+    if outcome.verdict != "disagrees" or outcome.judged is None:
+        return summarise(outcome, loss, rule, options)
+    diagnoses = diagnose(evidence_of(outcome, loss, claim), dims)
+    if claim.function is not None and CURL_CALLS * budget.gradient <= budget.left():
+        found = curl(claim.function, loss.theta, options.seed, claim.values)
+        outcome = replace(outcome, remarks=(*outcome.remarks, found.sentence))
+    return summarise(outcome, loss, rule, options, diagnoses)
+
+
+def _refusal(loss: Loss, budget: Budget, rule: Rule, options: Options, label: str) -> GradientCheck:
+    """The report where the budget does not even allow a screen."""
+    blocks = loss.layout.blocks
+    evaluations = screen_evaluations(len(blocks))
+    remark = (
+        f"The budget of {budget.seconds:g} s does not allow a screen: one evaluation takes "
+        f"{budget.evaluation:.2g} s, and about {evaluations} are "
+        f"needed; budget={1.2 * evaluations * budget.evaluation:.2g} would do."
+    )
+    nothing = tuple(map(unchecked_block, blocks))
+    report = summarise(Outcome("inconclusive", nothing, 0.0, (remark,)), loss, rule, options)
+    return replace(report, strategy="screen", label=label)

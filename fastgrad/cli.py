@@ -14,7 +14,7 @@ app = typer.Typer(
 @app.command()
 def demo() -> None:
     """Check the backprop gradient of a net on real digits, then the same with a bug planted."""
-    from fastgrad.demo import run_demo
+    from fastgrad.commands.demo import run_demo
 
     run_demo(typer.echo)
 
@@ -27,6 +27,6 @@ def bench(
     ],
 ) -> None:
     """Measure our methods on your own loss: time, evaluations, error, and which one to take."""
-    from fastgrad.benching import run_bench
+    from fastgrad.commands.bench import run_bench
 
     run_bench(problem, typer.echo)

@@ -1,14 +1,19 @@
-"""What fastgrad answers: frozen values that know how to print themselves."""
+"""What fastgrad answers: frozen values, and the documents that say them in words."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fastgrad.errors import GradientMismatch
+from fastgrad.report.document import Column, Document, Sentences, Table
 
 SCHEMA = "fastgrad/gradient-check/1"
 """Name and version of `GradientCheck.to_dict`; the version changes when a field does."""
+ENTRIES_SHOWN = 10
+BLOCKS_NAMED = 5
+LINE_LIMIT = 200
+"""Longest `repr`, so that a failed ``assert check_grad(...)`` reads well."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +109,19 @@ class Convergence:
     def __getitem__(self, k: int) -> ConvergenceRow:
         return self.rows[k]
 
-    def __str__(self) -> str:
-        from fastgrad.report.text import convergence_text
+    def document(self) -> Document:
+        """The table of errors against steps."""
+        columns = *(Column(name, True) for name in ("step", "error", "ratio")), Column("reading")
+        rows = tuple(
+            (f"{row.step:.0e}", f"{row.error:.2e}", f"{row.ratio:.3g}", row.reading)
+            for row in self.rows
+        )
+        return Document(self.summary, (Table(columns, rows),))
 
-        return convergence_text(self)
+    def __str__(self) -> str:
+        from fastgrad.report.text import as_text
+
+        return as_text(self.document())
 
 
 @dataclass(frozen=True)
@@ -145,14 +159,20 @@ class GradientCheck:
         return self.verdict == "agrees"
 
     def __repr__(self) -> str:
-        from fastgrad.report.text import one_line
-
-        return one_line(self)
+        return _one_line(self)
 
     def __str__(self) -> str:
-        from fastgrad.report.text import report_text
+        from fastgrad.report.text import as_text
 
-        return report_text(self)
+        return as_text(self.document())
+
+    def document(self) -> Document:
+        """The report in words, as plain values for any renderer.
+
+        Its sections are, where there is something to say: the points, the blocks, why, the worst
+        entries, remarks.
+        """
+        return Document(_headline(self), tuple(_sections(self)))
 
     def raise_if_wrong(self) -> None:
         """Raise `GradientMismatch`, with the whole report, unless the verdict is "agrees"."""
@@ -192,6 +212,200 @@ class GradientCheck:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_convergence": None}
+
+
+def _headline(check: GradientCheck) -> str:
+    """The verdict, in one sentence."""
+    at = f" {check.label}" if check.label else ""
+    if check.verdict == "agrees":
+        return f"The gradient is right{at}: {_agreement(check)}."
+    if check.verdict == "disagrees":
+        return f"The gradient is wrong{at}: {_disagreement(check)}."
+    return f"Inconclusive{at}: nothing is shown to be wrong, but {_doubt(check)}."
+
+
+def _agreement(check: GradientCheck) -> str:
+    if check.strategy == "screen":
+        return "no random direction shows an error beyond its bar"
+    kinks = check.counts.get("kink: valid subgradient", 0)
+    at_kinks = f" ({_entries_words(kinks)} at a kink, with a valid subgradient)" if kinks else ""
+    return (
+        f"{_all_words(check.checked)} with the differences within "
+        f"{'its error bar' if check.checked == 1 else 'their error bars'}{at_kinks}"
+    )
+
+
+def _disagreement(check: GradientCheck) -> str:
+    wrong = check.counts.get("disagrees", 0)
+    blocks = _names([block.name for block in check.blocks if block.verdict == "disagrees"])
+    if not wrong:
+        return f"random directions show an error{f' in {blocks}' if blocks else ''}"
+    worst = check.entries[0]
+    said = (
+        f"{wrong:,} of {check.checked:,} entries "
+        f"{'disagrees' if wrong == 1 else 'disagree'} with the differences, in {blocks}"
+        if check.strategy == "sweep"
+        else f"an error was found in {blocks}"
+    )
+    return (
+        f"{said}; the worst is {worst.name}, {worst.analytic:.6g} where the differences say "
+        f"{worst.numeric:.6g} +- {worst.error_bar:.1g}"
+    )
+
+
+def _doubt(check: GradientCheck) -> str:
+    if not check.entries:
+        return check.remarks[0][0].lower() + check.remarks[0][1:].rstrip(".")
+    outside = check.counts.get("kink: outside", 0)
+    unsure = check.counts.get("inconclusive", 0)
+    reasons = [f"{_entries_words(unsure)} cannot be told"] if unsure else []
+    if outside:
+        lie = "lies" if outside == 1 else "lie"
+        reasons.append(f"{_entries_words(outside)} at a kink {lie} outside the subgradients")
+    worst = check.entries[0]
+    return f"{' and '.join(reasons) or 'the bars are wide'}; first {worst.name} ({worst.note})"
+
+
+def _one_line(check: GradientCheck) -> str:
+    """`repr`: the verdict and the worst entry."""
+    worst = check.entries[0] if check.entries else None
+    text = f"GradientCheck({check.verdict}: "
+    if worst is not None and check.verdict != "agrees":
+        text += (
+            f"{_short(worst.name, 60)} analytic {worst.analytic:.6g}, numeric {worst.numeric:.6g} "
+            f"+- {worst.error_bar:.1g}, {worst.verdict}; "
+        )
+    text += f"{check.checked} checked, relative error {check.relative_error:.1e})"
+    return _short(text, LINE_LIMIT)
+
+
+def _sections(check: GradientCheck) -> Iterator[Sentences | Table]:
+    if check.points:
+        yield _points(check)
+    yield _blocks(check)
+    if check.diagnoses:
+        yield Sentences(tuple(diagnosis.sentence for diagnosis in check.diagnoses), "Why:")
+    if check.entries:
+        yield _entries(check)
+    yield Sentences(_remarks(check))
+
+
+def _points(check: GradientCheck) -> Sentences:
+    return Sentences(
+        tuple(f"{point.label}: {point.verdict}" for point in check.points),
+        f"Checked at {len(check.points)} points; the worst is shown below.",
+    )
+
+
+def _blocks(check: GradientCheck) -> Table:
+    with_kinks = any(block.kinks for block in check.blocks)
+    numbers = "shape", "checked", "relative error", "detection limit"
+    columns = (
+        Column("block"),
+        *(Column(name, True) for name in ((*numbers, "kinks") if with_kinks else numbers)),
+        Column("worst entry"),
+        Column("verdict"),
+    )
+    rows = tuple(_block_cells(block, with_kinks) for block in check.blocks)
+    borrowed = any(block.limit_of == "all" for block in check.blocks)
+    note = "* of the rms of all differences: the block's own are zero within their bars"
+    return Table(columns, rows, notes=(note,) if borrowed else ())
+
+
+def _block_cells(block: BlockCheck, with_kinks: bool) -> tuple[str, ...]:
+    shape = "x".join(map(str, block.shape)) or "number"
+    kinks = (f"{block.kinks:,}" if block.kinks else "",) if with_kinks else ()
+    if block.detection_limit == 0.0 and block.checked == 0:
+        return block.name, shape, "none", "", "", *kinks, "", "not checked"
+    return (
+        block.name,
+        shape,
+        f"{block.checked:,}",
+        f"{block.relative_error:.1e}",
+        f"{block.detection_limit:.1e}" + ("*" if block.limit_of == "all" else ""),
+        *kinks,
+        block.worst,
+        block.verdict,
+    )
+
+
+def _entries(check: GradientCheck) -> Table:
+    plain = all(entry.verdict == "agrees" for entry in check.entries)
+    numbers = "analytic", "numeric", "error bar", "step"
+    more = len(check.entries) - ENTRIES_SHOWN
+    return Table(
+        (
+            Column("entry"),
+            *(Column(name, True) for name in numbers),
+            Column("verdict"),
+            Column("note"),
+        ),
+        tuple(map(_entry_cells, check.entries[:ENTRIES_SHOWN])),
+        "closest to disagreeing" if plain else "worst entries",
+        (f"  and {more:,} more in .entries",) if more > 0 else (),
+    )
+
+
+def _entry_cells(entry: EntryCheck) -> tuple[str, ...]:
+    return (
+        entry.name,
+        f"{entry.analytic:.9g}",
+        f"{entry.numeric:.9g}",
+        f"{entry.error_bar:.1e}",
+        f"{entry.step:.1e}",
+        entry.verdict,
+        entry.note,
+    )
+
+
+def _remarks(check: GradientCheck) -> tuple[str, ...]:
+    remarks = list(check.remarks)
+    limit = max((b.detection_limit for b in check.blocks if b.checked), default=0.0)
+    unseen = (
+        f"An error below {limit:.1e} of a block's gradient could not be seen"
+        if limit < float("inf")
+        else "Every difference is zero, so there is no size to compare an error with"
+    )
+    if check.checked or limit:
+        remarks.append(f"{unseen}; one below rtol = {check.rtol:g} was not looked for.")
+    constant = check.size - check.checked
+    if constant and check.strategy == "sweep":
+        remarks.append(f"Not checked: {_entries_words(constant)} held constant (trainable).")
+    what = "Every entry" if check.strategy == "sweep" else "Directions and what they blamed"
+    remarks.append(
+        f"{what} checked by central differences: {check.evaluations:,} evaluations in "
+        f"{check.seconds:.2g} s; one evaluation is noisy by {check.noise:.1e}."
+    )
+    if check.verdict == "disagrees":
+        remarks.append(
+            "Next: compare the worst entries with the derivation; report.convergence() shows the "
+            "error against the step."
+        )
+    elif check.verdict == "inconclusive" and check.entries:
+        remarks.append(
+            "Next: check at other parameters (points=3), scale the loss to order one, or compute "
+            "it in float64."
+        )
+    return tuple(remarks)
+
+
+def _entries_words(count: int) -> str:
+    return f"{count:,} entry" if count == 1 else f"{count:,} entries"
+
+
+def _all_words(count: int) -> str:
+    return "its only entry checked agrees" if count == 1 else f"all {count:,} entries checked agree"
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:BLOCKS_NAMED])
+    return shown + (
+        f" and {len(names) - BLOCKS_NAMED} more blocks" if len(names) > BLOCKS_NAMED else ""
+    )
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,13 +4,14 @@ import numpy as np
 from numba import njit, objmode, prange
 
 from fastgrad.evaluate.compiled import CompiledEvaluator
-from fastgrad.params import flatten
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.parameters.layout import flatten
 
 
 def evaluator_of(loss, theta, *args, threads=None):
     """A compiled evaluator around theta, which `fastgrad.grad` makes for itself."""
     layout, flat = flatten(theta)
-    return CompiledEvaluator(loss, layout, flat, args, threads=threads)
+    return CompiledEvaluator(loss, Inputs(layout, flat, args), threads)
 
 
 def steps_of(run, h=1e-6):

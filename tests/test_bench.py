@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastgrad import benching
+from fastgrad.commands import bench as benching
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 from typer.testing import CliRunner
 
-from fastgrad import demo, models
+from fastgrad import models
 from fastgrad.cli import app
+from fastgrad.commands import demo
 
 
 def test_the_demo_runs_and_finds_its_planted_bug():

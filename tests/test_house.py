@@ -41,27 +41,177 @@ def test_kernels_import_numba_numpy_and_math_alone():
     assert roots <= {"numba", "numpy", "math", "collections", "typing"}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "numerics").glob("*.py")), ids=lambda p: p.name)
-def test_numerics_imports_numpy_alone(path):
-    for name in imports_of(path):
-        allowed = name.split(".")[0] in {"numpy", *STANDARD_IN_NUMERICS}
-        assert allowed or name.startswith("fastgrad.numerics"), name
+LAYERS = {
+    "foundations": "errors arrays",
+    "numerics": """
+        numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
+        numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
+    """,
+    "parameters": """
+        parameters parameters.trees parameters.native parameters.layout parameters.steps
+    """,
+    "evaluate": """
+        evaluate evaluate.kernels evaluate.traits evaluate.intrinsics evaluate.process
+        evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
+        evaluate.units evaluate.adapters evaluate.compiled evaluate.python evaluate.backends
+    """,
+    "structured": """
+        structured structured.kernels structured.delta_plan structured.sparsity structured.noise
+        structured.structure structured.certificate structured.adapters structured.evaluator
+        structured.incremental structured.separable structured.layered structured.layered.chain
+        structured.layered.adapters structured.layered.passes structured.layered.penalty
+        structured.layered.evaluator
+    """,
+    "differences": """
+        differences differences.loss differences.entries differences.lines differences.directions
+        differences.steps differences.domain differences.ladder differences.estimate
+    """,
+    "report": "report report.document report.text report.progress results",
+    "checks": """
+        checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
+        checks.stages checks.sweep checks.curl checks.convergence checks.summary
+        checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
+        checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
+        checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
+        checks.diagnose.linear_words checks.diagnose.fitting checks.diagnose.outliers
+        checks.diagnose.laws
+        checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
+        checks.screen.locate checks.screen.spot_checks checks.screen.patterns
+        checks.screen.findings checks.screen.found checks.screen.summary
+    """,
+    "top": "gradient checking",
+    "package": ".",
+    "models": """
+        models models._terms models._changes models.digits models.garch models.linear models.logistic
+        models.softmax models.svm models.two_layer models.deep models.dropout
+    """,
+    "commands": "commands commands.bench commands.demo commands.demo_training",
+    "shell": "cli __main__",
+}
+"""Every module of the package, layer by layer from below: what a layer imports lies in it or below."""
+
+
+def module_of(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "."
+
+
+MODULES = {module_of(path): path for path in FILES}
+LAYER_OF = {name: k for k, names in enumerate(LAYERS.values()) for name in names.split()}
+
+
+def arrows(modules):
+    """What each module imports of the package, at its top, in functions and for types alike."""
+    return {name: own_imports(path.read_text()) - {name} for name, path in modules.items()}
+
+
+def own_imports(text):
+    """Modules of the package that a text imports; a name of a package is that package's."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if own(name) in MODULES else node.module for name in whole}
+    return {own(name) for name in found if name.split(".")[0] == "fastgrad"}
+
+
+def own(name):
+    return name.removeprefix("fastgrad").removeprefix(".") or "."
+
+
+def upward(known):
+    return sorted(
+        f"{name} imports {below}"
+        for name, imported in known.items()
+        for below in imported
+        if LAYER_OF[below] > LAYER_OF[name]
+    )
+
+
+def circles(known):
+    """Modules that import themselves by way of others: what is left when leaves are taken away."""
+    left = {name: set(imported) for name, imported in known.items()}
+    while leaves := {name for name, imported in left.items() if not imported & left.keys()}:
+        left = {name: imported for name, imported in left.items() if name not in leaves}
+    return sorted(left)
+
+
+def test_every_module_has_a_layer():
+    assert sorted(LAYER_OF) == sorted(MODULES)
+
+
+def test_arrows_go_down():
+    assert upward(arrows(MODULES)) == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    assert circles(arrows(MODULES)) == []
+
+
+def test_an_arrow_that_goes_up_is_seen_in_a_function_and_for_types():
+    texts = (
+        "def f():\n    from fastgrad.checks import sweep",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import fastgrad.checks.sweep",
+    )
+    for text in texts:
+        assert upward({"numerics.noise": own_imports(text)}) == [
+            "numerics.noise imports checks.sweep"
+        ]
+
+
+def test_a_circle_is_seen():
+    known = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}
+    assert circles(known) == ["a", "b", "c"]
+
+
+def test_numerics_imports_numpy_alone():
+    for name in LAYERS["numerics"].split():
+        for imported in imports_of(MODULES[name]):
+            root = imported.split(".")[0]
+            allowed = root in {"numpy", *STANDARD_IN_NUMERICS} or imported == "fastgrad.arrays"
+            assert allowed or imported.startswith("fastgrad.numerics"), f"{name}: {imported}"
 
 
 def test_prange_is_in_kernels_alone():
     assert {path.name for path in FILES if "prange" in names_in(path)} == {"kernels.py"}
 
 
-def test_who_knows_whom():
-    """Data flows one way: what is below does not import what is above."""
-    order = ["errors", "numerics", "trees", "native", "params", "evaluate", "detect", "transforms"]
-    for below, layer in enumerate(order):
-        paths = [PACKAGE / f"{layer}.py"] if (PACKAGE / f"{layer}.py").exists() else []
-        for path in [*paths, *(PACKAGE / layer).rglob("*.py")]:
-            for name in imports_of(path):
-                parts = name.split(".")
-                if parts[0] == "fastgrad" and len(parts) > 1 and parts[1] in order:
-                    assert order.index(parts[1]) <= below, f"{path} imports {name}"
+MOST_PARAMETERS = 6
+MOST_OF_A_CLASS = 5
+KERNELS = {"evaluate.kernels", "evaluate.intrinsics", "structured.kernels"}
+"""Compiled code, which takes numbers and arrays one by one."""
+PUBLIC = {"grad", "check_grad", "value_and_grad", "estimate"}
+"""What users call: options are named."""
+
+
+def parameters(function):
+    """Of a function, beside self."""
+    given = function.args
+    names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def test_few_parameters():
+    """No function takes more than six, kernels and what users call apart."""
+    for name in MODULES.keys() - KERNELS:
+        for node in ast.walk(ast.parse(MODULES[name].read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name not in PUBLIC and not jitted(node):
+                assert len(parameters(node)) <= MOST_PARAMETERS, f"{name}: {node.name}"
+
+
+def jitted(function):
+    return any("njit" in ast.unparse(decorator) for decorator in function.decorator_list)
+
+
+def test_few_arguments_make_an_object():
+    """No class is built with more than five; records of what was found, all fields named, apart."""
+    for name in MODULES:
+        for node in ast.walk(ast.parse(MODULES[name].read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                assert len(parameters(node)) <= MOST_OF_A_CLASS, f"{name}:{node.lineno}"
 
 
 IMPORT = """
@@ -78,7 +228,7 @@ class Counter(event.Listener):
 
 event.register("numba:compile", Counter())
 import fastgrad
-import fastgrad.transforms
+import fastgrad.gradient
 made, modules = Counter.compilations, sorted(set(sys.modules) - before)
 numba.njit(lambda x: x)(1)
 print(json.dumps([made, Counter.compilations, modules]))

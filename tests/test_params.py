@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 import fastgrad as fg
 from fastgrad.errors import LossCompilationError, StructureMismatchError
-from fastgrad.params import flatten, native_argument
+from fastgrad.parameters.layout import flatten
+from fastgrad.parameters.native import native_argument
 
 rng = np.random.default_rng(0)
 

@@ -8,7 +8,6 @@ however large the loss is (taking the loss in again cost 0.7 s for a small net).
 also hands back numba's own error status, where an exception crossing a C boundary would be lost.
 """
 
-import re
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
@@ -24,44 +23,38 @@ from numba import carray, cfunc, njit, types
 from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher, cpu_target
 
-import fastgrad.evaluate.records  # noqa: F401 - dicts by key
+import fastgrad.evaluate.dict_keys  # noqa: F401 - dicts by key
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
-from fastgrad.evaluate.slabs import Cost
-from fastgrad.native import plain_array
-from fastgrad.params import Layout
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What running a loss does to the process around it."""
-
-    uses_blas: bool
-    uses_python: bool
-    """It has a block in object mode, which may do anything."""
-    uses_random: bool
-    launches_threads: bool
-    """It is parallel itself, or calls something that is."""
-    one_at_a_time: bool
-    """Threads must not share it, or would gain nothing by it."""
+from fastgrad.evaluate.schedule import Cost
+from fastgrad.evaluate.traits import Traits, names_in, traits_of
+from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.native import plain_array
 
 
 @dataclass(eq=False)
-class CompiledLoss:
-    """A loss as the kernels call it, for one structure of theta and one list of argument types."""
+class CFunction:
+    """A user's function as the kernels call it: by address, with its arguments stored elsewhere."""
 
     address: int
     arguments_size: int
+    """Bytes that its bound arguments take."""
     release: Callable[[int], None]
     """Gives back what `BoundArguments` took, given its address."""
-    traits: Traits
     keep: tuple[Any, ...]
     """What owns the machine code behind ``address``."""
-    costs: dict[int, Cost] = field(default_factory=lambda: defaultdict(Cost))
-    """Of one evaluation, by the number of bytes it reads."""
-    watched: bool = False
+    costs: dict[Any, Cost] = field(default_factory=lambda: defaultdict(Cost), init=False)
+    """Cost of one evaluation, by the sizes of what it reads."""
+
+
+@dataclass(eq=False)
+class CompiledLoss(CFunction):
+    """A loss for one structure of theta and one list of argument types."""
+
+    traits: Traits
+    watched: bool = field(default=False, init=False)
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
 
 
@@ -154,14 +147,14 @@ def fitted(
 
 
 class BoundArguments:
-    """The arguments of a loss, stored as compiled code holds them, for as long as this lives."""
+    """A function's arguments, stored as compiled code holds them, for as long as this lives."""
 
-    def __init__(self, compiled: CompiledLoss, table: Any, arguments: tuple[Any, ...]):
+    def __init__(self, function: CFunction, table: Any, arguments: tuple[Any, ...]):
         self._values = (table, *arguments)
-        memory = np.empty(compiled.arguments_size, np.uint8)
+        memory = np.empty(function.arguments_size, np.uint8)
         self.address: int = bind(self._values, memory)
         # Not __del__: at the end of the interpreter that comes too late for compiled code to run.
-        weakref.finalize(self, _release, compiled.release, self.address, memory)
+        weakref.finalize(self, _release, function.release, self.address, memory)
 
 
 def _release(release: Callable[[int], None], address: int, memory: Any) -> None:
@@ -187,7 +180,7 @@ def _bound_to_nothing(compiled: CompiledLoss, layout: Layout) -> BoundArguments:
 def _adapted(
     loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
 ) -> CompiledLoss:
-    """`_adapt` by layout, which is cheap to look up; layouts that differ in size alone share it."""
+    """`_adapt` of a layout, which is cheap to look up; layouts that differ in size alone share it."""
     source, records, _ = layout.adapter
     theta_type = numba.typeof(layout.native(np.zeros(layout.size)))
     return _adapt(loss, source, records, theta_type, argnum, value_types)
@@ -202,8 +195,9 @@ def _adapt(
     argnum: int,
     value_types: tuple[Any, ...],
 ) -> CompiledLoss:
+    """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``."""
     loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:])
-    result, signature = compiled(loss, loss_types)
+    result, signature = compiled_for(loss, loss_types)
     if not isinstance(signature.return_type, types.Float):
         raise explain.wrong_return_type(loss, signature.return_type)
     arguments_type = types.Tuple((types.int64[::1], *value_types))
@@ -235,35 +229,12 @@ def _adapt(
         address=adapter.address,
         arguments_size=target.get_abi_sizeof(target.get_value_type(arguments_type)),
         release=partial(release, adapter.address),
-        traits=_traits(names_in(result.library), value_types),
         keep=(result, adapter),
+        traits=traits_of(names_in(result.library), value_types),
     )
 
 
-def names_in(library: Any) -> str:
-    """Names of the functions in compiled code, and of all that it calls.
-
-    From the module that numba links into callers, which code from the disk cache has too; the text
-    of such code is empty.
-    """
-    return " ".join(function.name for function in library._get_module_for_linking().functions)
-
-
-def _traits(names: str, value_types: tuple[Any, ...]) -> Traits:
-    uses_python = "PyObject_CallFunctionObjArgs" in names
-    has_generator = any(isinstance(t, types.NumPyRandomGeneratorType) for t in value_types)
-    launches_threads = "numba_parallel_for" in names
-    draws = "numba_get_np_random_state" in names or "numba_get_py_random_state" in names
-    return Traits(
-        uses_blas=uses_python or re.search(r"\bnumba_(x|ez_)", names) is not None,
-        uses_python=uses_python,
-        uses_random=uses_python or has_generator or draws,
-        launches_threads=launches_threads,
-        one_at_a_time=uses_python or has_generator or launches_threads,
-    )
-
-
-def compiled(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, Any]:
+def compiled_for(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, Any]:
     """numba's compile result for these argument types, and the signature it was resolved to.
 
     Raises

@@ -6,9 +6,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad.arrays import Floats, Indices
 from fastgrad.evaluate import kernels
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher, fitted
-from fastgrad.evaluate.determinism import require_deterministic
 from fastgrad.evaluate.explain import (
     argument_name,
     loss_error,
@@ -16,78 +16,54 @@ from fastgrad.evaluate.explain import (
     place_along,
     wrote_to_theta,
 )
-from fastgrad.evaluate.guard import ArgumentGuard
-from fastgrad.evaluate.launch import parallel_launch, require_threads_after_fork
-from fastgrad.evaluate.slabs import in_slabs
-from fastgrad.evaluate.state import state_kept
-from fastgrad.native import native_argument, plain_array
-from fastgrad.params import Floats, Layout
-
-Launch = Callable[[int, int, int], None]
-"""``launch(start, stop, threads)`` makes the evaluations ``start`` to ``stop``."""
+from fastgrad.evaluate.process import parallel_launch, require_threads_after_fork, state_kept
+from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.evaluate.schedule import Launch, Work, in_slabs
+from fastgrad.parameters.native import native_argument, plain_array
 
 
-class CompiledEvaluator:
+class CompiledEvaluator(Evaluator):
     """The loss around one flat theta, on compiled threads.
 
     Parameters
     ----------
     loss : njit function or plain function
-    layout : Layout
-        Of theta.
-    theta : ndarray, shape (n,)
-        Kept, not copied; never written to.
-    arguments : tuple
-        The loss's other arguments, in order.
-    argnum : int
-        Position of theta among the loss's arguments.
+    inputs : Inputs
     threads : int, optional
         Rows of theta to work on at once; by default numba's own number of threads.
     """
 
-    chunk = 1 << 16
-    """So that temporaries stay small beside theta at any size."""
-    reference = 0.0
-
-    def __init__(
-        self,
-        loss: Any,
-        layout: Layout,
-        theta: Floats,
-        arguments: tuple[Any, ...],
-        argnum: int = 0,
-        threads: int | None = None,
-    ):
-        self.theta = theta
-        self.evaluations = 0
-        self.advance: Callable[[int], None] | None = None
-        """Called with the number of evaluations after each slab."""
+    def __init__(self, loss: Any, inputs: Inputs, threads: int | None = None):
+        layout, theta, arguments, argnum = inputs
+        super().__init__(theta)
         self._layout = layout
         self._argnum = argnum
         self._loss = dispatcher(loss)
         native = tuple(map(native_argument, arguments))
         self._compiled, self._arguments = fitted(self._loss, layout, argnum, native)
         self._bound = bound_arguments(self._compiled, layout, self._arguments)
+        self.traits = self._compiled.traits
+        """What running the loss does to the process."""
         self._threads = threads
-        self._rows = aligned_rows(1, theta)
+        self.rows = aligned_rows(1, theta)
+        """Copies of theta, one a thread, in which its entries are perturbed."""
         self._rows_are_theta = True
         """Lines leave another point in them, and look at what they wrote themselves."""
-        self._workload = theta.nbytes
+        workload = theta.nbytes
         self._guard: ArgumentGuard | None = None
         if arguments:
-            self._workload += sum(getattr(a, "nbytes", 0) for a in self._arguments)
+            workload += sum(getattr(a, "nbytes", 0) for a in self._arguments)
             self._guard = ArgumentGuard(
                 self._arguments, lambda k: argument_name(loss, k + (k >= argnum))
             )
-        if self._compiled.traits.launches_threads:
+        self.cost = self._compiled.costs[workload]
+        """Seconds of an evaluation, shared by all evaluators that read as many bytes."""
+        if self.traits.launches_threads:
             require_threads_after_fork()
-        self._may_draw = self._compiled.traits.uses_random
+        self._may_draw = self.traits.uses_random
 
-    def value(self) -> float:
-        """The loss at theta."""
-        return float(self.coordinates(np.zeros(1, np.int64), np.zeros((1, 1)))[0, 0])
-
-    def coordinates(self, indices: NDArray[np.int64], offsets: Floats) -> Floats:
+    def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
 
         Raises
@@ -102,19 +78,19 @@ class CompiledEvaluator:
         if self._may_draw:
             self._require_deterministic()
         if not self._rows_are_theta:
-            self._rows[:, : self.theta.size] = self.theta
+            self.rows[:, : self.theta.size] = self.theta
             self._rows_are_theta = True
         indices, offsets = plain_array(indices), plain_array(offsets)  # what kernels take
         values = np.empty(offsets.shape)
         failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
-            at = (self._compiled.address, self._bound.address, self.theta, self._rows)
+            at = (self._compiled.address, self._bound.address, self.theta, self.rows)
             what = (indices, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.coordinates_serial(*at, *what)
             else:
-                grain = self._compiled.costs[self._workload].turn(stop - start, threads)
+                grain = self.cost.turn(stop - start, threads)
                 kernels.coordinates_parallel(*at, *what, np.zeros(1, np.int64), grain)
 
         def where(k: int) -> tuple[Floats, str]:
@@ -142,7 +118,7 @@ class CompiledEvaluator:
 
         def launch(start: int, stop: int, threads: int) -> None:
             self._rows_are_theta = False
-            at = (self._compiled.address, self._bound.address, self.theta, self._rows)
+            at = (self._compiled.address, self._bound.address, self.theta, self.rows)
             what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.line_serial(*at, *what)
@@ -162,13 +138,13 @@ class CompiledEvaluator:
         where: Callable[[int], tuple[Floats, str]],
     ) -> None:
         """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
-        traits, guard = self._compiled.traits, self._guard
+        traits, guard = self.traits, self._guard
         # The first evaluation is watched by itself: two changes of sign look like none.
         alone = guard is not None and not self._compiled.watched
 
         def done(start: int, stop: int) -> None:
-            self.evaluations += stop - start
-            rows = self._rows if self._rows_are_theta else self._rows[:0]
+            self._evaluations += stop - start
+            rows = self.rows if self._rows_are_theta else self.rows[:0]
             if not kernels.is_sound(self.theta, rows, failed, start, stop):
                 self._raise(failed, where)
             if alone and start == 0 and guard is not None:
@@ -180,10 +156,8 @@ class CompiledEvaluator:
         with state_kept(traits, self._arguments):
             in_slabs(
                 failed.size,
-                self._compiled.costs[self._workload],
-                locked(launch) if traits.launches_threads else launch,
-                done,
-                self._grow,
+                self.cost,
+                Work(locked(launch) if traits.launches_threads else launch, done, self._grow),
                 1 if traits.one_at_a_time else self._threads,
                 alone,
             )
@@ -191,11 +165,11 @@ class CompiledEvaluator:
             guard.check()
 
     def _grow(self, threads: int) -> None:
-        if threads > 1 and threads != self._rows.shape[0]:
+        if threads > 1 and threads != self.rows.shape[0]:
             self._make_rows(threads)
 
     def _make_rows(self, threads: int) -> None:
-        self._rows = aligned_rows(threads, self.theta)
+        self.rows = aligned_rows(threads, self.theta)
         self._rows_are_theta = True
 
     def _require_deterministic(self) -> None:
@@ -218,7 +192,7 @@ class CompiledEvaluator:
             own = self._own_exception(point)
             if own is not None:
                 raise loss_error(name, own) from own
-        rows, kept = self._rows[:, : self.theta.size], self._rows_are_theta
+        rows, kept = self.rows[:, : self.theta.size], self._rows_are_theta
         self._make_rows(1)
         changed = np.argwhere(rows != self.theta)
         if kept and changed.size:
@@ -253,7 +227,7 @@ def aligned_rows(count: int, theta: Floats) -> Floats:
 
 
 def locked(launch: Launch) -> Launch:
-    """For a loss that is parallel itself."""
+    """The launch of a loss that is parallel itself, which two threads may not make at once."""
 
     def launch_alone(start: int, stop: int, threads: int) -> None:
         with parallel_launch():

@@ -11,10 +11,12 @@ import numpy as np
 from numba import types
 
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
-from fastgrad.params import Layout, describe
+from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.trees import describe
 
-MOST_LINES = 15
-"""numba's own reasons run to a hundred lines; the first ones and the user's line are what helps."""
+REASON_LINES = 15
+"""How many lines of numba's reason are shown. They run to a hundred; the first ones and the user's
+line are what helps."""
 
 RUN_IT_IN_PYTHON = 'backend="python" runs any callable, more slowly.'
 
@@ -32,7 +34,7 @@ def compilation_failure(
     return LossCompilationError(
         f"numba cannot compile the loss {loss.__name__} ({_file(loss)}, line "
         f"{_line(loss, reason)}) for ({given}).\nnumba's reason:\n  "
-        + "\n  ".join(kept[:MOST_LINES] or [type(error).__name__])
+        + "\n  ".join(kept[:REASON_LINES] or [type(error).__name__])
         + f"\n{advice}, or: {RUN_IT_IN_PYTHON}"
     )
 

@@ -4,21 +4,12 @@ A central difference D of step h errs by noise and by truncation:
 ``|D - g| <= B = 6 sigma / (sqrt(2) h) + |t| + 64 eps |a|``, with sigma the sd of one evaluation and
 ``t = (D(8h) - D(h)) / 63`` the estimated truncation. Over 30 nets x 1128 entries the worst error
 was 3.7 sigma / (sqrt(2) h) with sigma the maximum of five directions, and 7.9 with one.
-
-With ``r = a - D`` and ``tau = rtol max(|D|, rms of the block's D)``, an entry
-
-- agrees if ``|r| <= B`` or ``|r| + B <= tau``, and B is useful (at most `USEFUL` of that scale);
-- disagrees if ``|r| - B > tau``, and it is no kink (`fastgrad.numerics.kinks`).
 """
 
-from enum import IntEnum
-
 import numpy as np
-from numpy.typing import NDArray
 
+from fastgrad.arrays import Floats, Mask
 from fastgrad.numerics.noise import rounding_noise
-
-Floats = NDArray[np.float64]
 
 NOISE_SDS = 6.0
 CENTRAL_GAIN = 2.0**-0.5
@@ -38,37 +29,13 @@ more where the next order shows."""
 BOUND = 1.1
 """All of the truncation, and that slack, where D is left as it is."""
 
+NEGLIGIBLE = 1e-6
+"""In units of theta: an entry that does less to the loss than this part of what the steepest one
+does need not be told apart from zero."""
+
 CONVERGING = 0.25
 """An order of differences holds if it changes the answer by at most this part of what the order
 before it did."""
-
-USEFUL = 0.01
-"""A bar wider than this part of the scale says nothing about the entry."""
-USEFUL_ZERO = 1e-4
-"""The same for a block whose gradient is zero, of the rms of all D."""
-
-
-class Verdict(IntEnum):
-    """What differences say of one entry."""
-
-    AGREES = 0
-    DISAGREES = 1
-    INCONCLUSIVE = 2
-    KINK_VALID = 3
-    KINK_OUTSIDE = 4
-
-    @property
-    def words(self) -> str:
-        return _WORDS[self]
-
-
-_WORDS = {
-    Verdict.AGREES: "agrees",
-    Verdict.DISAGREES: "disagrees",
-    Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.KINK_VALID: "kink: valid subgradient",
-    Verdict.KINK_OUTSIDE: "kink: outside",
-}
 
 
 def local_noise(sigma: Floats | float, *values: Floats) -> Floats:
@@ -96,7 +63,7 @@ def truncation(near: Floats, wide: Floats, order: int = 2, wider: float = WIDER)
     return (wide - near) / (wider**order - 1)
 
 
-def converges(last: Floats, before: Floats, noise: Floats) -> NDArray[np.bool_]:
+def converges(last: Floats, before: Floats, noise: Floats) -> Mask:
     """Whether an order of differences holds: what it changed is noise, or little beside ``before``.
 
     Where steps are beyond the reach of the Taylor series of f, it changes as much as the order below

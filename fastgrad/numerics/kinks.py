@@ -8,9 +8,8 @@ x, more where a kink lies between two of the steps, 0 where f jumps. At a kink t
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fastgrad.arrays import Floats, Mask
 
 SIGNIFICANT = 6.0
 """S is read only where it exceeds this many times its own noise, sqrt(6) sigma."""
@@ -52,8 +51,8 @@ class Kinks:
 
     order: Floats
     """p, NaN where no S is significant."""
-    kink: NDArray[np.bool_]
-    jump: NDArray[np.bool_]
+    kink: Mask
+    jump: Mask
     low: Floats
     """Subgradient interval, with its slack; meaningful where ``kink``."""
     high: Floats

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastgrad.arrays import Floats
+from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
-
-Floats = NDArray[np.float64]
 
 POINTS = np.arange(1.0, 7.0)
 """Where f is taken, in spacings: m + 1 = 6 values, all on one side. A kink in x itself, such as the
@@ -28,6 +27,20 @@ SPACING_FACTOR = 2.0**7
 """Powers of two, so that the points are exact and what is measured is the noise of f alone."""
 LARGEST_SPACING = 2.0**-6
 ATTEMPTS = 12
+
+UNSURPRISING = 32.0
+"""Noise up to so many times what is known already needs no second look."""
+RUNG = 2.0**4
+"""Between the offsets at which f is looked at to see how far it is straight."""
+STRAIGHT = 0.3
+"""Two secants that differ by less than this part are of one straight stretch: noise changes them by
+`RUNG`, and so does f beyond its turns."""
+UNSHAKEN = 8.0
+"""Noise shows in the values of a straight stretch, unless it is so many times less than said."""
+INSIDE = 8.0
+"""The six points lie within a stretch so many times as long as their spacing."""
+SETTLED = 2.0
+"""Noise that grows by less with the spacing has settled."""
 
 
 def rounding_noise(value: float | Floats) -> Floats:
@@ -50,7 +63,7 @@ def table_noise(values: Floats) -> float | None:
     table = values
     for k in range(1, values.size):
         table = np.diff(table)
-        sigma.append(float(np.sqrt(np.mean(table**2) / comb(2 * k, k))))
+        sigma.append(rms(table) / float(np.sqrt(comb(2 * k, k))))
         signs_change.append(bool(table.min() < 0 < table.max()))
     for k in range(len(sigma) - 2):
         window = sigma[k : k + 3]
@@ -59,13 +72,19 @@ def table_noise(values: Floats) -> float | None:
     return None
 
 
-def ecnoise(sample: Callable[[Floats], Floats]) -> tuple[float | None, Floats]:
+def ecnoise(
+    sample: Callable[[Floats], Floats],
+    spacing: float = FIRST_SPACING,
+    widest: float = LARGEST_SPACING,
+) -> tuple[float | None, Floats, float]:
     """The noise of f along one line, and the last values taken.
 
     Parameters
     ----------
     sample : callable
         ``sample(offsets)``: f at these offsets along the line.
+    spacing, widest : float
+        The spacing tried first, and the widest; powers of two.
 
     Returns
     -------
@@ -73,8 +92,9 @@ def ecnoise(sample: Callable[[Floats], Floats]) -> tuple[float | None, Floats]:
         None where no spacing shows noise: f is constant there, or exact.
     values : ndarray, shape (6,)
         f at the last spacing, for a look at their precision.
+    spacing : float
+        The last one.
     """
-    spacing = FIRST_SPACING
     too_narrow, too_wide = 0.0, np.inf
     values = np.zeros(POINTS.size)
     for _ in range(ATTEMPTS):
@@ -87,7 +107,7 @@ def ecnoise(sample: Callable[[Floats], Floats]) -> tuple[float | None, Floats]:
         else:
             sigma = table_noise(values) if finite else None
             if sigma is not None:
-                return sigma, values
+                return sigma, values, spacing
             too_wide = spacing
         if np.isinf(too_wide):
             spacing *= SPACING_FACTOR
@@ -95,6 +115,100 @@ def ecnoise(sample: Callable[[Floats], Floats]) -> tuple[float | None, Floats]:
             spacing /= SPACING_FACTOR
         else:
             spacing = float(power_of_two(np.sqrt(too_narrow * too_wide)))
-        if spacing <= too_narrow or spacing > LARGEST_SPACING:
+        if spacing <= too_narrow or spacing > widest:
             break
-    return None, values
+    return None, values, spacing
+
+
+def settled_noise(
+    sample: Callable[[Floats], Floats], known: float, finest: Callable[[], float]
+) -> tuple[float | None, Floats]:
+    """The noise of f along one line where it is noise, and the last values taken.
+
+    Noise much beyond what is known is looked at twice. Where f bends or turns within the points, as
+    of a parameter far from zero, it is not noise: at small offsets f is straight without it, and there
+    it is measured again. Otherwise the spacing grows until noise does no more: at a small one few of
+    the terms of f may change, if they are in single precision.
+
+    Parameters
+    ----------
+    sample : callable
+        As of `ecnoise`.
+    known : float
+        sd of noise known to be in f, by its rounding or by other lines.
+    finest : callable
+        ``finest()``: the smallest offset that all points of the line can tell apart.
+    """
+    sigma, values, spacing = ecnoise(sample)
+    if sigma is None or sigma <= UNSURPRISING * known:
+        return sigma, values
+    smallest = finest()
+    stretch = straight_stretch(sample, (smallest, spacing), sigma)
+    if stretch is None:
+        return _widened(sample, sigma, spacing, values)
+    while stretch is not None:
+        before = sigma
+        sigma, values, spacing = ecnoise(sample, stretch / INSIDE, stretch)
+        if sigma is None or not UNSURPRISING * known < sigma < before / UNSHAKEN:
+            break
+        stretch = straight_stretch(sample, (smallest, spacing), sigma)
+    return sigma, values
+
+
+def _widened(
+    sample: Callable[[Floats], Floats], sigma: float, spacing: float, values: Floats
+) -> tuple[float, Floats]:
+    """The largest noise at growing spacings, until it settles or f is seen to be smooth."""
+    while spacing * SPACING_FACTOR <= LARGEST_SPACING:
+        spacing *= SPACING_FACTOR
+        wider = sample(spacing * POINTS)
+        again = table_noise(wider) if np.isfinite(wider).all() else None
+        if again is None or again <= SETTLED * sigma:
+            return max(sigma, again or 0.0), values
+        sigma, values = again, wider
+    return sigma, values
+
+
+def straight_stretch(
+    sample: Callable[[Floats], Floats], offsets: tuple[float, float], sigma: float
+) -> float | None:
+    """How far f is straight along a line, climbing from small offsets, and without such a noise.
+
+    Parameters
+    ----------
+    offsets : (float, float)
+        The finest and the widest offset looked at, powers of two.
+    sigma : float
+        sd of the supposed noise.
+
+    Returns
+    -------
+    stretch : float or None
+        Less than the widest offset by `RUNG` squared at least; None where f is not straight at
+        small offsets, or as noisy as supposed.
+
+    Examples
+    --------
+    >>> straight_stretch(lambda t: np.sin(1e9 * t), (2.0**-50, 2.0**-20), sigma=0.5) * 2**32
+    1.0
+    >>> straight_stretch(lambda t: t + 1e-9 * np.sin(1e30 * t), (2.0**-50, 2.0**-20), sigma=1e-9)
+    """
+    finest, widest = offsets
+    rungs = int(np.log2(widest / finest) / np.log2(RUNG)) + 1
+    if rungs < 3:
+        return None
+    at = widest * RUNG ** np.arange(1.0 - rungs, 1.0)
+    values = sample(np.append(0.0, at))
+    with np.errstate(invalid="ignore"):
+        secants = (values[1:] - values[0]) / at
+        alike = np.abs(np.diff(secants)) <= STRAIGHT * np.abs(secants[1:])
+    alike &= secants[1:] != 0
+    if not alike[:-1].any():
+        return None
+    first = int(alike[:-1].argmax())
+    bends = np.flatnonzero(~alike[first:])
+    last = min(first + int(bends[0]) if bends.size else rungs - 1, rungs - 3)
+    if last < first:
+        return None
+    off = np.abs(secants[first : last + 1] - secants[last]) * at[first : last + 1]
+    return float(at[last]) if UNSHAKEN * off.max() < sigma else None

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fastgrad.arrays import Floats
 
 
 def second_difference(above: Floats, below: Floats, up: Floats, down: Floats) -> Floats:

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from fastgrad.arrays import Floats, Indices
 
 LARGEST = 2.0**-12
 """An uncapped ReLU coordinate ran to 2^-9 of its scale and met kinks."""
@@ -78,11 +76,13 @@ def steps_inside(
         values[which] = sample(which, steps[which])
 
 
-def largest_steps(x: Floats, sigma: float, value: float, alone: bool) -> Floats:
+def largest_steps(units: Floats, sigma: float, value: float, alone: bool) -> Floats:
     """The cap of an adaptive step: far enough for the noise, not so far as to meet kinks, shape (m,).
 
     Parameters
     ----------
+    units : ndarray, shape (m,)
+        Powers of two, of the size of the entries.
     sigma, value : float
         sd of the noise of f, and f: a loss that is float32 inside needs about 2^-8.
     alone : bool
@@ -90,7 +90,7 @@ def largest_steps(x: Floats, sigma: float, value: float, alone: bool) -> Floats:
     """
     for_noise = (sigma / max(abs(value), 1e-300)) ** (1 / 3) if sigma else 0.0
     most = LARGEST_ALONE if alone else max(LARGEST, min(2.0 * for_noise, LARGEST_ALONE))
-    return default_steps(x, float(power_of_two(most)))
+    return units * float(power_of_two(most))
 
 
 def adaptive_steps(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastgrad.evaluate import Evaluator
+from fastgrad.evaluate.protocol import Evaluator
 
 
 def say_plan(plan: str) -> None:

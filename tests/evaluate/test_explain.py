@@ -9,7 +9,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad.errors import LossCompilationError
-from fastgrad.evaluate.explain import MOST_LINES
+from fastgrad.evaluate.explain import REASON_LINES
 
 LOSSES = {
     "a function numba does not have": """
@@ -98,7 +98,7 @@ def test_the_users_line_and_numbas_reason(kind, tmp_path):
     assert f"the loss loss ({path}, line {line})" in message
     assert 'backend="python"' in message
     reason = message.split("numba's reason:\n")[1].splitlines()[:-1]
-    assert 1 <= len(reason) <= MOST_LINES
+    assert 1 <= len(reason) <= REASON_LINES
     assert all(text.strip() for text in reason)
     assert "\x1b" not in message
     assert info.value.__suppress_context__

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgrad import models
-from fastgrad.evaluate import compiled, kernels, slabs
-from fastgrad.evaluate.adapters import names_in
-from fastgrad.evaluate.structured import kernels as structured_kernels
-from fastgrad.evaluate.structured import separable
+from fastgrad.evaluate import compiled, kernels, schedule
+from fastgrad.evaluate.traits import names_in
+from fastgrad.structured import kernels as structured_kernels
+from fastgrad.structured import separable
 from tests.losses import (
     evaluator_of,
     log_sum_exp,
@@ -62,8 +62,8 @@ def test_every_row_equals_theta_bit_for_bit_after_a_launch(threads):
     for _ in range(3):
         run.along(rng.normal(size=37), np.linspace(-1, 1, 50))
         run.coordinates(*steps_of(run, 0.1))
-    assert run._rows.shape[0] == threads
-    for row in run._rows[:, : theta.size]:
+    assert run.rows.shape[0] == threads
+    for row in run.rows[:, : theta.size]:
         assert row.tobytes() == theta.tobytes()
 
 
@@ -129,8 +129,8 @@ def test_what_a_line_leaves_behind_is_no_part_of_what_follows(problem, threads):
 @pytest.mark.parametrize("seconds", [1e-9, 1e-4])
 def test_the_same_bits_in_slabs_of_any_size(problem, seconds, monkeypatch):
     expected = all_values(problem, None)
-    monkeypatch.setattr(slabs, "SLAB_SECONDS", seconds)
-    monkeypatch.setattr(slabs, "FIRST_SLAB_SECONDS", seconds / 3)
+    monkeypatch.setattr(schedule, "SLAB_SECONDS", seconds)
+    monkeypatch.setattr(schedule, "FIRST_SLAB_SECONDS", seconds / 3)
     assert {all_values(problem, threads) for threads in (1, 2, 3)} == {expected}
 
 

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastgrad.evaluate import kernels, launch, slabs
+from fastgrad.evaluate import kernels, process, schedule
 from tests.losses import evaluator_of, parallel_squares, rosenbrock, steps_of
 
 
@@ -12,13 +12,13 @@ from tests.losses import evaluator_of, parallel_squares, rosenbrock, steps_of
 def clock(monkeypatch):
     """A clock that stands still until it is told to move."""
     now = [0.0]
-    monkeypatch.setattr(launch.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(schedule.time, "perf_counter", lambda: now[0])
     return now
 
 
 @pytest.fixture
 def cost(clock):
-    return launch._LaunchCost()
+    return schedule.LaunchCost()
 
 
 def test_a_launch_that_went_badly_is_remembered_and_forgotten(cost, clock):
@@ -39,13 +39,13 @@ def test_what_a_launch_is_seen_to_cost_has_its_bounds(cost):
 
 
 def test_threads_pay_for_enough_work(monkeypatch):
-    monkeypatch.setattr(launch, "launch_cost", lambda: 50e-6)
-    assert not launch.pays(1.0, threads=1)
-    assert not launch.pays(100e-6, threads=8)
-    assert launch.pays(1e-3, threads=2)
-    monkeypatch.setattr(launch, "launch_cost", lambda: 10e-3)
-    assert not launch.pays(1e-3, threads=2)
-    assert launch.pays(1.0, threads=2)
+    monkeypatch.setattr(schedule, "launch_cost", lambda: 50e-6)
+    assert not schedule.pays(1.0, threads=1)
+    assert not schedule.pays(100e-6, threads=8)
+    assert schedule.pays(1e-3, threads=2)
+    monkeypatch.setattr(schedule, "launch_cost", lambda: 10e-3)
+    assert not schedule.pays(1e-3, threads=2)
+    assert schedule.pays(1.0, threads=2)
 
 
 @pytest.fixture
@@ -60,15 +60,15 @@ def launched(monkeypatch):
             kernel(*args)
 
         monkeypatch.setattr(kernels, name, spy)
-    monkeypatch.setattr(slabs, "available_threads", lambda: 2)
-    monkeypatch.setattr(launch, "launch_cost", lambda: 50e-6)
+    monkeypatch.setattr(schedule, "available_threads", lambda: 2)
+    monkeypatch.setattr(schedule, "launch_cost", lambda: 50e-6)
     return rows
 
 
 def evaluator_of_cost(seconds, n=10, loss=rosenbrock):
     run = evaluator_of(loss, np.linspace(0, 1, n))
-    cost = run._compiled.costs[run._workload] = slabs.Cost()
-    cost.saw(100, 1, 100 * seconds)
+    run.cost = schedule.Cost()
+    run.cost.saw(100, 1, 100 * seconds)
     return run
 
 
@@ -86,10 +86,10 @@ def test_a_large_one_gets_the_threads(launched):
 
 def test_the_cost_is_measured_on_the_first_evaluation(launched):
     run = evaluator_of(rosenbrock, np.linspace(0, 1, 10))
-    run._compiled.costs.clear()
+    run.cost = schedule.Cost()
     run.coordinates(*steps_of(run))
     assert launched == [1, 1]
-    assert run._compiled.costs[run._workload].seconds < 1e-3
+    assert run.cost.seconds < 1e-3
 
 
 def test_a_loss_that_is_parallel_itself_is_never_given_threads(launched):
@@ -101,7 +101,7 @@ def test_a_loss_that_is_parallel_itself_is_never_given_threads(launched):
 def test_single_evaluations_do_not_spoil_the_measurement(launched):
     run = evaluator_of_cost(1e-9)
     run.value()
-    assert run._compiled.costs[run._workload].seconds == 1e-9
+    assert run.cost.seconds == 1e-9
 
 
 @pytest.mark.parametrize("masked", [1, numba.config.NUMBA_NUM_THREADS])
@@ -109,15 +109,15 @@ def test_the_number_of_threads_that_numba_was_told(masked):
     before = numba.get_num_threads()
     numba.set_num_threads(masked)
     try:
-        assert launch.available_threads() == masked
+        assert process.available_threads() == masked
     finally:
         numba.set_num_threads(before)
 
 
 def test_a_fork_of_threads_gets_none(monkeypatch):
-    monkeypatch.setattr(launch._process, "forked_from_threads", True)
-    assert launch.available_threads() == 1
-    monkeypatch.setattr(launch, "_threading_layer", lambda: "omp")
+    monkeypatch.setattr(process.forks, "forked_from_threads", True)
+    assert process.available_threads() == 1
+    monkeypatch.setattr(process, "threading_layer", lambda: "omp")
     with pytest.raises(RuntimeError, match=r"parallel itself.*forked.*spawn"):
         evaluator_of(parallel_squares, np.ones(3))
 
@@ -125,11 +125,10 @@ def test_a_fork_of_threads_gets_none(monkeypatch):
 @pytest.fixture
 def machine(monkeypatch, clock):
     """``machine(seconds)`` makes 20 evaluations on one whose launches take what ``seconds`` says."""
-    fresh = launch._LaunchCost()
-    monkeypatch.setattr(launch, "launch_cost", fresh)
-    monkeypatch.setattr(slabs, "launch_cost", fresh)
-    monkeypatch.setattr(slabs, "available_threads", lambda: 2)
-    cost = slabs.Cost()
+    fresh = schedule.LaunchCost()
+    monkeypatch.setattr(schedule, "launch_cost", fresh)
+    monkeypatch.setattr(schedule, "available_threads", lambda: 2)
+    cost = schedule.Cost()
 
     def evaluate(seconds):
         used = []
@@ -138,7 +137,8 @@ def machine(monkeypatch, clock):
             used.append(threads)
             clock[0] += seconds(stop - start, threads)
 
-        slabs.in_slabs(20, cost, run, lambda *_: None, lambda _: None)
+        work = schedule.Work(run, lambda *_: None, lambda _: None)
+        schedule.in_slabs(20, cost, work)
         return cost.seconds, used[-1]
 
     return evaluate

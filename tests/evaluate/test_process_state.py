@@ -13,9 +13,10 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import LossError
-from fastgrad.evaluate import kernels, slabs
-from fastgrad.evaluate.interpreted import PythonEvaluator
-from fastgrad.params import flatten
+from fastgrad.evaluate import kernels, schedule
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.parameters.layout import flatten
 from tests.losses import (
     by_object_mode,
     calls_parallel,
@@ -234,7 +235,7 @@ def test_an_interrupt_is_answered_and_leaves_nothing_behind(
     theta, args = np.linspace(0.1, 1, 50_000), (3_000,)
     if backend == "python":
         layout, flat = flatten(theta)
-        run = PythonEvaluator(slow, layout, flat, args)
+        run = PythonEvaluator(slow, Inputs(layout, flat, args))
     else:
         run = evaluator_of(slow, theta, *args, threads=threads)
     run.coordinates(np.arange(2), np.ones((2, 1)))
@@ -312,9 +313,9 @@ def test_the_python_backend_leaves_the_random_state():
 
 def test_the_gil_is_free_while_a_kernel_runs(monkeypatch):
     """Counted within one launch, during which a thread that held the GIL would let nobody count."""
-    monkeypatch.setattr(slabs, "SLAB_SECONDS", 10.0)
-    monkeypatch.setattr(slabs, "FIRST_SLAB_SECONDS", 10.0)
-    run = evaluator_of(slow, np.ones(200), 100_000)
+    monkeypatch.setattr(schedule, "SLAB_SECONDS", 10.0)
+    monkeypatch.setattr(schedule, "FIRST_SLAB_SECONDS", 10.0)
+    run = evaluator_of(slow, np.ones(200), 100_000, threads=1)
     run.value()
     stop, counted, during = threading.Event(), [0], []
 
@@ -330,7 +331,6 @@ def test_the_gil_is_free_while_a_kernel_runs(monkeypatch):
         during.append(counted[0] - before)
 
     monkeypatch.setattr(kernels, "coordinates_serial", spy)
-    run._threads = 1
     thread = threading.Thread(target=count)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)  # else a thread may count on before the kernel gets to run

@@ -129,7 +129,7 @@ def test_a_fault_that_a_penalty_of_zero_hides_is_found_when_it_is_not():
 
 
 def test_it_is_certified_once_for_types_and_structure(monkeypatch):
-    from fastgrad.evaluate.structured import certificate
+    from fastgrad.structured import certificate
 
     calls = []
     monkeypatch.setattr(certificate, "certify", lambda *given: calls.append(given))
@@ -329,3 +329,31 @@ class TestErrors:
     def test_an_unknown_reduction(self):
         with pytest.raises(ValueError, match='expected "sum" or "mean"'):
             Separable(chain_terms, "detect", reduction="max")
+
+
+@njit
+def pair_loss(p):
+    return 0.5 * ((p.layers[0] ** 2).sum() + (p.layers[1] ** 2).sum())
+
+
+@njit
+def nothing_shared(p):
+    return np.zeros(1)
+
+
+@njit
+def delta_of_any(p, state, index, h, work):
+    return h * (p.layers[index[0]][index[1]] + 0.5 * h)
+
+
+@njit
+def delta_of_the_first(p, state, j, h, work):
+    state[0] += h
+    return h * (p.layers[0][j] + 0.5 * h)
+
+
+def test_a_delta_for_one_block_of_a_list_is_watched_by_its_own_index():
+    named = {"layers.0": delta_of_the_first, "layers": delta_of_any}
+    structured = Incremental(pair_loss, nothing_shared, named)
+    with pytest.raises(MutatedInputError, match=r"the delta of layers\.0 .* argument state"):
+        fg.grad(structured)({"layers": [np.ones(3), np.ones(2)]})

@@ -5,7 +5,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad import models
-from fastgrad.params import flatten
+from fastgrad.parameters.layout import flatten
 
 X, Y = models.digits()
 X, Y = X[:40], Y[:40]

@@ -6,10 +6,11 @@ from numba import njit
 from scipy import sparse
 
 import fastgrad as fg
-from fastgrad.evaluate import evaluator
-from fastgrad.evaluate.structured.sparsity import Pattern, detect
-from fastgrad.params import flatten
+from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.parameters.layout import flatten
 from fastgrad.structured import Separable
+from fastgrad.structured.sparsity import Pattern, detect
 from tests.structured.nets import chain_pattern, chain_terms, edge_terms, random_graph
 
 
@@ -67,7 +68,7 @@ def test_a_chain_is_differentiated_by_six_evaluations_whatever_its_length():
     x = np.random.default_rng(0).normal(size=n)
     structured = Separable(chain_terms, chain_pattern(n))
     layout, flat = flatten(x)
-    run = evaluator(structured, layout, flat, ())
+    run = evaluator(structured, Inputs(layout, flat))
     run.coordinates(np.arange(n), np.full((n, 2), 2.0**-17) * [1, -1])
     assert run.evaluations <= 6
 

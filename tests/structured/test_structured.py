@@ -1,13 +1,16 @@
 """Every structure against the plain sweep of the same loss, which is the naive oracle."""
 
+from functools import partial
+
 import numba
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 import fastgrad as fg
-from fastgrad.evaluate import evaluator
-from fastgrad.params import flatten
+from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.parameters.layout import flatten
 from tests.structured.nets import cases, chain_grad, incremental_net, net_data, net_theta
 
 CASES = cases()
@@ -32,8 +35,9 @@ def test_it_is_the_gradient_of_the_plain_loss(case, options):
 
 def test_each_coordinate_is_a_difference_of_the_plain_loss(case):
     layout, flat = flatten(case.theta)
-    run = evaluator(case.structured, layout, flat, case.args)
-    plain = evaluator(case.structured, layout, flat, case.args, structure=False)
+    inputs = Inputs(layout, flat, case.args)
+    run = evaluator(case.structured, inputs)
+    plain = evaluator(case.structured, inputs, structure=False)
     rng = np.random.default_rng(0)
     indices = rng.integers(flat.size, size=40)  # with repeats, and in no order
     offsets = 2.0**-14 * rng.choice([-2.0, -1.0, 0.0, 1.0, 3.0], size=(40, 3))
@@ -87,10 +91,11 @@ def test_threads_do_not_change_a_difference(case):
     got = []
     for threads in (1, 2):
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        run = evaluator(case.structured, layout, flat, case.args)
-        launches = getattr(run, "_passes", run)
-        if hasattr(launches, "_threads"):
-            launches._threads = threads
+        inputs = Inputs(layout, flat, case.args)
+        options = {} if case.structured.kind == "separable" else {"threads": threads}
+        run = case.structured.around(
+            partial(evaluator, case.structured.loss, inputs), inputs, **options
+        )
         got.append(run.coordinates(indices, offsets))
         got.append(run.coordinates(indices, offsets))
     for values in got[1:]:

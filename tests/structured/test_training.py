@@ -3,7 +3,7 @@
 import pytest
 
 import fastgrad as fg
-from fastgrad import demo_training
+from fastgrad.commands import demo_training
 from fastgrad.models import two_layer
 
 EPOCHS = 12

@@ -1,0 +1,1 @@
+"""What check_grad does: a gradient under test, judged."""

@@ -1,0 +1,58 @@
+"""Why is a gradient wrong? Laws of its error, block by block.
+
+With a the gradient under test, D the difference quotients and B their bars, a law is a formula for
+D in terms of a and theta. It is named only if **every** sampled residual lies within its bar, the
+least complex law first, and only if half of the wrong samples are wrong by 100 bars. A law is a
+function ``Case -> Finding | None``; `search.LAWS` lists them in order.
+
+The vocabulary of ``Diagnosis.law``, with the names of its constants in parentheses. Where a block
+has several, they are joined by ``+``, as in ``transposed+missing-l2``. The analytic gradient is...
+
+zero
+    zero in every entry.
+not-finite (entries)
+    infinite or NaN in some entries.
+rounded
+    right to the digits of float32, float16, bfloat16, or a few decimals.
+sign (factor), scale (factor)
+    -1 times, or a factor times, the numerical one.
+missing-l2, extra-l2 (lambda); missing-l1, extra-l1 (lambda1)
+    without ``lambda * theta`` (``lambda1 * sign(theta)``), or with that much of it too much.
+offset (offset)
+    wrong by the same number in every entry.
+scale+l2, sign+l2 (factor, lambda); scale+l1, sign+l1 (factor, lambda1)
+    ``factor * D + lambda * theta`` (``sign(theta)``). Either the data's part alone is scaled and
+    the penalty is right, or all is scaled and the penalty is wrong: numbers cannot tell.
+transposed, memory-order, reversed, rolled (shift)
+    the right one transposed, reshaped in another memory order, reversed along rows, columns or
+    both, or off by one (by ``shift``, in memory). With ``right-l2`` (lambda) this is so but for its
+    L2 term, which stands where it should.
+swapped, copied
+    that of another block of the same size, which has this one's, or is right.
+permuted (moved), misplaced (blocks)
+    right, but with its values in other places of the block, or in other blocks.
+theta, only-l2 (lambda)
+    theta itself, or ``lambda * theta``, without the data's part.
+repeated (value, axis)
+    one number, one row or one column over and over.
+spurious
+    not zero where the loss does not depend on the block.
+absolute, rectified, sign-only, squared
+    ``|D|``, ``max(D, 0)`` or ``min(D, 0)``, ``sign(D)``, ``D**2``.
+clipped (limit)
+    cut off at a limit.
+line-scale (axis, min, max)
+    scaled by a factor of its own in every row, or column.
+wrong-row, wrong-column, wrong-axis2, ..., wrong-entries
+    right, or as the words before say, but for these, where it obeys no law.
+unexplained (cosine, norm_ratio)
+    wrong in none of these ways.
+
+A law of some rows, columns or entries only says which: ``row``, ``column``, ``axis2``, or how many:
+``rows``, ``columns``, ``entries``, are among its constants.
+"""
+
+from fastgrad.checks.diagnose.evidence import Evidence, evidence_of
+from fastgrad.checks.diagnose.laws import diagnose
+
+__all__ = ["Evidence", "diagnose", "evidence_of"]

@@ -1,0 +1,184 @@
+"""Laws that look at one entry at a time, or at the gradient under test alone.
+
+Each takes a case and returns a `Finding` if every sample obeys it, else None.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.evidence import FEW, SHOWS, Case, Finding
+
+MEMBERS = 3
+"""Samples wanted on either side of a law that treats them differently."""
+DECIMALS = range(1, 9)
+"""Rounding to so many decimals is looked for."""
+
+
+def not_finite(case: Case) -> Finding | None:
+    """The gradient under test has entries that are infinite or no number."""
+    bad = ~np.isfinite(case.analytic)
+    if not bad.any():
+        return None
+    count, size = int(bad.sum()), case.analytic.size
+    which = "every entry" if count == size else f"{count:,} of {size:,} entries"
+    clause = f"{which} of the analytic gradient {'is' if count in (1, size) else 'are'} not finite"
+    return Finding(("not-finite",), {"entries": float(count)}, clause)
+
+
+def zero(case: Case) -> Finding | None:
+    """The gradient under test was never computed, or never stored."""
+    if case.k == 0 or np.any(case.a):
+        return None
+    return Finding(("zero",), {}, "the analytic gradient is zero", 0)
+
+
+def rounded(case: Case) -> Finding | None:
+    """The right gradient in a shorter format, or printed with few decimals."""
+    a = case.analytic
+    if np.count_nonzero(a) < MEMBERS or a.size == 0:
+        return None
+    for name, step in _formats(a):
+        if np.all(np.abs(case.a - case.D) <= 0.5 * step[case.positions] + case.bar):
+            clause = f"the analytic gradient is the numerical one rounded to {name}"
+            return Finding(("rounded",), {}, clause)
+    return None
+
+
+def _formats(a: Floats) -> list[tuple[str, Floats]]:
+    """Formats that hold every entry exactly, with the spacing of their numbers there."""
+    found = []
+    with np.errstate(over="ignore"):
+        for name, dtype in (("float32", np.float32), ("float16", np.float16)):
+            short = a.astype(dtype)
+            if np.array_equal(short.astype(np.float64), a):
+                found.append((name, np.abs(np.spacing(short)).astype(np.float64)))
+        bits = a.astype(np.float32).view(np.uint32)
+        if found and not np.any(bits & 0xFFFF):
+            found.append(("bfloat16", 2.0 ** (np.floor(np.log2(np.abs(a) + 1e-300)) - 7)))
+    for decimals in DECIMALS:
+        if np.array_equal(np.round(a, decimals), a):
+            found.append((f"{decimals} decimals", np.full(a.size, 10.0**-decimals)))
+            break
+    return found
+
+
+def of_theta(case: Case) -> Finding | None:
+    """Only the penalty was differentiated, or the parameters came back themselves."""
+    x, a = case.theta, case.analytic
+    used = x != 0
+    if np.count_nonzero(used) < MEMBERS or np.any(a[~used]) or np.ptp(x) == 0:
+        return None
+    ratio = float(np.median(a[used] / x[used]))
+    if ratio == 0 or np.any(np.abs(a - ratio * x) > case.unit * np.abs(a)):
+        return None
+    weight = named_constants.coefficient(ratio, 1e-12 * abs(ratio), case.dims)
+    clause = f"the analytic gradient is {weight.text} * {case.name}"
+    if weight.value == 1:
+        return Finding(("theta",), {"lambda": 1.0}, f"{clause}: the parameters themselves")
+    clause += ": the penalty alone, without the data's part"
+    return Finding(("only-l2",), {"lambda": weight.value}, clause)
+
+
+def copied(case: Case) -> Finding | None:
+    """The gradient of another block was stored here too."""
+    for other in case.others:
+        same = np.array_equal(other.analytic, case.analytic)
+        if other.agrees and same and case.analytic.size >= MEMBERS:
+            clause = f"the analytic gradient is that of {other.name}, which is right there"
+            return Finding(("copied",), {}, clause)
+    return None
+
+
+def spurious(case: Case) -> Finding | None:
+    """A gradient where the loss does not depend on the block."""
+    if case.telling.any() or case.k < MEMBERS:
+        return None
+    clause = "the numerical gradient is zero in every entry, and the analytic one is not"
+    return Finding(("spurious",), {}, clause)
+
+
+def elementwise(case: Case) -> Finding | None:
+    """|D|, max(D, 0), sign D, D squared: a function of every entry by itself."""
+    for word, function, said in _FUNCTIONS:
+        low, high, at = (function(case.D + d) for d in (-case.bar, case.bar, 0.0))
+        slack = np.maximum(np.abs(low - at), np.abs(high - at)) + case.unit * np.abs(case.a)
+        changed = np.abs(at - case.D) > SHOWS * case.bar
+        if np.count_nonzero(changed) < MEMBERS or not _scattered(case, changed):
+            continue
+        if np.all(np.abs(case.a - at) <= slack):
+            return Finding((word,), {}, f"the analytic gradient is {said}")
+    return None
+
+
+def _scattered(case: Case, changed: Mask) -> bool:
+    """Whether what changed is no set of rows or columns, which would be a simpler law."""
+    same = case.telling & ~changed
+    for axis in case.index if len(case.shape) >= FEW and same.any() else ():
+        if not np.intersect1d(axis[changed], axis[same]).size:
+            return False
+    return True
+
+
+_FUNCTIONS: tuple[tuple[str, Callable[[Floats], Floats], str], ...] = (
+    ("absolute", np.abs, "the absolute value of the numerical one"),
+    ("absolute", lambda d: -np.abs(d), "minus the absolute value of the numerical one"),
+    ("rectified", lambda d: np.maximum(d, 0.0), "the numerical one where that is positive, else 0"),
+    ("rectified", lambda d: np.minimum(d, 0.0), "the numerical one where that is negative, else 0"),
+    ("sign-only", np.sign, "only the sign of the numerical one"),
+    ("squared", np.square, "the square of the numerical one"),
+)
+
+
+def clipped(case: Case) -> Finding | None:
+    """Entries cut off at a bound: gradient clipping was left on."""
+    bounds = []
+    for sign in (1.0, -1.0):
+        limit = float((sign * case.analytic).max())
+        cut = (sign * case.a == limit) & (sign * case.D > limit + SHOWS * case.bar)
+        bounds.append((limit, np.asarray(cut & (limit > 0))))
+    either = bounds[0][1] | bounds[1][1]
+    untouched = np.abs(case.a - case.D) <= case.bar
+    shown = untouched & (np.abs(case.D) > SHOWS * case.bar)
+    if not np.all(untouched | either) or min(shown.sum(), either.sum()) < MEMBERS:
+        return None
+    constant = named_constants.coefficient(
+        max(limit for limit, cut in bounds if cut.any()), 0.0, ()
+    )
+    clause = f"the analytic gradient is the numerical one clipped at {constant.text}"
+    return Finding(("clipped",), {"limit": constant.value}, clause)
+
+
+def repeated(case: Case) -> Finding | None:
+    """One number everywhere, or one row (or column) over and over: a sum over the wrong axis."""
+    A = case.analytic.reshape(case.shape)
+    if case.analytic.size < MEMBERS or not np.any(A):
+        return None
+    if np.ptp(A) == 0:
+        value = float(A.flat[0])
+        clause = f"the analytic gradient is {value:.6g} in every entry{_total(case, value)}"
+        return Finding(("repeated",), {"value": value}, clause)
+    if A.ndim != FEW or min(A.shape) < MEMBERS:
+        return None
+    for axis, line in ((0, "row"), (1, "column")):
+        if not np.any(np.ptp(A, axis=axis)):
+            clause = f"every {line} of the analytic gradient is the same: one {line} was broadcast"
+            return Finding(("repeated",), {"axis": float(axis)}, clause)
+    return None
+
+
+def _total(case: Case, value: float) -> str:
+    """Whether one number is the sum or the mean of all."""
+    if not case.complete:
+        return ""
+    total, bar = float(case.D.sum()), float(case.bar.sum())
+    if abs(value - total) <= bar:
+        return ": the sum of the numerical one, taken over an axis too many"
+    if abs(value * case.k - total) <= bar:
+        return ": the mean of the numerical one, taken over an axis too many"
+    return ""
+
+
+ELEMENTWISE = (copied, of_theta, spurious, repeated, elementwise, clipped)

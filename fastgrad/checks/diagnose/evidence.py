@@ -1,0 +1,203 @@
+"""What is known of a block that disagrees, as the laws are shown it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.rules import Verdict
+from fastgrad.differences.loss import Loss
+from fastgrad.numerics.bars import ROUNDING
+
+FEW = 2
+"""Shapes of fewer dimensions have no rows and columns."""
+
+SHOWS = 10.0
+"""An effect shows where it is this many bars large; only such entries count as evidence."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about one block.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    theta, analytic : ndarray, shape (size,)
+        The block's parameters, and the gradient under test there.
+    positions : ndarray of int, shape (k,)
+        Places in the flat block whose difference quotient is known, increasing.
+    numeric, bar : ndarray, shape (k,)
+        The difference quotients there, and their error bars.
+    agrees : bool
+        Whether the block was found right.
+    located : bool
+        Whether all wrong entries are known to be among the positions, though these are not all.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    theta: Floats
+    analytic: Floats
+    positions: Indices
+    numeric: Floats
+    bar: Floats
+    agrees: bool
+    located: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A law that fits every sample of a case.
+
+    ``words`` are from the vocabulary, ``clause`` completes "<block>: ", ``complexity`` counts what
+    the law is made of.
+    """
+
+    words: tuple[str, ...]
+    constants: dict[str, float]
+    clause: str
+    complexity: int = 1
+
+    @property
+    def law(self) -> str:
+        return "+".join(self.words)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Some sampled entries of one block, and what else is known to the laws.
+
+    ``others`` are the other blocks' evidence, ``dims`` the leading dimensions of the loss's
+    arguments.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    theta: Floats
+    analytic: Floats
+    positions: Indices
+    D: Floats
+    bar: Floats
+    others: tuple[Evidence, ...] = ()
+    dims: tuple[int, ...] = ()
+    located: bool = False
+
+    @property
+    def k(self) -> int:
+        return self.positions.size
+
+    @cached_property
+    def a(self) -> Floats:
+        return self.analytic[self.positions]
+
+    @cached_property
+    def x(self) -> Floats:
+        return self.theta[self.positions]
+
+    @cached_property
+    def wrong(self) -> Mask:
+        return np.asarray(np.abs(self.a - self.D) > self.bar)
+
+    @cached_property
+    def unit(self) -> float:
+        """Rounding of the gradient under test: single precision shows in its values."""
+        single = np.array_equal(self.analytic.astype(np.float32).astype(np.float64), self.analytic)
+        return max(ROUNDING, float(np.finfo(np.float32).eps) if single else 0.0)
+
+    @cached_property
+    def index(self) -> tuple[Indices, ...]:
+        """Index of every sample in the block's shape."""
+        return np.unravel_index(self.positions, self.shape) if self.shape else ()
+
+    @property
+    def complete(self) -> bool:
+        """Every entry of the block is known."""
+        return self.k == self.analytic.size
+
+    @property
+    def population(self) -> int:
+        """Number of entries among which the wrong ones are all known."""
+        return self.analytic.size if self.located else self.k
+
+    def counted(self, wrong: int) -> str:
+        """So many wrong entries in words."""
+        sampled = "" if self.complete or self.located else "sampled "
+        verb = "is" if wrong == 1 else "are"
+        return f"{wrong:,} of {self.population:,} {sampled}entries {verb} wrong"
+
+    @cached_property
+    def telling(self) -> Mask:
+        """Samples whose gradient is not zero within its bar: the others obey almost any law."""
+        return np.asarray(np.abs(self.D) > SHOWS * self.bar)
+
+    def thinned(self, most: int) -> "Case":
+        """At most so many samples: half of them wrong ones, the telling before the others."""
+        if self.k <= most:
+            return self
+        draw = np.random.default_rng(self.k).permutation(self.k)
+        draw = draw[np.argsort(~(self.telling | self.wrong)[draw], kind="stable")]
+        wrong, right = draw[self.wrong[draw]], draw[~self.wrong[draw]]
+        first = wrong[: max(most // 2, most - right.size)]
+        return self.take(np.sort(np.concatenate([first, right[: most - first.size]])))
+
+    def take(self, mask: Mask | Indices) -> "Case":
+        """The same block with some of the samples."""
+        return replace(self, positions=self.positions[mask], D=self.D[mask], bar=self.bar[mask])
+
+    def entry(self, sample: int) -> str:
+        """Name of a sampled entry."""
+        at = ", ".join(str(int(axis[sample])) for axis in self.index)
+        return f"{self.name}[{at}]" if at else self.name
+
+
+def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
+    """What an outcome knows of each block: the entries that plainly agree or disagree."""
+    judged = outcome.judged
+    assert judged is not None
+    plain = np.isin(judged.verdict, (Verdict.AGREES, Verdict.DISAGREES))
+    evidence = []
+    for b, block in enumerate(loss.layout.blocks):
+        inside = (judged.block == b) & plain
+        part = slice(block.start, block.stop)
+        evidence.append(
+            Evidence(
+                block.name,
+                block.shape,
+                loss.theta[part],
+                claim.values[part],
+                judged.indices[inside] - block.start,
+                judged.numeric[inside],
+                judged.bar[inside],
+                agrees=outcome.blocks[b].verdict != "disagrees",
+                located=b in outcome.located,
+            )
+        )
+    return evidence
+
+
+def case_of(block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int]) -> Case:
+    """The samples of a block whose difference quotient is finite and has a bar."""
+    known = np.isfinite(block.numeric) & np.isfinite(block.bar)
+    positions, D = np.asarray(block.positions, np.intp)[known], block.numeric[known]
+    a = block.analytic[positions]
+    least = (
+        4 * np.finfo(np.float64).eps * np.maximum(np.where(np.isfinite(a), np.abs(a), 0), np.abs(D))
+    )
+    return Case(
+        block.name,
+        block.shape,
+        np.asarray(block.theta, np.float64),
+        np.asarray(block.analytic, np.float64),
+        positions,
+        D,
+        np.maximum(block.bar[known], least + np.finfo(np.float64).tiny),
+        tuple(other for other in evidence if other is not block),
+        tuple(dict.fromkeys(int(m) for m in dims if m > 1)),
+        block.located,
+    )

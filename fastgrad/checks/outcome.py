@@ -1,0 +1,117 @@
+"""What a strategy found: verdicts, and the entries that it checked one by one."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.arrays import Floats, Indices
+from fastgrad.results import BlockCheck
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What errors are compared with."""
+
+    block: Indices
+    """Position of each entry's block in the layout, shape (m,)."""
+    unit: Floats
+    """The unit of each entry, shape (m,)."""
+    entry: Floats
+    """What rtol is relative to: ``|D|``, shape (m,)."""
+    rms: Floats
+    """rms over each block of D in units of theta, shape (blocks,)."""
+    overall: float
+    """The same over all of them."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The difference that judged each entry, its error bar and its step; arrays of shape (m,)."""
+
+    D: Floats
+    bar: Floats
+    step: Floats
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The entries checked one by one, in theta's order; arrays of shape (m,)."""
+
+    indices: Indices
+    analytic: Floats
+    differences: Differences
+    verdict: NDArray[np.int8]
+    scales: Scales
+    notes: dict[int, str] = field(default_factory=dict)
+    """Why an entry is not plainly right or wrong, by position in these arrays."""
+    unfinished: int = 0
+    """Entries that the first stage left open, and time did not allow to look at again."""
+
+    @property
+    def numeric(self) -> Floats:
+        """The difference quotients."""
+        return self.differences.D
+
+    @property
+    def bar(self) -> Floats:
+        """Their error bars."""
+        return self.differences.bar
+
+    @property
+    def block(self) -> Indices:
+        """Position of each entry's block in the layout."""
+        return self.scales.block
+
+    @property
+    def residual(self) -> Floats:
+        """``|a - D|``: infinite where the gradient is not finite, 0 where the difference is not."""
+        a, D = self.analytic, self.numeric
+        return np.where(np.isfinite(a), np.where(np.isfinite(D), np.abs(a - D), 0.0), np.inf)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a strategy returns, and all that diagnosis and summary read."""
+
+    verdict: str
+    blocks: tuple[BlockCheck, ...]
+    relative_error: float
+    remarks: tuple[str, ...]
+    judged: Judged | None = None
+    """None where no entry was checked by itself."""
+    located: frozenset[int] = frozenset()
+    """Blocks of which all wrong entries are known, though not all entries were checked."""
+
+
+def merged(parts: list[Judged]) -> Judged | None:
+    """All entries judged, in theta's order; of an entry judged twice, the first time."""
+    if not parts:
+        return None
+    indices, first = np.unique(np.concatenate([part.indices for part in parts]), return_index=True)
+    offsets = np.cumsum([0] + [part.indices.size for part in parts])
+    notes = {
+        int(offset + k): note
+        for offset, part in zip(offsets, parts, strict=False)
+        for k, note in part.notes.items()
+    }
+    taken = [part.differences for part in parts]
+    scales = [part.scales for part in parts]
+    return Judged(
+        indices,
+        np.concatenate([part.analytic for part in parts])[first],
+        Differences(
+            np.concatenate([d.D for d in taken])[first],
+            np.concatenate([d.bar for d in taken])[first],
+            np.concatenate([d.step for d in taken])[first],
+        ),
+        np.concatenate([part.verdict for part in parts])[first],
+        Scales(
+            np.concatenate([s.block for s in scales])[first],
+            np.concatenate([s.unit for s in scales])[first],
+            np.concatenate([s.entry for s in scales])[first],
+            np.max([s.rms for s in scales], axis=0),
+            max(s.overall for s in scales),
+        ),
+        {k: notes[int(j)] for k, j in enumerate(first) if int(j) in notes},
+    )

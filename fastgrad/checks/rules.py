@@ -1,0 +1,73 @@
+"""What may be said of an entry: the inequality of `check_grad`, in one place.
+
+With ``r = a - D``, B the error bar of D and ``tau = rtol max(|D|, rms of the block's D)``, an entry
+
+- agrees if ``|r| <= B`` or ``|r| + B <= tau``, and B is useful (at most `USEFUL` of that scale);
+- disagrees if ``|r| - B > tau``, and it is no kink (`fastgrad.numerics.kinks`).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Mask
+
+USEFUL_BAR = 0.01
+"""A bar wider than this part of the scale says nothing about the entry."""
+USEFUL_BAR_OF_ZERO = 1e-4
+"""The same for a block whose gradient is zero, of the rms of all D."""
+
+SEVERITY = ("disagrees", "inconclusive", "agrees")
+"""Verdicts of blocks, points and reports, worst first."""
+
+
+class Verdict(IntEnum):
+    """What differences say of one entry."""
+
+    AGREES = 0
+    DISAGREES = 1
+    INCONCLUSIVE = 2
+    KINK_VALID = 3
+    KINK_OUTSIDE = 4
+
+    @property
+    def words(self) -> str:
+        """The verdict as reports spell it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Verdict.AGREES: "agrees",
+    Verdict.DISAGREES: "disagrees",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.KINK_VALID: "kink: valid subgradient",
+    Verdict.KINK_OUTSIDE: "kink: outside",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When an error ``|a - D|``, shape (m,), matters beside its bar and the scale of its entry."""
+
+    rtol: float
+
+    def tolerates(self, error: Floats, bar: Floats, scale: Floats) -> Mask:
+        """Whether the error is surely within the tolerance: ``|r| + B <= tau``."""
+        return np.asarray(error + bar <= self.rtol * scale)
+
+    def refuses(self, error: Floats, bar: Floats, scale: Floats) -> Mask:
+        """Whether the error is surely beyond the tolerance: ``|r| - B > tau``."""
+        return np.asarray(error - bar > self.rtol * scale)
+
+    def allowance(self, bar: Floats, scale: Floats) -> Floats:
+        """The error that an entry may show: ``B + tau``."""
+        return bar + self.rtol * scale
+
+
+def overall(verdicts: np.ndarray) -> str:
+    """The verdict of several entries together."""
+    if np.any(verdicts == Verdict.DISAGREES):
+        return "disagrees"
+    right = (verdicts == Verdict.AGREES) | (verdicts == Verdict.KINK_VALID)
+    return "agrees" if right.all() else "inconclusive"

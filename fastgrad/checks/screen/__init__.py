@@ -1,0 +1,140 @@
+"""The screen: random directions, the search for what they show, and fresh ones that certify.
+
+A verdict in a number of evaluations that hardly grows with theta.
+"""
+
+from contextlib import nullcontext
+
+import numpy as np
+
+from fastgrad.arrays import Indices
+from fastgrad.checks.budget import Budget
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Outcome, merged
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen.findings import WHOLE_BLOCK, Finding
+from fastgrad.checks.screen.found import Found, block_rms
+from fastgrad.checks.screen.locate import Locator
+from fastgrad.checks.screen.residuals import Reading, Residuals
+from fastgrad.checks.screen.screen import (
+    GLOBAL,
+    PER_BLOCK,
+    Screen,
+    block_stream,
+    look,
+    screen_evaluations,
+)
+from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks
+from fastgrad.checks.screen.summary import outcome_of
+from fastgrad.differences.directions import Directions
+from fastgrad.differences.lines import Lines
+from fastgrad.differences.loss import Loss
+from fastgrad.report.progress import progress_bar
+
+ATTEMPTS = 3
+"""Rounds of locating, until fresh directions through all that is left are clean."""
+FRESH = 1 << 10
+"""Global directions from here on certify."""
+NOT_FINITE = 16
+"""Entries of a block that are not finite, and are looked at: enough to tell a law."""
+ALL_STAGES = 8
+"""Evaluations of an entry that goes through all stages of a sweep."""
+LAST_RESORT = 256
+"""Blocks of so few entries are checked entry by entry if the last search did not explain them."""
+
+
+def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options) -> Outcome:
+    """Look along random directions, and locate what is wrong."""
+    search = _Search(loss, claim, rule, budget, options.seed)
+    expected = screen_evaluations(len(loss.layout.blocks))
+    with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
+        found = search.run()
+    cost = (
+        f"A sweep of every entry would take {2 * loss.count:,} evaluations, about "
+        f"{budget.sweep_seconds(loss.count):.2g} s."
+    )
+    return outcome_of(found, merged(search.spot.judged), loss, cost)
+
+
+class _Search:
+    """Screens a gradient under test and locates what is wrong with it."""
+
+    def __init__(self, loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int):
+        self.loss, self.claim, self.budget = loss, claim, budget
+        finite = np.isfinite(claim.values)
+        movable = finite if loss.free is None else finite & loss.free
+        self.directions = Directions(loss.units.entry, None if movable.all() else movable, seed)
+        counts = [
+            int(np.count_nonzero(movable[block.start : block.stop])) for block in loss.layout.blocks
+        ]
+        self.found = Found(
+            block_rms(loss.layout, claim.values * loss.units.entry, loss.free), counts
+        )
+        self.residuals = Residuals(Lines(loss), claim, rule)
+        self.spot = SpotChecks(self.residuals, budget, self.found.rms)
+
+    def run(self) -> Found:
+        """Screen, locate, certify, as far as the time allows."""
+        try:
+            self._look_at_not_finite(np.flatnonzero(~np.isfinite(self.claim.values)))
+            self.residuals.claim = self.claim.finite()  # directions do not move the others
+            self._screen()
+        except OutOfBudgetError:
+            self.found.complete = self.found.certified = False
+        return self.found
+
+    def _screen(self) -> None:
+        counts = self.found.counts
+        if not any(counts):
+            self.found.screen = Screen((), ((),) * len(counts))
+            return
+        screened = look(self.residuals, self.directions, counts, self.budget.allows)
+        if screened is None:
+            raise OutOfBudgetError
+        self.found.screen = screened
+        if screened.alarms:
+            self._locate(screened)
+
+    def _look_at_not_finite(self, bad: Indices) -> None:
+        """Check some of the entries that are not finite, which are wrong whatever the loss says."""
+        free = bad if self.loss.free is None else bad[self.loss.free[bad]]
+        self.found.not_finite = free.size
+        most = NOT_FINITE if self.budget.allows(ALL_STAGES * NOT_FINITE) else 1
+        for block in self.loss.layout.blocks:
+            inside = free[(block.start <= free) & (free < block.stop)]
+            if inside.size:
+                self.spot.judge(inside[:most])
+
+    def _locate(self, screened: Screen) -> None:
+        failing = screened.failing or [b for b, count in enumerate(self.found.counts) if count]
+        for attempt in range(ATTEMPTS):
+            for b in failing:
+                self._search_block(b, attempt, screened.blocks[b][0] if attempt == 0 else None)
+            if self._is_clean(attempt):
+                return
+            failing = [b for b in failing if self.found.findings[b].kind not in WHOLE_BLOCK]
+        self.found.certified = False
+
+    def _search_block(self, b: int, attempt: int, known: Reading | None) -> None:
+        finding = self.found.findings.setdefault(b, Finding())
+        block, stream = self.loss.layout.blocks[b], block_stream(b, attempt * PER_BLOCK)
+        thorough = attempt == ATTEMPTS - 1 and self.found.counts[b] <= LAST_RESORT
+        if known is not None and not known.alarms:
+            known = None
+        Locator(self.spot, self.directions).search(block, stream, finding, known, thorough)
+
+    def _is_clean(self, attempt: int) -> bool:
+        """Are fresh directions through all that is not settled clean?"""
+        self.found.fresh = []
+        for k in range(GLOBAL):
+            self.spot.require_time()
+            v = self.directions.draw(FRESH + attempt * GLOBAL + k)
+            for b, finding in self.found.findings.items():
+                block = self.loss.layout.blocks[b]
+                settled = len(finding.checked) >= self.found.counts[b]
+                v[block.start : block.stop][settled | finding.blamed(block.shape)] = 0.0
+            self.found.fresh.append(self.residuals.confirmed(v, self.residuals.lines.step))
+            if self.found.fresh[-1].alarms:
+                return False
+        return True

@@ -1,0 +1,67 @@
+"""What was found in one block: entries checked one by one, and the pattern of the wrong ones."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastgrad.arrays import Mask
+from fastgrad.checks.rules import Verdict
+
+WHOLE_BLOCK = ("whole", "dense", "many", "tolerable")
+"""Kinds that speak of a whole block, which is then left out of what fresh directions certify."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One entry: ``a - D`` as it was when checked, and the bar of D."""
+
+    verdict: Verdict
+    residual: float
+    bar: float
+
+    @property
+    def shows(self) -> bool:
+        """Whether a direction through the entry may see its residual, tolerable or not."""
+        wrong = self.verdict == Verdict.DISAGREES
+        return bool(np.isfinite(self.residual)) and (wrong or abs(self.residual) > self.bar)
+
+
+@dataclass
+class Finding:
+    """What was found in one block; filled as the search goes on."""
+
+    kind: str = "nothing"
+    """"nothing", "entries", "row", "column", "whole", "dense", "many", or "tolerable"."""
+    line: int = -1
+    fraction: float = 0.0
+    """Fraction of wrong entries in a random sample, for "whole", "dense" and "many"."""
+    hidden: float = 0.0
+    """Size of a single error that "tolerable" ones beside it may hide."""
+    checked: dict[int, Checked] = field(default_factory=dict)
+    """Entries checked one by one, by position in theta."""
+
+    @property
+    def blames(self) -> bool:
+        """Whether it says that something is wrong."""
+        return self.kind not in ("nothing", "tolerable")
+
+    @property
+    def wrong(self) -> list[int]:
+        """Positions of the entries that disagree."""
+        return [i for i, entry in self.checked.items() if entry.verdict == Verdict.DISAGREES]
+
+    def blamed(self, shape: tuple[int, ...]) -> Mask:
+        """The entries of the block that it speaks of beyond single ones, flat."""
+        mask = np.zeros(shape, np.bool_)
+        if self.kind in WHOLE_BLOCK:
+            mask[...] = True
+        elif self.kind == "row":
+            mask[self.line] = True
+        elif self.kind == "column":
+            mask[:, self.line] = True
+        return mask.ravel()
+
+
+def count_wrong(sample: list[Checked]) -> int:
+    """How many disagree."""
+    return sum(entry.verdict == Verdict.DISAGREES for entry in sample)

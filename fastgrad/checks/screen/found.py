@@ -1,0 +1,71 @@
+"""What screening and locating found, as the search fills it in."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.screen.findings import Finding
+from fastgrad.checks.screen.residuals import Reading
+from fastgrad.checks.screen.screen import Screen
+from fastgrad.numerics.norms import norm, rms
+from fastgrad.parameters.layout import Layout
+
+
+@dataclass
+class Found:
+    """The state of a search, and in the end its result.
+
+    Parameters
+    ----------
+    rms : ndarray, shape (blocks,)
+        Size of each block's gradient under test, in units of theta.
+    counts : list of int
+        Entries of each block that may be perturbed.
+    """
+
+    rms: Floats
+    counts: list[int]
+    screen: Screen | None = None
+    """None where the time did not even allow the screen."""
+    findings: dict[int, Finding] = field(default_factory=dict)
+    """By block."""
+    not_finite: int = 0
+    """How many entries of the gradient under test are not."""
+    fresh: list[Reading] = field(default_factory=list)
+    """Directions through all that is not blamed, after the last search."""
+    certified: bool = True
+    """Whether these are clean."""
+    complete: bool = True
+    """Whether the time sufficed."""
+
+    @property
+    def readings(self) -> list[Reading]:
+        """Of all directions through everything."""
+        return [] if self.screen is None else [*self.screen.readings, *self.fresh]
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether directions show more than was located."""
+        return self.screen is not None and self.screen.alarms and not self.certified
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether neither kinks nor errors within rtol explain what the last directions show."""
+        readings = self.fresh or (self.screen.readings if self.screen is not None else ())
+        return any(reading.proves for reading in readings)
+
+    def norm(self, layout: Layout) -> float:
+        """The norm of the gradient under test, in units of theta."""
+        return norm(self.rms * np.sqrt([block.size for block in layout.blocks]))
+
+
+def block_rms(layout: Layout, gradient: Floats, free: Mask | None) -> Floats:
+    """rms of a gradient in units of theta over the free entries of each block, shape (blocks,)."""
+    sizes = np.zeros(len(layout.blocks))
+    for b, block in enumerate(layout.blocks):
+        part = gradient[block.start : block.stop]
+        if free is not None:
+            part = part[free[block.start : block.stop]]
+        sizes[b] = rms(part[np.isfinite(part)])
+    return sizes

@@ -1,0 +1,242 @@
+"""Which entries are wrong, in a few evaluations each.
+
+With fixed weights w, ``y_k(S) = sum_{i in S} w_i p_i^k (a - g)_i`` costs two evaluations, and is
+additive: of two halves one is measured, the other is the rest. ``y_0 y_2 = y_1^2`` certifies a
+single culprit, at p = y_1 / y_0: it is then measured for within the interval that the bars leave,
+and checked exactly, entry by entry. What is no single culprit is halved. p is the position in the
+block; with the row or the column instead, the certificate says that one line holds all errors.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.screen.findings import Finding
+from fastgrad.checks.screen.patterns import Patterns
+from fastgrad.checks.screen.residuals import Reading
+from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
+from fastgrad.differences.directions import Directions
+from fastgrad.numerics.norms import size_of
+from fastgrad.parameters.layout import Block
+
+SMALL_INTERVAL = 4
+"""Blocks and intervals of so few entries are checked one by one."""
+TOO_MANY_CULPRITS = 64
+"""A search that finds more in one block stops, and estimates how many there are."""
+ROUNDS = 4
+"""Refinements of one position."""
+
+
+@dataclass
+class _Interval:
+    """Positions ``start:stop`` of theta, and their readings y_0, y_1, y_2."""
+
+    start: int
+    stop: int
+    y: list[Reading]
+    searched: bool = False
+    """Whether a single culprit was sought and not found."""
+
+    @property
+    def active(self) -> bool:
+        return any(reading.alarms for reading in self.y)
+
+    @property
+    def single(self) -> bool:
+        """Whether the readings are those of a single place."""
+        return _certifies(self.y)
+
+
+class Locator:
+    """Searches one block.
+
+    Parameters
+    ----------
+    spot : SpotChecks
+        Checks entries one by one, exactly.
+    directions : Directions
+    """
+
+    def __init__(self, spot: SpotChecks, directions: Directions):
+        self.spot = spot
+        self.lines = spot.residuals.lines
+        self.directions = directions
+        self.rng = np.random.default_rng(directions.seed)
+
+    def search(
+        self,
+        block: Block,
+        stream: int,
+        finding: Finding,
+        known: Reading | None = None,
+        thorough: bool = False,
+    ) -> None:
+        """Find what is wrong in a block; fills ``finding`` as it goes.
+
+        Parameters
+        ----------
+        stream : int
+            Of the direction that gives the weights.
+        known : Reading, optional
+            What was measured along that direction before.
+        thorough : bool
+            Check every entry.
+        """
+        self.block = block
+        inside = slice(block.start, block.stop)
+        self.w = self.directions.draw(stream, block.start, block.stop)[inside]
+        self.suspects = Suspects(self.spot, block, self.w != 0, finding, self.rng)
+        self.patterns = Patterns(self.suspects)
+        if thorough or self.suspects.unknown <= 2 * SMALL_INTERVAL:
+            self.suspects.check_all()
+        elif self._names_a_pattern(known):
+            return
+        finding.kind = "entries" if finding.wrong else "nothing"
+
+    def _names_a_pattern(self, known: Reading | None) -> bool:
+        """Search for entries; True where the finding tells of more than single ones."""
+        start, stop = self.block.start, self.block.stop
+        self.p = np.linspace(-1.0, 1.0, self.block.size)
+        y0 = known or self._measure(start, stop)
+        whole = _Interval(start, stop, [y0, *self._higher(slice(start, stop), self.p)])
+        return self._bisect(whole)
+
+    def _bisect(self, whole: _Interval) -> bool:
+        if not whole.single and self.patterns.is_everywhere(whole.y[0]):
+            return True
+        waiting, looked_for_column = [whole], False
+        while waiting:
+            self._take_out(whole, *waiting)
+            interval = waiting.pop()
+            if not interval.active:
+                continue
+            if interval.stop - interval.start <= SMALL_INTERVAL:
+                self.suspects.check(np.arange(interval.start, interval.stop))
+                if self.patterns.line_of_found():
+                    return True
+                continue
+            if interval.single and not interval.searched and self._pinpoint(interval):
+                self._take_out(whole, *waiting, interval)
+                # What is left at the same place is what lies beside it: a row.
+                if self.patterns.line_of_found(beside=interval.active and interval.single):
+                    return True
+                waiting.append(interval)
+                continue
+            halves = [half for half in self._halves(interval) if half.active]
+            waiting += halves
+            several = len(halves) == 2 and not all(half.single for half in halves)
+            if several and not looked_for_column:
+                looked_for_column = True
+                if self._is_column(whole):
+                    return True
+            if len(waiting) + len(self.suspects.finding.wrong) > TOO_MANY_CULPRITS:
+                self.patterns.many()
+                return True
+        return False
+
+    def _halves(self, interval: _Interval) -> tuple[_Interval, _Interval]:
+        """Both parts of an interval, cut where culprits of one sign balance, or in the middle."""
+        start, stop = interval.start, interval.stop
+        middle = (start + stop) // 2
+        y0, y1, _ = interval.y
+        if y0.alarms and not interval.searched:
+            at = np.searchsorted(self.p, y1.y / y0.y) + self.block.start
+            if start + (stop - start) // 8 < at < stop - (stop - start) // 8:
+                middle = int(at)
+        left = self._measure(start, middle)
+        if left.alarms:
+            higher = self._higher(slice(start, middle), self.p)
+        else:  # then all of it is to the right, unless errors cancel: fresh directions will tell
+            higher = [Reading(0.0, left.bar), Reading(0.0, left.bar)]
+        parts = [left, *higher]
+        rest = [a.minus(b) for a, b in zip(interval.y, parts, strict=True)]
+        if not rest[0].alarms:
+            parts, rest = list(interval.y), [Reading(0.0, r.bar) for r in rest]
+        return _Interval(start, middle, parts), _Interval(middle, stop, rest)
+
+    def _higher(self, where: slice, p: Floats) -> list[Reading]:
+        """y_1 and y_2 of ``where``."""
+        inside = slice(where.start - self.block.start, where.stop - self.block.start)
+        return [self._measure(where.start, where.stop, p[inside], k) for k in (1, 2)]
+
+    def _measure(self, start: int, stop: int, p: Floats | None = None, power: int = 1) -> Reading:
+        """Along ``w p^power``, at ``start:stop``; ``p``, shape (stop - start,), is 1 if not given."""
+        self.spot.require_time()
+        v = np.zeros(self.directions.units.size)
+        inside = slice(start - self.block.start, stop - self.block.start)
+        v[start:stop] = self.w[inside]
+        if p is not None:
+            for _ in range(power):  # in place: a block may be all of theta
+                v[start:stop] *= p
+        return self.spot.residuals.measure(v, self.lines.step_for(stop - start))
+
+    def _pinpoint(self, interval: _Interval) -> bool:
+        """Seek the single culprit; True if it was found, and taken out of the readings."""
+        interval.searched = True
+        y0 = interval.y[0]
+        start, stop = interval.start, interval.stop
+        flat = self.p[start - self.block.start : stop - self.block.start]
+        start, stop = self._narrowed(start, stop, flat, y0, interval.y[1])
+        for _ in range(ROUNDS):
+            if stop - start <= 1:
+                break
+            local = np.linspace(-1.0, 1.0, stop - start)
+            before = stop - start
+            y1 = self._measure(start, stop, local)
+            start, stop = self._narrowed(start, stop, local, y0, y1)
+            if stop - start >= before:
+                break
+        if not 1 <= stop - start <= SMALL_INTERVAL:
+            return False
+        found = self.suspects.check(np.arange(start, stop))
+        interval.searched = not found
+        return found
+
+    def _take_out(self, *intervals: _Interval) -> None:
+        """Subtract what was checked since the last time from the readings of its intervals."""
+        distinct = {id(interval): interval for interval in intervals}.values()
+        for position, entry in self.suspects.taken_out():
+            k = position - self.block.start
+            for interval in distinct:
+                if interval.start <= position < interval.stop:
+                    for j, reading in enumerate(interval.y):
+                        weight = self.w[k] * self.p[k] ** j
+                        part = Reading(weight * entry.residual, abs(weight) * entry.bar)
+                        interval.y[j] = reading.minus(part)
+
+    def _narrowed(
+        self, start: int, stop: int, p: Floats, y0: Reading, y1: Reading
+    ) -> tuple[int, int]:
+        """The positions in ``start:stop`` that ``p = y_1 / y_0`` allows, within its bars."""
+        if not y0.alarms:
+            return start, stop
+        at = y1.y / y0.y
+        slack = (y1.bar + abs(at) * y0.bar) / max(abs(y0.y) - y0.bar, 1e-300)
+        low = start + int(np.searchsorted(p, at - slack - 1e-12))
+        high = start + int(np.searchsorted(p, at + slack + 1e-12, side="right"))
+        if high <= low:  # between two positions: the nearer one
+            low = min(max(low - 1, start), stop - 1)
+            high = min(low + 2, stop)
+        return low, high
+
+    def _is_column(self, whole: _Interval) -> bool:
+        """Are all errors in one column? (A row lies together, and is met as one place.)"""
+        if not self.patterns.is_matrix():
+            return False
+        columns = self.patterns.rows_and_columns()[1]
+        last = self.block.shape[1] - 1
+        inside = slice(self.block.start, self.block.stop)
+        y = [whole.y[0], *self._higher(inside, 2.0 * columns / last - 1.0)]
+        if not (y[0].alarms and _certifies(y)):
+            return False
+        number = round((y[1].y / y[0].y + 1) / 2 * last)
+        return self.patterns.line_is_wrong("column", columns, number)
+
+
+def _certifies(y: list[Reading]) -> bool:
+    """``y_0 y_2 = y_1^2`` within the bars."""
+    unit = size_of(np.array([reading.y for reading in y]))
+    (y0, b0), (y1, b1), (y2, b2) = ((reading.y / unit, reading.bar / unit) for reading in y)
+    slack = abs(y0) * b2 + abs(y2) * b0 + 2 * abs(y1) * b1 + b0 * b2 + b1 * b1
+    return abs(y0 * y2 - y1 * y1) <= slack

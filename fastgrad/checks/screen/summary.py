@@ -1,0 +1,214 @@
+"""What screening and locating found -> an outcome: verdicts of blocks, and remarks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.rules import Verdict
+from fastgrad.checks.screen.findings import Finding
+from fastgrad.checks.screen.found import Found
+from fastgrad.checks.screen.limits import MISSED_NORM, entry_limit, norm_limit
+from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK
+from fastgrad.checks.summary import about_the_loss, unchecked_block
+from fastgrad.differences.directions import WEAKEST
+from fastgrad.differences.loss import Loss
+from fastgrad.numerics.norms import rms
+from fastgrad.parameters.layout import Block, Layout
+from fastgrad.results import BlockCheck
+
+USEFUL_LIMIT = 0.1
+"""A screen that would miss a single error of more than this part of a block's rms is inconclusive."""
+USEFUL_NORM = 0.01
+"""So is one that would miss an error of this part of the whole gradient."""
+
+
+def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Outcome:
+    """The outcome of a screen and of what was located after it.
+
+    A block's ``relative_error`` is estimated from its directions, its ``max_error`` is that of the
+    entries checked one by one. ``cost`` says what a sweep would take.
+    """
+    layout = loss.layout
+    overall = rms(found.rms)
+    blocks = tuple(_block(b, found, judged, layout, overall) for b in range(len(layout.blocks)))
+    readings = [] if found.screen is None else found.screen.readings
+    size = 2 * found.norm(layout)
+    error = rms(np.array([reading.y for reading in readings]))
+    finite = judged is None or bool(np.isfinite(judged.analytic).all())
+    located = {b for b, f in found.findings.items() if f.kind == "entries"}
+    return Outcome(
+        _verdict(found, blocks, layout),
+        blocks,
+        error / size if size and finite else 0.0 if finite else float("inf"),
+        (
+            *_reasons(found, blocks, loss),
+            *about_the_loss(loss),
+            *_remarks(found, layout),
+            cost,
+        ),
+        judged,
+        frozenset(located if found.certified else ()),
+    )
+
+
+def _block(
+    b: int, found: Found, judged: Judged | None, layout: Layout, overall: float
+) -> BlockCheck:
+    block = layout.blocks[b]
+    inside = np.zeros(0, np.intp) if judged is None else np.flatnonzero(judged.block == b)
+    own = () if found.screen is None else found.screen.blocks[b]
+    if not own and not inside.size:
+        # Constants, or not come to.
+        return unchecked_block(block, "agrees" if found.screen else "inconclusive")
+    own_rms = float(found.rms[b])
+    size = own_rms or overall
+    error = rms(np.array([reading.y for reading in own]))
+    worst, largest, verdicts = "", 0.0, np.zeros(0, np.int8)
+    if judged is not None and inside.size:
+        verdicts = judged.verdict[inside]
+        residual = np.abs(judged.analytic[inside] - judged.numeric[inside])
+        residual[~np.isfinite(judged.analytic[inside])] = np.inf
+        worst = block.entry(int(judged.indices[inside[residual.argmax()]]))
+        largest = float(np.nan_to_num(residual, nan=0.0, posinf=np.inf).max())
+    limit = _entry_limit(b, found) / size if size else float("inf")
+    return BlockCheck(
+        name=block.name,
+        shape=block.shape,
+        size=block.size,
+        checked=inside.size,
+        verdict=_block_verdict(b, found, verdicts, limit),
+        relative_error=error / (2 * size * np.sqrt(block.size)) if size else 0.0,
+        max_error=largest,
+        detection_limit=limit,
+        limit_of="block" if own_rms else "all",
+        kinks=int(np.sum(verdicts >= Verdict.KINK_VALID)),
+        worst=worst,
+    )
+
+
+def _entry_limit(b: int, found: Found) -> float:
+    """What single error all clean directions through a block would have missed."""
+    if found.screen is None:
+        return float("inf")
+    limit = entry_limit([*found.screen.blocks[b], *found.screen.readings, *found.fresh])
+    if b not in found.findings:
+        return limit
+    finding = found.findings[b]
+    hidden = finding.hidden / WEAKEST
+    if len(finding.checked) >= found.counts[b]:  # an alarm was settled entry by entry
+        hidden = max(hidden, *(entry.bar for entry in finding.checked.values()))
+    return max(limit, hidden)
+
+
+def _block_verdict(b: int, found: Found, verdicts: NDArray[np.int8], limit: float) -> str:
+    finding = found.findings.get(b)
+    if np.any(verdicts == Verdict.DISAGREES) or (finding is not None and finding.blames):
+        return "disagrees"
+    if found.screen is None:
+        return "inconclusive"
+    settled = found.certified and finding is not None
+    if b in found.screen.failing and not settled:
+        proven = any(reading.proves for reading in found.screen.blocks[b])
+        return "disagrees" if proven else "inconclusive"
+    unsure = np.isin(verdicts, (Verdict.INCONCLUSIVE, Verdict.KINK_OUTSIDE)).any()
+    every = verdicts.size >= found.counts[b]
+    return "inconclusive" if unsure or not (limit <= USEFUL_LIMIT or every) else "agrees"
+
+
+def _verdict(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> str:
+    verdicts = {block.verdict for block in blocks}
+    if "disagrees" in verdicts or (found.is_unexplained and found.is_proven):
+        return "disagrees"
+    sure = found.complete and found.certified and "inconclusive" not in verdicts
+    return "agrees" if sure and _is_accurate(found, blocks, layout) else "inconclusive"
+
+
+def _is_accurate(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> bool:
+    """Whether an error throughout the gradient would have shown."""
+    every = sum(block.checked for block in blocks) >= sum(found.counts)
+    return every or norm_limit(found.readings) <= USEFUL_NORM * found.norm(layout)
+
+
+def _reasons(found: Found, blocks: Sequence[BlockCheck], loss: Loss) -> list[str]:
+    """Why the directions do not tell, and what would."""
+    if found.screen is None:
+        return ["The budget ended before the screen did: nothing is known of most entries."]
+    if any(block.verdict == "disagrees" for block in blocks):
+        return []
+    if found.is_unexplained and not found.is_proven:
+        return [
+            "Directions show an error that no entry looked at explains, and that may be kinks of "
+            "the loss: check at other points too (points=), or every entry "
+            '(strategy="sweep").'
+        ]
+    noisy = (
+        f"Beside the noise of the loss, {loss.noise:.1g} in {abs(loss.value):.3g}, directions "
+        "show {} up: add the terms of the loss pairwise, as numpy's sum does, or in float64, or "
+        'sweep (strategy="sweep").'
+    )
+    wide = [b for b in blocks if b.verdict == "inconclusive" and b.detection_limit > USEFUL_LIMIT]
+    if wide:
+        worst = max(wide, key=lambda block: block.detection_limit)
+        size = f"{worst.detection_limit:.2g} of the rms of its gradient"
+        return [noisy.format(f"a single wrong entry of {worst.name} only from {size}")]
+    if not _is_accurate(found, blocks, loss.layout):
+        part = norm_limit(found.readings) / (found.norm(loss.layout) or 1.0)
+        return [noisy.format(f"an error throughout only from {part:.2g} of the gradient's norm")]
+    return []
+
+
+def _remarks(found: Found, layout: Layout) -> list[str]:
+    remarks = []
+    if found.screen is not None:
+        limit, norm = norm_limit(found.readings), found.norm(layout)
+        of = f", {limit / norm:.1e} of the gradient's own" if norm else ""
+        missed = (
+            f": an error of norm {limit:.2g} or more{of}, would have been missed with probability "
+            f"at most {MISSED_NORM:g}"
+            if np.isfinite(limit)
+            else ""
+        )
+        remarks.append(
+            f"Screened along {GLOBAL} random directions through everything and {PER_BLOCK} through "
+            f"each block{missed}."
+        )
+    remarks += [
+        f"{layout.blocks[b].name}: {_sentence(finding, layout.blocks[b])}"
+        for b, finding in sorted(found.findings.items())
+        if finding.kind != "nothing"
+    ]
+    if found.not_finite:
+        remarks.append(
+            f"The gradient under test is not finite in {found.not_finite:,} of its entries."
+        )
+    if found.findings and found.complete:
+        remarks.append(
+            "Fresh random directions through all that is not blamed are clean."
+            if found.certified
+            else "Fresh random directions still show errors beyond what was located."
+        )
+    if not found.complete:
+        remarks.append("The budget ended the search: more may be wrong than was located.")
+    return remarks
+
+
+def _sentence(finding: Finding, block: Block) -> str:
+    checked = len(finding.checked)
+    wrong = len(finding.wrong)
+    if finding.kind == "entries":
+        return f"{wrong} wrong {'entry was' if wrong == 1 else 'entries were'} located."
+    if finding.kind in ("row", "column"):
+        where = f"{finding.line}, :" if finding.kind == "row" else f":, {finding.line}"
+        return f"{finding.kind} {finding.line} is wrong: {block.name}[{where}]."
+    if finding.kind == "whole":
+        return f"all {checked} entries looked at are wrong: the whole block is, it seems."
+    if finding.kind == "tolerable":
+        return "small errors throughout, below rtol."
+    if finding.kind == "many":
+        return (
+            f"{wrong} wrong entries were located, and there are more: "
+            f"{finding.fraction:.0%} of a random sample."
+        )
+    return f"about {finding.fraction:.0%} of the block is wrong."

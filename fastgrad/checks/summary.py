@@ -1,0 +1,157 @@
+"""An outcome and its diagnoses -> the report: blocks, entries, counts and remarks."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
+from fastgrad.differences.loss import Loss
+from fastgrad.numerics.norms import norm
+from fastgrad.parameters.layout import Block, Layout
+from fastgrad.results import BlockCheck, Diagnosis, EntryCheck, GradientCheck
+
+MOST_ENTRIES = 1000
+CLOSEST_ENTRIES = 10
+"""Entries listed when all agree."""
+
+
+def summarise(
+    outcome: Outcome,
+    loss: Loss,
+    rule: Rule,
+    options: Options,
+    diagnoses: tuple[Diagnosis, ...] = (),
+) -> GradientCheck:
+    """The report of a check at one point; its strategy, label and time are the caller's to add."""
+    judged = outcome.judged
+    laws = {d.block: d.sentence for d in diagnoses}
+    return GradientCheck(
+        verdict=outcome.verdict,
+        strategy="",
+        blocks=tuple(replace(b, diagnosis=laws.get(b.name, "")) for b in outcome.blocks),
+        entries=() if judged is None else entries_of(judged, loss.layout, rule),
+        diagnoses=diagnoses,
+        relative_error=outcome.relative_error,
+        noise=loss.noise,
+        evaluations=loss.run.evaluations,
+        seconds=0.0,
+        seed=options.seed,
+        rtol=rule.rtol,
+        size=loss.layout.size,
+        checked=0 if judged is None else judged.indices.size,
+        counts={} if judged is None else counts_of(judged),
+        remarks=outcome.remarks,
+    )
+
+
+def worst_of(checks: list[GradientCheck]) -> GradientCheck:
+    """Several points as one: the worst of them, over the evaluations and seconds of all."""
+    worst = min(checks, key=lambda check: SEVERITY.index(check.verdict))
+    return replace(
+        worst,
+        points=tuple(checks),
+        evaluations=sum(check.evaluations for check in checks),
+        seconds=sum(check.seconds for check in checks),
+    )
+
+
+def unchecked_block(block: Block, verdict: str = "agrees") -> BlockCheck:
+    """A block of which nothing is known."""
+    return BlockCheck(
+        block.name, block.shape, block.size, 0, verdict, 0.0, 0.0, 0.0, "block", 0, ""
+    )
+
+
+def checked_block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
+    """A block whose entries were checked one by one."""
+    block = layout.blocks[b]
+    inside = np.flatnonzero(judged.block == b)
+    if inside.size == 0:
+        return unchecked_block(block)
+    a, D, bar = judged.analytic[inside], judged.numeric[inside], judged.bar[inside]
+    residual = judged.residual[inside]
+    zero = bool(np.all(np.abs(D) <= bar))
+    size = judged.scales.overall if zero else float(judged.scales.rms[b])
+    widest = float((bar * judged.scales.unit[inside]).max())
+    verdicts = judged.verdict[inside]
+    return BlockCheck(
+        name=block.name,
+        shape=block.shape,
+        size=block.size,
+        checked=inside.size,
+        verdict=overall(verdicts),
+        relative_error=relative_error(a, D),
+        max_error=float(residual.max()),
+        detection_limit=widest / size if size else (float("inf") if widest else 0.0),
+        limit_of="all" if zero else "block",
+        kinks=int(np.count_nonzero(verdicts >= Verdict.KINK_VALID)),
+        worst=block.entry(int(judged.indices[inside[residual.argmax()]])),
+    )
+
+
+def relative_error(a: Floats, D: Floats) -> float:
+    """``||a - D|| / (||a|| + ||D||)``; 0 where both are zero, infinite where a is not finite."""
+    known = np.isfinite(D)
+    a, D = a[known], D[known]
+    if not np.isfinite(a).all():
+        return float("inf")
+    size = norm(a) + norm(D)
+    return norm(a - D) / size if size else 0.0
+
+
+def counts_of(judged: Judged) -> dict[str, int]:
+    """How many entries got each verdict."""
+    counts = {v.words: int(np.count_nonzero(judged.verdict == v)) for v in Verdict}
+    return {words: count for words, count in counts.items() if count}
+
+
+def entries_of(judged: Judged, layout: Layout, rule: Rule) -> tuple[EntryCheck, ...]:
+    """Entries that do not plainly agree, worst first; with none, those that came closest."""
+    return tuple(_entry(judged, layout, int(k)) for k in _worst(judged, rule))
+
+
+def about_the_loss(loss: Loss) -> list[str]:
+    """What the measurements of the loss found worth saying."""
+    remarks = []
+    if loss.measured.float32:
+        remarks.append(
+            "Every value of the loss is a float32: it is computed in single precision, and an "
+            "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
+        )
+    if loss.measured.reordered:
+        remarks.append("The loss differs between calls by rounding: that counts as its noise.")
+    return remarks
+
+
+def _worst(judged: Judged, rule: Rule) -> Indices:
+    residual = np.abs(judged.analytic - judged.numeric)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = residual / rule.allowance(judged.bar, judged.scales.entry)
+    excess[np.isnan(excess)] = np.where(np.isfinite(judged.analytic), 0.0, np.inf)[np.isnan(excess)]
+    chosen = np.flatnonzero(judged.verdict != Verdict.AGREES)
+    most = MOST_ENTRIES
+    if chosen.size == 0:
+        chosen, most = np.arange(residual.size), CLOSEST_ENTRIES
+    disagrees = judged.verdict[chosen] == Verdict.DISAGREES
+    return np.asarray(chosen[np.lexsort((-excess[chosen], ~disagrees))][:most])
+
+
+def _entry(judged: Judged, layout: Layout, k: int) -> EntryCheck:
+    position = int(judged.indices[k])
+    block = layout.block_at(position)
+    a = float(judged.analytic[k])
+    note = judged.notes.get(k, "") if np.isfinite(a) else "the gradient is not finite"
+    return EntryCheck(
+        name=block.entry(position),
+        block=block.name,
+        index=block.index(position),
+        analytic=a,
+        numeric=float(judged.numeric[k]),
+        error_bar=float(judged.bar[k]),
+        step=float(judged.differences.step[k]),
+        verdict=Verdict(judged.verdict[k]).words,
+        note=note,
+    )

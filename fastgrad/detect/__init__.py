@@ -1,1 +1,0 @@
-"""Questions about a gradient under test."""

@@ -1,0 +1,83 @@
+"""The values that differences need, also of entries near the edge of the domain of the loss."""
+
+from typing import Protocol
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices
+from fastgrad.errors import NonFiniteLossError
+from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.numerics.steps import finest_steps, steps_inside
+from fastgrad.parameters.layout import Layout
+
+
+class Sampling(Protocol):
+    """Where f is needed beside an entry: a stencil, or a stencil at two steps."""
+
+    @property
+    def step(self) -> float:
+        """The default h at unit scale."""
+        ...
+
+    @property
+    def unit_offsets(self) -> Floats:
+        """In multiples of h, shape (k,)."""
+        ...
+
+
+def sample_inside(
+    run: Evaluator,
+    layout: Layout,
+    sampling: Sampling,
+    indices: Indices,
+    h: Floats,
+    default: bool,
+) -> tuple[Floats, Floats]:
+    """f at multiples of h beside the entries, shape (m, k), and h.
+
+    Default steps are shortened where f is not finite there, and nowhere else.
+
+    Raises
+    ------
+    NonFiniteLossError
+        It is not finite there, at any step if they are the default ones.
+    """
+    multiples = sampling.unit_offsets
+    values = run.coordinates(indices, h[:, None] * multiples)
+    finite = np.isfinite(values)
+    if finite.all():
+        return values, h
+    if default:
+        rows = np.flatnonzero(~finite.all(axis=1))
+        shorter = edge_steps(run, sampling, indices[rows], h[rows])
+        again = run.coordinates(indices[rows], shorter[:, None] * multiples)
+        if np.isfinite(again).all():
+            h = h.copy()
+            values[rows], h[rows] = again, shorter
+            return values, h
+        finite[rows[np.isfinite(again).all(axis=1)]] = True
+    row, column = map(int, np.argwhere(~finite)[0])
+    name = layout.name(int(indices[row]))
+    raise NonFiniteLossError(
+        f"the loss is {values[row, column]} at {name} {h[row] * multiples[column]:+.3g} "
+        f"({name} = {run.theta[indices[row]]:.6g}): expected finite values on both sides; pass a "
+        "smaller step, or start further from the edge of the loss's domain"
+    )
+
+
+def edge_steps(run: Evaluator, sampling: Sampling, indices: Indices, h: Floats) -> Floats:
+    """Default steps of entries around which the loss is not finite within reach of h, shape (m,).
+
+    The distance to the edge takes the place of the entry's size; it is found by factors of 8.
+    """
+    smallest = finest_steps(run.theta[indices])
+    if not np.isfinite(run.value()):
+        return smallest
+    sides = np.unique(np.sign(sampling.unit_offsets))
+    reach = np.abs(sampling.unit_offsets).max() * h
+
+    def sample(which: Indices, steps: Floats) -> Floats:
+        return run.coordinates(indices[which], steps[:, None] * sides)
+
+    inside, _ = steps_inside(sample, reach / 8, smallest)
+    return np.maximum(sampling.step * inside, smallest)

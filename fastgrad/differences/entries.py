@@ -1,0 +1,70 @@
+"""Central differences of chosen entries at chosen steps, with the noise of each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgrad.arrays import CHUNK, Floats, Indices
+from fastgrad.differences.loss import Loss
+from fastgrad.evaluate.purity import require_deterministic
+from fastgrad.numerics.quotients import Quotients
+from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps
+
+REPEAT_EVERY = 1024
+"""The loss at theta itself is evaluated again so often: rare randomness escapes three repeats."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries ``indices`` of theta, shape (m,), whose differences a loss is asked for."""
+
+    loss: Loss
+    indices: Indices
+
+    @property
+    def x(self) -> Floats:
+        """Their values."""
+        return self.loss.theta[self.indices]
+
+    @property
+    def units(self) -> Floats:
+        """Their units."""
+        return self.loss.units.entry[self.indices]
+
+    def at(self, which: Indices, h: Floats) -> Quotients:
+        """Differences of step ``h``, shape (k,), at ``indices[which]``, shape (k,)."""
+        parts = [
+            self._values(which[start : start + CHUNK], h[start : start + CHUNK])
+            for start in range(0, which.size, CHUNK)
+        ]
+        values = np.concatenate(parts or [np.zeros((0, 2))])
+        return Quotients.central(values, h, self.loss.noise_of(self.indices[which]), self.x[which])
+
+    def adapted_steps(self, which: Indices, h: Floats) -> Floats:
+        """Steps of their own for entries that ``h`` does not suit, shape (k,)."""
+        x = self.x[which]
+
+        def sample(part: Indices, offsets: Floats) -> Floats:
+            return self.loss.values(self.indices[which[part]], offsets)
+
+        alone = self.loss.theta.size == 1
+        return adaptive_steps(
+            sample,
+            h,
+            FINEST_STEP * np.spacing(np.abs(x)),
+            largest_steps(self.units[which], self.loss.noise, self.loss.value, alone),
+            self.loss.noise_of(self.indices[which]),
+        )
+
+    def _values(self, which: Indices, h: Floats) -> Floats:
+        """f above and below x, shape (k, 2), with f at theta slipped in every `REPEAT_EVERY` entries."""
+        indices, offsets = self.indices[which], np.stack([h, -h], axis=1)
+        repeats = np.arange(REPEAT_EVERY, which.size + 1, REPEAT_EVERY)
+        if repeats.size == 0:
+            return self.loss.values(indices, offsets)
+        values = self.loss.values(
+            np.insert(indices, repeats, 0), np.insert(offsets, repeats, 0.0, axis=0)
+        )
+        again = repeats + np.arange(repeats.size)
+        require_deterministic(np.append(values[again, 0], self.loss.base))
+        return np.delete(values, again, axis=0)

@@ -1,0 +1,76 @@
+"""With what steps entries are differenced: the user's, the default, or what probes bear."""
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices
+from fastgrad.differences.entries import Entries
+from fastgrad.numerics.bars import WIDER, truncation
+from fastgrad.numerics.stencils import CENTRAL, Stencil
+
+PROBES = 3
+"""Entries probed a block."""
+PROBE_TRUNCATION = 0.5
+"""A probed step is too long if truncation reaches this part of the bar: more entries would then be
+looked at twice than a shorter step costs in noise."""
+PROBE_NOISE = 1e-5
+"""It is too short if the bar is wider than this part of the block's largest probed difference."""
+
+
+def chosen_steps(entries: Entries, stencil: Stencil, steps: Floats | str | None) -> Floats:
+    """Steps of the entries, shape (m,), from the default, the noise, or the user."""
+    if isinstance(steps, np.ndarray):
+        return steps[entries.indices]
+    h = stencil.step * entries.units
+    if steps == "adaptive":
+        return entries.adapted_steps(np.arange(h.size), h)
+    return probed_steps(entries, seed=0) if stencil is CENTRAL[2] else h
+
+
+def probed_steps(entries: Entries, seed: int) -> Floats:
+    """Default steps, shape (m,), where a few probed entries of the block bear them.
+
+    A block of one unit whose default step fails at most of its probed entries gets the median of the
+    steps that suit them (`fastgrad.numerics.steps.adaptive_steps`); what that does not suit, the sweep
+    notices entry by entry.
+    """
+    blocks = entries.loss.layout.blocks
+    h = CENTRAL[2].step * entries.units
+    probed, block = _probed(entries, seed)
+    if probed.size == 0:
+        return h
+    near = entries.at(probed, h[probed])
+    wide = entries.at(probed, WIDER * h[probed])
+    with np.errstate(invalid="ignore"):
+        t = truncation(near.D, wide.D)
+        largest = np.zeros(len(blocks))
+        np.maximum.at(largest, block, np.nan_to_num(np.abs(near.D)))
+        fails = ~(np.abs(t) <= PROBE_TRUNCATION * near.bar)
+        fails |= (near.bar > PROBE_NOISE * largest[block]) & (largest[block] > 0)
+    failed = np.bincount(block, fails, largest.size) > np.bincount(block, ~fails, largest.size)
+    again = failed[block]
+    if not again.any():
+        return h
+    own = entries.adapted_steps(probed[again], h[probed[again]])
+    starts = [b.start for b in blocks]
+    for b in np.flatnonzero(failed):
+        inside = np.searchsorted(starts, entries.indices, side="right") - 1 == b
+        h[inside] = np.median(own[block[again] == b])
+    # A step must not vanish beside a large entry of a block of small ones.
+    return np.asarray(np.maximum(h, 64 * np.spacing(np.abs(entries.x))))
+
+
+def _probed(entries: Entries, seed: int) -> tuple[Indices, Indices]:
+    """Positions of the probed entries among those checked, and their blocks."""
+    rng = np.random.default_rng(seed)
+    positions, blocks = [], []
+    for b, block in enumerate(entries.loss.layout.blocks):
+        if not entries.loss.units.one_unit[b]:
+            continue  # a step that suits one of its entries says nothing of the next
+        first, last = np.searchsorted(entries.indices, (block.start, block.stop))
+        count = min(PROBES, int(last - first))
+        positions.append(first + rng.choice(last - first, count, replace=False))
+        blocks.append(np.full(count, b))
+    return (
+        np.concatenate([np.zeros(0, np.intp), *positions]),
+        np.concatenate([np.zeros(0, np.intp), *blocks]),
+    )

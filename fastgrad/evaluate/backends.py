@@ -1,0 +1,92 @@
+"""Which evaluator runs a loss: its structure's, or that of the backend asked for."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from fastgrad.evaluate.compiled import CompiledEvaluator
+from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.python import PythonEvaluator
+
+BACKENDS: dict[str, Callable[..., Evaluator]] = {
+    "auto": CompiledEvaluator,
+    "python": PythonEvaluator,
+}
+"""What makes an evaluator, by the name that users give: ``make(loss, inputs)``. Another way to run a
+loss is a file with an `Evaluator`, and a row here."""
+
+
+class LossWithStructure(Protocol):
+    """A loss that knows a cheaper way to its differences."""
+
+    loss: Any
+    """The plain one."""
+
+    def around(self, plain: Callable[[], Evaluator], inputs: Inputs) -> Evaluator:
+        """The evaluator at the inputs; ``plain`` makes that of the plain loss."""
+        ...
+
+
+def evaluator(
+    loss: Callable[..., Any], inputs: Inputs, backend: str = "auto", structure: bool = True
+) -> Evaluator:
+    """The evaluator of a loss at the inputs.
+
+    Parameters
+    ----------
+    backend : {"auto", "python"}
+        ``"auto"`` runs compiled code and refuses what numba cannot compile; ``"python"`` calls
+        the loss from Python, whatever it is.
+    structure : bool
+        Whether a loss that comes with a structure may be evaluated by it.
+
+    Raises
+    ------
+    ValueError
+        An unknown backend.
+    LossCompilationError, TypeError
+        A loss that cannot be compiled, or does not return one real number.
+    """
+    require_backend(backend)
+    make = BACKENDS[backend]
+    has_structure = hasattr(type(loss), "around")  # isinstance of a Protocol takes microseconds
+    plain = loss.loss if has_structure else loss  # type: ignore[attr-defined]
+    if not structure or inputs.argnum or backend != "auto":
+        return make(plain, inputs)
+    found: Any = loss if has_structure else registered(loss)
+    return (
+        make(plain, inputs) if found is None else found.around(partial(make, plain, inputs), inputs)
+    )
+
+
+def require_backend(backend: str) -> None:
+    """Raise ValueError unless ``backend`` is one there is."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend={backend!r}: expected one of {', '.join(map(repr, BACKENDS))}")
+
+
+_factories: WeakKeyDictionary[Any, Callable[[], LossWithStructure]] = WeakKeyDictionary()
+_built: WeakKeyDictionary[Any, LossWithStructure] = WeakKeyDictionary()
+
+
+def register(loss: Any, factory: Callable[[], LossWithStructure]) -> None:
+    """Have ``factory()`` stand for an njit loss wherever that is differentiated.
+
+    The structure is built when it is first needed.
+    """
+    _factories[loss] = factory
+    _built.pop(loss, None)
+
+
+def registered(loss: Any) -> LossWithStructure | None:
+    """The structure that was registered for a loss; None if there is none."""
+    try:
+        factory = _factories.get(loss)
+    except TypeError:  # unhashable, or it takes no weak reference
+        return None
+    if factory is None:
+        return None
+    if loss not in _built:
+        _built[loss] = factory()
+    return _built[loss]

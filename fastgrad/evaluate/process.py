@@ -1,0 +1,194 @@
+"""The process that a loss runs in: the state that it would change, its threads, and forks."""
+
+import os
+import pickle
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import numba
+import numpy as np
+import threadpoolctl
+from numba import _helperlib
+
+from fastgrad.evaluate.traits import Traits
+
+
+class BlasLimit:
+    """BLAS held to one thread while any launch is under way.
+
+    OpenBLAS starts threads of its own in every worker: 3.2 s instead of 0.18 s was seen. The limit
+    is global, so nested and concurrent launches are counted; the last to leave restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._libraries: list[Any] | None = None
+        self._before: list[int] = []
+
+    def after_fork(self) -> None:
+        """In the child the other threads, and what they held, exist no more."""
+        self._lock = threading.Lock()
+        if self._holders:
+            self._holders = 0
+            self._set(self._before)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._holders == 0:
+                libraries = self._blas()
+                self._before = [library.get_num_threads() for library in libraries]
+                try:
+                    self._set([1] * len(libraries))
+                except BaseException:  # a Ctrl-C
+                    self._set(self._before)
+                    raise
+            self._holders += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._set(self._before)
+
+    def _set(self, counts: list[int]) -> None:
+        for library, count in zip(self._blas(), counts, strict=True):
+            # threadpoolctl 3.8 lets one thread set limits and does nothing for any other; here
+            # the thread that restores need not be the one that set.
+            getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
+
+    def _blas(self) -> list[Any]:
+        if self._libraries is None:
+            import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, not found unless loaded
+
+            controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+            self._libraries = list(controller.lib_controllers)
+        return self._libraries
+
+
+one_blas_thread = BlasLimit()
+
+
+class Forks:
+    """What this process knows of the one that it was forked from.
+
+    Only the forking thread lives on in a child; what the others held would stay held.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        """Held around launches where `parallel_launch` says so."""
+        self.forked_from_threads = False
+        """Whether numba's threads had started there: GNU OpenMP ends a child at its first launch."""
+
+    def after_fork(self) -> None:
+        """Let go of what other threads held, and take note."""
+        self.lock = threading.RLock()
+        one_blas_thread.after_fork()
+        self.forked_from_threads |= threading_layer() is not None
+
+
+forks = Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forks.after_fork)
+
+
+def available_threads() -> int:
+    """How many threads a kernel may use here; 1 where a parallel launch would end the process."""
+    if forks.forked_from_threads or numba.config.NUMBA_NUM_THREADS == 1:
+        return 1
+    return int(numba.get_num_threads())
+
+
+def parallel_launch() -> AbstractContextManager[Any]:
+    """A context for whatever launches threads: a lock where numba's threading layer needs one.
+
+    workqueue aborts the process on two launches at once.
+    """
+    return forks.lock if threading_layer() in (None, "workqueue") else nullcontext()
+
+
+def require_threads_after_fork() -> None:
+    """Raise RuntimeError where a loss that is parallel itself would end the process."""
+    if forks.forked_from_threads and threading_layer() == "omp":
+        raise RuntimeError(
+            "the loss is parallel itself, and this process was forked from one that had started "
+            "numba's threads, where GNU OpenMP ends it at its next launch: expected a loss without "
+            'parallel=True, or processes started with multiprocessing\'s "spawn"'
+        )
+
+
+def threading_layer() -> str | None:
+    """numba's threading layer; None while none is chosen, because nothing was launched."""
+    try:
+        return str(numba.threading_layer())
+    except ValueError:
+        return None
+
+
+_generators: Any = _helperlib  # whose stubs do not tell of these functions
+
+
+NOTHING_KEPT = nullcontext()
+"""The context of most losses, made once: it is entered at every launch."""
+
+
+def state_kept(traits: Traits, arguments: tuple[Any, ...]) -> AbstractContextManager[Any]:
+    """A context that puts back whatever a loss of these traits would change."""
+    if not traits.uses_random:
+        return one_blas_thread if traits.uses_blas else NOTHING_KEPT
+    with ExitStack() as stack:
+        if traits.uses_blas:
+            stack.enter_context(one_blas_thread)
+        stack.enter_context(_numba_random_state_kept())
+        if traits.uses_python:
+            stack.enter_context(python_random_state_kept())
+        for argument in arguments:
+            if isinstance(argument, np.random.Generator):
+                stack.enter_context(_generator_state_kept(argument))
+        return stack.pop_all()
+
+
+@contextmanager
+def _numba_random_state_kept() -> Iterator[None]:
+    """A context that keeps the two generators of compiled code, on this thread."""
+    pointers = _generators.rnd_get_np_state_ptr(), _generators.rnd_get_py_state_ptr()
+    before = [_generators.rnd_get_state(pointer) for pointer in pointers]
+    try:
+        yield
+    finally:
+        for pointer, state in zip(pointers, before, strict=True):
+            _generators.rnd_set_state(pointer, state)
+
+
+@contextmanager
+def python_random_state_kept() -> Iterator[None]:
+    """A context that keeps the global generators of NumPy and of Python."""
+    before = _python_random_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(before[0])
+        random.setstate(before[1])
+
+
+def python_random_fingerprint() -> bytes:
+    """Bytes that change when a number is drawn from, or a seed given to, a global generator."""
+    return pickle.dumps(_python_random_state())
+
+
+def _python_random_state() -> tuple[Any, Any]:
+    return np.random.get_state(legacy=False), random.getstate()
+
+
+@contextmanager
+def _generator_state_kept(generator: np.random.Generator) -> Iterator[None]:
+    """A context that keeps a generator that was passed to a loss."""
+    before = generator.bit_generator.state
+    try:
+        yield
+    finally:
+        generator.bit_generator.state = before

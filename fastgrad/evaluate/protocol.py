@@ -1,0 +1,123 @@
+"""The evaluator of a loss: two questions that everything above asks, whoever answers them.
+
+An evaluator stands at `Inputs`, what a loss is given. ``coordinates(indices, offsets)`` is the loss
+at theta with single entries offset, ``along(direction, offsets)`` the loss on a line through theta.
+Those two are all that a new evaluator must bring; everything else here has a default.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastgrad.arrays import CHUNK, Floats, Indices, Mask
+from fastgrad.errors import NonFiniteLossError
+from fastgrad.numerics.stencils import Stencil
+from fastgrad.parameters.layout import Layout
+
+
+class Inputs(NamedTuple):
+    """What a loss is given: theta along a flat vector, and its other arguments.
+
+    A NamedTuple and no dataclass, which takes 1 us to make: every call of a gradient makes one.
+    """
+
+    layout: Layout
+    """How theta lies in the vector."""
+    theta: Floats
+    """The vector, shape (n,); kept, not copied; never written to."""
+    arguments: tuple[Any, ...] = ()
+    """The loss's other arguments, in order."""
+    argnum: int = 0
+    """Position of theta among the loss's arguments."""
+
+
+class Evaluator(ABC):
+    """A loss around one flat theta. What asks it does not know what runs it.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n,)
+        Kept, not copied; never written to.
+    """
+
+    chunk: int = CHUNK
+    """Entries best asked for at a time."""
+    structured: bool = False
+    """Whether `coordinates` come by a structure of the loss, and are differences f - f(theta)."""
+    advance: Callable[[int], None] | None = None
+    """Called with the number of evaluations, or of differences, after some were made."""
+
+    def __init__(self, theta: Floats):
+        self.theta = theta
+        self._evaluations = 0
+
+    @property
+    def evaluations(self) -> int:
+        """How many were made so far."""
+        return self._evaluations
+
+    @abstractmethod
+    def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
+        """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k)."""
+
+    @abstractmethod
+    def along(self, direction: Floats, offsets: Floats) -> Floats:
+        """``values[j]``: the loss at ``theta + offsets[j] direction``, shape (k,)."""
+
+    @property
+    def reference(self) -> float:
+        """What is subtracted from all that `coordinates` and `along` return: 0, or f(theta)."""
+        return 0.0
+
+    def value(self) -> float:
+        """The loss at theta."""
+        return float(self.coordinates(np.zeros(1, np.int64), np.zeros((1, 1)))[0, 0])
+
+    def entry_noise(self, trainable: Mask | None, seed: int) -> Floats | None:
+        """sd of the noise of each entry's values, shape (n,), where it is not that of the loss."""
+        return None
+
+    def gradient(self, stencil: Stencil) -> Floats | None:
+        """The whole gradient at default steps where there is a shorter way to it than entries."""
+        return None
+
+    def certified(
+        self, indices: Indices | None, gradient: Floats, again: bool = False
+    ) -> tuple[str, ...]:
+        """What a report says of the structure that a gradient was taken by; nothing for a plain loss.
+
+        The structure is compared with the plain loss when it is first used for parameters and
+        arguments of these types, or ``again``.
+
+        Parameters
+        ----------
+        indices : ndarray, optional
+            The entries that were differenced; by default all.
+        gradient : ndarray, shape (n,)
+
+        Raises
+        ------
+        StructureError
+        """
+        return ()
+
+
+def finite_value(run: Evaluator) -> float:
+    """The loss at theta.
+
+    Raises
+    ------
+    NonFiniteLossError
+    """
+    return require_finite(run.value())
+
+
+def require_finite(value: float) -> float:
+    """Raise `NonFiniteLossError` unless the loss at theta is finite."""
+    if not np.isfinite(value):
+        raise NonFiniteLossError(
+            f"the loss is {value} at the given parameters: expected a finite number to start from"
+        )
+    return value

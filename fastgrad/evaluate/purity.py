@@ -1,0 +1,103 @@
+"""Is a loss a function? What notices that it wrote to its arguments, or that repeats of it differ.
+
+Every backend asks here, and whoever calls other functions of the user's.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Array, Floats
+from fastgrad.errors import MutatedInputError, NondeterministicLossError
+from fastgrad.evaluate.kernels import checksums
+from fastgrad.parameters.trees import children
+
+REORDERING = 1e-12
+"""A spread below this part of |f| is sums added in another order: noise, not randomness."""
+
+
+class ArgumentGuard:
+    """Checksums of the arrays among some arguments, from before anybody could write to them.
+
+    Parameters
+    ----------
+    arguments : tuple
+        Arrays, alone or in structures; anything else is not looked at.
+    name : callable
+        ``name(k)`` is what to call argument k in a message.
+    who : str
+        Whoever might write to them.
+    """
+
+    def __init__(
+        self, arguments: tuple[Any, ...], name: Callable[[int], str], who: str = "the loss"
+    ):
+        self._name = name
+        self._who = who
+        self._arrays = [
+            (k, *found) for k, value in enumerate(arguments) for found in _arrays(value, "")
+        ]
+        spans = [number for *_, array in self._arrays for number in _span(array)]
+        self._spans = np.array(spans, np.int64).reshape(-1, 2)
+        self._before = self._checksums()
+
+    def check(self) -> None:
+        """Raise `MutatedInputError`, naming the array, if one has changed."""
+        now = self._checksums()
+        if now.tobytes() != self._before.tobytes():
+            k, path, array = self._arrays[np.flatnonzero(now != self._before)[0]]
+            raise MutatedInputError(
+                f"{self._who} wrote to its argument {self._name(k)}{path} (array of shape "
+                f"{array.shape}), which is no longer what it was: expected it to leave its inputs "
+                "alone; copy what it changes first"
+            )
+
+    def _checksums(self) -> Array:
+        sums = np.empty(len(self._arrays), np.uint64)
+        if self._arrays:
+            checksums(self._spans, sums)
+        return sums
+
+
+def _arrays(value: Any, path: str) -> Iterator[tuple[str, Array]]:
+    """The arrays in a structure that can be written to, each with its path."""
+    if isinstance(value, np.ndarray):
+        if value.flags.writeable and value.size:
+            yield path, value
+        return
+    for key, child in children(value):
+        yield from _arrays(child, f"{path}.{key}")
+
+
+def _span(array: Array) -> tuple[int, int]:
+    """Address and number of the bytes from an array's first to its last, whatever its strides."""
+    if array.flags.c_contiguous:
+        return array.__array_interface__["data"][0], array.nbytes
+    reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    below = sum(r for r in reach if r < 0)
+    above = sum(r for r in reach if r > 0)
+    return array.__array_interface__["data"][0] + below, above - below + array.itemsize
+
+
+def require_deterministic(values: Floats) -> float:
+    """The spread of repeated values of the loss at one point, as an sd.
+
+    Raises
+    ------
+    NondeterministicLossError
+        They differ by more than reordered sums do.
+    """
+    if np.isnan(values).all():
+        return 0.0
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return 0.0
+    if high - low <= REORDERING * max(abs(low), abs(high)):
+        return high - low
+    shown = ", ".join(f"{v:.17g}" for v in values[:3])
+    raise NondeterministicLossError(
+        f"the loss gave different values at the same parameters ({shown}): expected a function of "
+        "theta. Switch dropout and other noise off, or seed it inside the loss "
+        "(np.random.seed(0) in an njit loss draws the same numbers every time)"
+    )

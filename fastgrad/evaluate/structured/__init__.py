@@ -1,1 +1,0 @@
-"""Losses that can re-evaluate cheaply after a small change of theta."""

@@ -1,0 +1,47 @@
+"""What running a compiled loss does to the process around it, read off its machine code."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from numba import types
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What running a loss does to the process around it."""
+
+    uses_blas: bool
+    """Whether it calls BLAS or LAPACK, which start threads of their own."""
+    uses_python: bool
+    """Whether it has a block in object mode, which may do anything."""
+    uses_random: bool
+    """Whether it draws random numbers."""
+    launches_threads: bool
+    """Whether it is parallel itself, or calls something that is."""
+    one_at_a_time: bool
+    """Whether threads must not share it, or would gain nothing by it."""
+
+
+def names_in(library: Any) -> str:
+    """Names of the functions in compiled code, and of all that it calls.
+
+    From the module that numba links into callers, which code from the disk cache has too; the text
+    of such code is empty.
+    """
+    return " ".join(function.name for function in library._get_module_for_linking().functions)
+
+
+def traits_of(names: str, value_types: tuple[Any, ...]) -> Traits:
+    """The traits of code that calls functions of these names, of arguments of these types."""
+    uses_python = "PyObject_CallFunctionObjArgs" in names
+    has_generator = any(isinstance(t, types.NumPyRandomGeneratorType) for t in value_types)
+    launches_threads = "numba_parallel_for" in names
+    draws = "numba_get_np_random_state" in names or "numba_get_py_random_state" in names
+    return Traits(
+        uses_blas=uses_python or re.search(r"\bnumba_(x|ez_)", names) is not None,
+        uses_python=uses_python,
+        uses_random=uses_python or has_generator or draws,
+        launches_threads=launches_threads,
+        one_at_a_time=uses_python or has_generator or launches_threads,
+    )

@@ -1,0 +1,262 @@
+"""grad and value_and_grad: a loss in, its numerical gradient out."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.differences.domain import sample_inside
+from fastgrad.differences.estimate import differences
+from fastgrad.differences.loss import Loss
+from fastgrad.evaluate.backends import evaluator, require_backend
+from fastgrad.evaluate.explain import argument_name, require_argument_count
+from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
+from fastgrad.evaluate.units import Units
+from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
+from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.steps import absolute_steps
+from fastgrad.report.progress import progress_bar
+from fastgrad.results import GradientEstimate
+
+
+@dataclass(frozen=True)
+class Differencing:
+    """How differences are taken: the stencil, the user's steps and scales, and of what entries."""
+
+    stencil: Stencil
+    step: Any
+    scale: Any
+    trainable: Any
+
+
+class GradientFunction:
+    """The numerical gradient of a loss; made by `grad`.
+
+    Parameters
+    ----------
+    loss : callable
+    argnum : int
+        Which of its arguments to differentiate by.
+    differencing : Differencing
+    running : mapping
+        ``backend`` and ``structure``, as of `grad`.
+    progress : bool
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        argnum: int,
+        differencing: Differencing,
+        running: Mapping[str, Any],
+        progress: bool = False,
+    ):
+        self._loss = loss
+        self._argnum = argnum
+        self._stencil = differencing.stencil
+        self._step = differencing.step
+        self._scale = differencing.scale
+        self._trainable = differencing.trainable
+        self._running = running
+        self._progress = progress
+        self._root = "theta" if argnum == 0 else argument_name(loss, argnum)
+
+    def __call__(self, *args: Any) -> Any:
+        """The gradient at ``args``, in the structure of the argument differentiated.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Parameters that are empty, not finite, or no real numbers.
+        LossCompilationError, LossError, NonFiniteLossError, MutatedInputError
+            What went wrong in the loss, and where.
+        """
+        layout, run = self._start(args)
+        return layout.rebuild(self._differentiate(layout, run))
+
+    def value_and_grad(self, *args: Any) -> tuple[float, Any]:
+        """The loss and its gradient at ``args``."""
+        layout, run = self._start(args)
+        value = finite_value(run)
+        return value, layout.rebuild(self._differentiate(layout, run, value))
+
+    def estimate(self, *args: Any) -> GradientEstimate:
+        """The gradient at ``args`` with error bars; twice the evaluations, and some 40 more.
+
+        Entries that the default step does not suit are differenced as by ``step="adaptive"``, whose
+        own evaluations are enough for its bars. One-sided differences cannot see a kink in theta.
+
+        Raises
+        ------
+        NondeterministicLossError
+            The loss gives different values at the same parameters.
+
+        Examples
+        --------
+        >>> result = grad(np.sin).estimate(1.0)
+        >>> bool(abs(result.gradient - np.cos(1.0)) <= result.error < 1e-8)
+        True
+        """
+        layout, run = self._start(args)
+        free = layout.mask(self._trainable)
+        steps = absolute_steps(layout, run.theta, self._step, free)
+        count = layout.size if free is None else int(np.count_nonzero(free))
+        with self._bar(run, 2 * len(self._stencil.multiples) * count):
+            loss = Loss.measure(run, layout, free, self._units(layout, run)).entry_by_entry(seed=0)
+            gradient, error, step = differences(loss, self._stencil, steps)
+        run.certified(None if free is None else loss.indices, gradient)
+        return GradientEstimate(
+            gradient=layout.rebuild(gradient),
+            error=layout.rebuild(error),
+            step=layout.rebuild(step),
+            value=loss.value,
+            noise=loss.noise,
+            evaluations=run.evaluations,
+        )
+
+    def _start(self, args: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
+        k = self._argnum
+        if len(args) <= k:
+            require_argument_count(self._loss, len(args))
+            raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
+        layout, theta = flatten(args[k], self._root)
+        others = args[:k] + args[k + 1 :]
+        return layout, evaluator(self._loss, Inputs(layout, theta, others, k), **self._running)
+
+    def _units(self, layout: Layout, run: Evaluator) -> Units:
+        return Units.of(run.theta, layout, self._scale)
+
+    def _bar(self, run: Evaluator, expected: int) -> AbstractContextManager[Any]:
+        return progress_bar(run, "gradient", expected) if self._progress else nullcontext()
+
+    def _differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
+        mask = layout.mask(self._trainable)
+        chosen = None if mask is None else np.flatnonzero(mask)
+        count = layout.size if chosen is None else chosen.size
+        steps = absolute_steps(layout, run.theta, self._step, mask)
+        if isinstance(steps, str):
+            with self._bar(run, 10 * count):
+                loss = Loss.measure(run, layout, mask, self._units(layout, run)).entry_by_entry(
+                    seed=0
+                )
+                gradient = differences(loss, self._stencil, steps)[0]
+            run.certified(chosen, gradient)
+            return gradient
+        if value is None and self._stencil.needs_value:
+            value = finite_value(run)
+        base = 0.0 if value is None else value - run.reference
+        whole = run.gradient(self._stencil) if steps is None else None
+        if whole is not None and np.isfinite(whole).all():
+            if mask is not None:
+                whole[~mask] = 0.0
+            run.certified(chosen, whole)
+            return whole
+        gradient = np.zeros(layout.size)
+        units = self._units(layout, run).entry
+        with self._bar(run, count * len(self._stencil.multiples)):
+            for start in range(0, count, run.chunk):
+                stop = min(start + run.chunk, count)
+                part = slice(start, stop) if chosen is None else chosen[start:stop]
+                indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
+                x = run.theta[part]
+                h = self._stencil.step * units[part] if steps is None else steps[part]
+                values, h = sample_inside(run, layout, self._stencil, indices, h, steps is None)
+                gradient[part] = self._stencil.combine(values, base, x, self._stencil.offsets(h))
+        run.certified(chosen, gradient)
+        return gradient
+
+
+def grad(
+    loss: Callable[..., Any],
+    *,
+    argnum: int = 0,
+    trainable: Any = None,
+    method: str = "central",
+    order: int = 2,
+    step: Any = None,
+    scale: Any = None,
+    backend: str = "auto",
+    structure: bool = True,
+    progress: bool = False,
+) -> GradientFunction:
+    """The numerical gradient of a loss, as a function of the loss's own arguments.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(theta, *args) -> float``: an njit function, or a plain function that numba can
+        compile; with ``backend="python"`` any callable. Theta is a number, an array of any shape,
+        or a dict, NamedTuple, dataclass, list or tuple of them, nested at will; a compiled loss
+        receives a dict or a dataclass as a NamedTuple with the same fields, a dict's by key as well.
+    argnum : int
+        Which argument of the loss to differentiate by.
+    trainable : str, sequence of str, or structure of bool, optional
+        What may be perturbed: names or path prefixes of blocks (``"W1"``, ``"layers.0"``), or
+        booleans shaped like theta. The rest are constants: never perturbed, gradient 0.
+    method : {"central", "forward", "backward"}
+    order : {2, 4, 6}
+        Of the central differences: 2, 4 or 6 evaluations an entry.
+    step : float, structure shaped like theta, or "adaptive", optional
+        The absolute step h; by default a power of two that suits the stencil and the unit of the
+        entry, near the step of least error (2^-17 for central differences of order 2), and where
+        the loss is not finite there, one that suits the distance to the edge of its domain.
+        ``"adaptive"`` measures the noise of the loss and extrapolates from four steps, shortened or
+        lengthened for every entry until truncation has sunk into that noise, with some 10
+        evaluations each, 20 near a pole: for most digits, and for losses that are noisy or badly
+        scaled.
+    scale : float or structure shaped like theta, optional
+        The unit of each entry: a typical size, or a change that matters. By default what theta
+        shows (`fastgrad.evaluate.units`): the rms of an array of one unit, an entry's own size
+        elsewhere.
+    backend : {"auto", "python"}
+        ``"python"`` calls the loss from Python, one evaluation at a time.
+    structure : bool
+        Whether a loss that comes with a structure may be evaluated by it.
+    progress : bool
+        Show a bar with an ETA on stderr.
+
+    Returns
+    -------
+    GradientFunction
+        ``g(theta, *args)`` is the gradient in theta's own structure and dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An option that does not exist.
+
+    Examples
+    --------
+    >>> def rosenbrock(x):
+    ...     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    >>> g = grad(rosenbrock)
+    >>> np.round(g(np.array([-1.2, 1.0])), 6)
+    array([-215.6,  -88. ])
+    """
+    if not callable(loss):
+        raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
+    if not isinstance(argnum, int) or isinstance(argnum, bool) or argnum < 0:
+        raise ValueError(f"argnum={argnum!r}: expected the position of an argument, from 0")
+    require_backend(backend)
+    chosen = stencil(method, order)
+    if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
+        raise ValueError('step="adaptive" goes with central differences of order 2 alone')
+    running = {"backend": backend, "structure": structure}
+    return GradientFunction(
+        loss, argnum, Differencing(chosen, step, scale, trainable), running, progress
+    )
+
+
+def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tuple[float, Any]]:
+    """Like `grad`, but the function returns the loss as well: ``(value, gradient)``.
+
+    Examples
+    --------
+    >>> value, gradient = value_and_grad(lambda x: x**2)(3.0)
+    >>> value, round(gradient, 6)
+    (9.0, 6.0)
+    """
+    return grad(loss, **options).value_and_grad

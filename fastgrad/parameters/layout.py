@@ -1,0 +1,301 @@
+"""Structures of arrays <-> one flat theta: blocks, entry names, masks, and what a loss receives.
+
+`flatten` reads a user's theta once and gives a `Layout` and a flat float64 vector. The layout
+knows the way back (`Layout.rebuild`), what the compiled loss is handed (`Layout.native`), the name
+of every entry, and how to lay anything else shaped like theta (`Layout.match`) along the vector.
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Array, Floats, Indices, Mask
+from fastgrad.errors import StructureMismatchError
+from fastgrad.parameters.native import Expression, expression, native_container
+from fastgrad.parameters.trees import (
+    Leaf,
+    Node,
+    aligned,
+    build,
+    describe,
+    leaves,
+    read,
+    real_array,
+    shortened,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One array of theta: its name, shape and place ``[start, stop)`` in the flat vector."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    dtype: np.dtype[Any]
+    scalar: bool
+    """Whether it is a plain number rather than an array of shape ()."""
+
+    @cached_property
+    def float_dtype(self) -> np.dtype[Any]:
+        """The dtype of its slopes: its own precision, in this machine's byte order."""
+        is_float = self.dtype.kind == "f"
+        return self.dtype.newbyteorder("=") if is_float else np.dtype(np.float64)
+
+    @cached_property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @cached_property
+    def stop(self) -> int:
+        return self.start + self.size
+
+    def index(self, position: int) -> tuple[int, ...]:
+        """Index in the block of the entry at a position in the flat vector."""
+        return tuple(int(k) for k in np.unravel_index(position - self.start, self.shape))
+
+    def entry(self, position: int) -> str:
+        """Name of the entry at a position in the flat vector, such as ``W1[3, 17]``."""
+        index = ", ".join(map(str, self.index(position)))
+        return f"{self.name}[{index}]" if self.shape else self.name
+
+
+class Layout:
+    """How a theta of one structure lies in a flat vector. Equal structures share one layout."""
+
+    def __init__(self, tree: Node, root: str):
+        self.tree = tree
+        self.root = root
+        self.blocks: tuple[Block, ...] = tuple(_blocks(tree, root))
+        self.size = self.blocks[-1].stop if self.blocks else 0
+        self.plain = isinstance(tree, Leaf)
+        """Whether theta is a single array or number."""
+
+    @cached_property
+    def stops(self) -> Indices:
+        """The end of each block in the flat vector, shape (blocks,)."""
+        return np.array([block.stop for block in self.blocks])
+
+    def name(self, position: int) -> str:
+        """Name of the entry at a position in the flat vector."""
+        return self.block_at(position).entry(position)
+
+    def block_at(self, position: int) -> Block:
+        return self.blocks[int(np.searchsorted(self._starts, position, side="right")) - 1]
+
+    @cached_property
+    def _starts(self) -> Indices:
+        return np.array([block.start for block in self.blocks])
+
+    def rebuild(self, flat: Array) -> Any:
+        """Theta's own structure and dtypes from a flat vector; may use its memory."""
+        if self.plain and not self.blocks[0].scalar:
+            block = self.blocks[0]
+            return flat.astype(block.float_dtype, copy=False).reshape(block.shape)
+        blocks = iter(self.blocks)
+
+        def leaf(_: Leaf) -> Any:
+            block = next(blocks)
+            values = flat[block.start : block.stop]
+            values = values.astype(block.float_dtype, copy=False)
+            if not block.scalar:
+                return values.reshape(block.shape)
+            return float(values[0]) if values.dtype == np.float64 else values[0]
+
+        return build(self.tree, leaf)
+
+    def given(self, flat: Floats) -> Any:
+        """What a Python loss receives: views of ``flat`` in theta's own structure."""
+        return build(self.tree, self._views(flat))
+
+    def native(self, flat: Floats) -> Any:
+        """What a compiled loss receives: views, in NamedTuples for dicts and dataclasses."""
+        return build(self.tree, self._views(flat), native_container)
+
+    @cached_property
+    def adapter(self) -> Expression:
+        """`native` as source that numba can compile."""
+        return expression(self.tree, [(block.start, block.stop) for block in self.blocks])
+
+    def _views(self, flat: Floats) -> Callable[[Leaf], Any]:
+        """The blocks of ``flat``, one a call."""
+        blocks = iter(self.blocks)
+
+        def leaf(_: Leaf) -> Any:
+            block = next(blocks)
+            values = flat[block.start : block.stop]
+            return float(values[0]) if block.scalar else values.reshape(block.shape)
+
+        return leaf
+
+    def match(self, value: Any, what: str, leaf: Callable[[Any, Block], Array]) -> list[Array]:
+        """Lay ``value``, structured like theta, along the blocks.
+
+        Parameters
+        ----------
+        value
+            Mappings, NamedTuples and dataclasses are matched by name, lists and tuples by position.
+        what : str
+            Names ``value`` in messages, such as ``"trainable"``.
+        leaf : callable
+            ``leaf(part, block)`` turns the part that stands for one block into an array of the
+            block's shape.
+
+        Raises
+        ------
+        StructureMismatchError
+            Where the structures differ, with the place, what was expected and what came.
+        """
+        parts = aligned(self.tree, value, what)
+        return [leaf(part, block) for part, block in zip(parts, self.blocks, strict=True)]
+
+    def vector(self, value: Any, what: str) -> Floats:
+        """One number an entry, from a structure like theta, a flat vector, or one number for all.
+
+        Raises
+        ------
+        StructureMismatchError, TypeError
+        """
+        if np.isscalar(value) or (isinstance(value, np.ndarray) and value.ndim == 0):
+            return np.full(self.size, real_array(value, what), np.float64)
+        if isinstance(value, np.ndarray) and value.shape == (self.size,):
+            return real_array(value, what).astype(np.float64)
+
+        def leaf(part: Any, block: Block) -> Array:
+            array = real_array(part, f"{what} for {block.name}").astype(np.float64)
+            return _over_block(array, block, what)
+
+        return np.concatenate(self.match(value, what, leaf))
+
+    def mask(self, trainable: Any) -> Mask | None:
+        """Which entries may be perturbed, shape (n,); None when all may.
+
+        Parameters
+        ----------
+        trainable : None, str, sequence of str, or structure of bool
+            Names or path prefixes of blocks, or booleans shaped like theta (one for a whole block
+            will do).
+
+        Raises
+        ------
+        ValueError
+            A name that no block has, or nothing trainable.
+        StructureMismatchError, TypeError
+            A structure that is not theta's, or not of booleans.
+        """
+        if trainable is None:
+            return None
+        names = [trainable] if isinstance(trainable, str) else trainable
+        if isinstance(names, Sequence | Set) and all(isinstance(k, str) for k in names):
+            mask = self._mask_of_names(names)
+        elif isinstance(names, np.ndarray) and names.shape == (self.size,):
+            mask = _booleans(names, "trainable").copy()
+        else:
+            mask = np.concatenate(self.match(names, "trainable", _mask_of_block))
+        if not mask.any():
+            raise ValueError(
+                "trainable selects no entry of theta: at least one must be free to be perturbed"
+            )
+        return mask
+
+    def _mask_of_names(self, names: Iterable[str]) -> Mask:
+        mask = np.zeros(self.size, np.bool_)
+        for name in names:
+            chosen = [b for b in self.blocks if b.name == name or b.name.startswith(f"{name}.")]
+            if not chosen:
+                known = [block.name for block in self.blocks]
+                near = difflib.get_close_matches(name, known, n=1)
+                raise ValueError(
+                    f"trainable: theta has no block {name!r}; its blocks are {shortened(known)}"
+                    + (f" (did you mean {near[0]!r}?)" if near else "")
+                )
+            for block in chosen:
+                mask[block.start : block.stop] = True
+        return mask
+
+
+def flatten(theta: Any, root: str = "theta") -> tuple[Layout, Floats]:
+    """Read a theta: its layout, and a flat float64 copy of its values.
+
+    Parameters
+    ----------
+    theta : number, array, or dict, NamedTuple, dataclass, list or tuple of these
+    root : str
+        The name of a theta that is a single array.
+
+    Raises
+    ------
+    TypeError
+        Something in theta that is not a real number or array, by its path.
+    ValueError
+        Empty, or not finite, by the first entry's name.
+
+    Examples
+    --------
+    >>> layout, flat = flatten({"W": np.ones((2, 3)), "b": 0.5})
+    >>> flat.size, layout.name(4), layout.name(6)
+    (7, 'W[1, 1]', 'b')
+    """
+    if type(theta) is np.ndarray and theta.dtype == np.float64:
+        layout = _layout_of_array(theta.shape, root)
+        flat = theta.flatten()
+    else:
+        arrays: list[Array] = []
+        layout = _layout(read(theta, root, arrays), root)
+        flat = np.concatenate([np.asarray(a, np.float64).ravel() for a in arrays] or [np.zeros(0)])
+    if layout.size == 0:
+        raise ValueError(f"{root} is empty: expected at least one parameter to differentiate")
+    finite = np.isfinite(flat)
+    if np.count_nonzero(finite) < flat.size:
+        first, bad = int(np.argmin(finite)), np.count_nonzero(~finite)
+        raise ValueError(
+            f"{layout.name(first)} is {flat[first]}: expected finite parameters "
+            f"({bad} of {flat.size} are not)"
+        )
+    return layout, flat
+
+
+def _blocks(tree: Node, root: str) -> list[Block]:
+    blocks: list[Block] = []
+    start = 0
+    for path, leaf in leaves(tree):
+        blocks.append(Block(path or root, leaf.shape, start, leaf.dtype, leaf.scalar))
+        start = blocks[-1].stop
+    return blocks
+
+
+@lru_cache(maxsize=1024)
+def _layout(tree: Node, root: str) -> Layout:
+    return Layout(tree, root)
+
+
+@lru_cache(maxsize=1024)
+def _layout_of_array(shape: tuple[int, ...], root: str) -> Layout:
+    return _layout(Leaf(shape, np.dtype(np.float64), scalar=False), root)
+
+
+def _over_block(array: Array, block: Block, what: str) -> Array:
+    """One number an entry of a block, from as many or from one for all, shape (block.size,)."""
+    if array.ndim and array.shape != block.shape:
+        raise StructureMismatchError(
+            f"{what} for {block.name}: expected shape {block.shape}, got {array.shape}"
+        )
+    return np.broadcast_to(array, block.shape).ravel()
+
+
+def _booleans(value: Any, what: str) -> Mask:
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise TypeError(
+            f"{what}: expected booleans, or names of blocks; got {describe(value)} of {array.dtype}"
+        )
+    return array
+
+
+def _mask_of_block(part: Any, block: Block) -> Array:
+    return _over_block(_booleans(part, f"trainable for {block.name}"), block, "trainable")

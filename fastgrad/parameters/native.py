@@ -1,0 +1,116 @@
+"""What compiled code is handed for Python's containers, which numba does not know.
+
+Dicts and dataclasses become NamedTuples of the same fields, lists tuples.
+"""
+
+from collections import namedtuple
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastgrad.arrays import Array, Indices
+from fastgrad.errors import LossCompilationError
+from fastgrad.parameters.trees import Branch, Leaf, Node, is_list_of_numbers, is_record, taken_apart
+
+KEYS = "__keys__"
+
+
+def native_container(node: Branch, parts: list[Any]) -> Any:
+    """The container that stands for a branch in compiled code."""
+    if node.container in (list, tuple):
+        return tuple(parts)
+    return record(node.container, node.keys)(*parts)
+
+
+def native_argument(value: Any) -> Any:
+    """Another argument of the loss as compiled code takes it; arrays are copied if they must be.
+
+    Dicts and dataclasses become NamedTuples, lists of numbers arrays, other lists tuples. A
+    strided array is made contiguous: numba cannot reshape one, and copies it for every BLAS call.
+    """
+    if isinstance(value, np.ndarray):
+        if not (value.flags.c_contiguous or value.flags.f_contiguous):
+            value = np.ascontiguousarray(value)
+        return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+    if hasattr(value, "_numba_type_"):  # numba.typed.Dict is a Mapping too
+        return value
+    if type(value) is list and is_list_of_numbers(value):
+        return np.asarray(value)
+    if isinstance(value, Mapping) or is_record(value):
+        container, keys, parts = taken_apart(value)
+        return record(container, keys)(*map(native_argument, parts))
+    if type(value) in (list, tuple):
+        return tuple(map(native_argument, value))
+    return value
+
+
+def plain_array(array: Array) -> Array:
+    """An array itself if it is writeable and in C order, else a copy that is."""
+    return array if array.flags.carray else np.require(array, requirements=("C", "W"))
+
+
+@lru_cache(maxsize=1024)
+def record(container: type, keys: tuple[Any, ...]) -> type:
+    """The NamedTuple class that stands for a container in compiled code.
+
+    That of a dict has them in its attribute `KEYS`, and can be asked for them; those that are no
+    names are not attributes.
+
+    Raises
+    ------
+    LossCompilationError
+        A key that compiled code cannot be asked for.
+    """
+    if issubclass(container, tuple):
+        return container
+    is_dict = container is dict
+    for key in keys:
+        if not isinstance(key, str) or (not is_dict and key[0] == "_"):
+            raise LossCompilationError(
+                f"the key {key!r} cannot be a field of a NamedTuple, which is what a compiled loss "
+                'receives for a dict: expected a string, or backend="python"'
+            )
+    name = "Parameters" if is_dict else container.__name__
+    made: Any = namedtuple(name, keys, rename=True)  # type: ignore[misc]
+    if is_dict:
+        setattr(made, KEYS, keys)
+    return made
+
+
+class Expression(NamedTuple):
+    """How compiled code builds a loss's parameters from one flat theta."""
+
+    source: str
+    """Over ``theta`` and ``table``."""
+    records: tuple[type, ...]
+    """The NamedTuples that the source calls ``Record0``, ``Record1``, ..."""
+    table: Indices
+    """Bounds and shapes: data, not code, so that thetas of other sizes share an adapter."""
+
+
+def expression(tree: Node, bounds: Sequence[tuple[int, int]]) -> Expression:
+    """The parameters as views of theta, whose part ``bounds[k]`` is leaf k of the tree."""
+    if isinstance(tree, Leaf) and len(tree.shape) == 1:
+        return Expression("theta", (), np.zeros(0, np.int64))
+    table: list[int] = []
+    records: list[type] = []
+    left = iter(bounds)
+
+    def source(node: Node) -> str:
+        if isinstance(node, Leaf):
+            k = len(table)
+            table.extend((*next(left), *node.shape))
+            if node.scalar:
+                return f"theta[table[{k}]]"
+            view = f"theta[table[{k}] : table[{k + 1}]]"
+            dims = "".join(f"table[{k + 2 + d}], " for d in range(len(node.shape)))
+            return view if len(node.shape) == 1 else f"{view}.reshape(({dims}))"
+        parts = "".join(f"{source(child)}, " for child in node.children)
+        if node.container in (list, tuple):
+            return f"({parts})"
+        records.append(record(node.container, node.keys))
+        return f"Record{len(records) - 1}({parts})"
+
+    return Expression(source(tree), tuple(records), np.array(table, np.int64))

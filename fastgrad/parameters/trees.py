@@ -1,0 +1,214 @@
+"""Trees of arrays in dicts, NamedTuples, dataclasses, lists and tuples: read, built, matched."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Number
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastgrad.arrays import Array
+from fastgrad.errors import StructureMismatchError
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A number or an array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scalar: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Branch:
+    """A container, by its class and the keys of its children; other mappings count as dicts."""
+
+    container: type
+    keys: tuple[Any, ...]
+    children: tuple["Node", ...]
+
+
+Node: TypeAlias = Leaf | Branch
+
+
+def read(value: Any, path: str, arrays: list[Array], depth: int = 0) -> Node:
+    """The tree of a value; its leaves are appended to ``arrays``.
+
+    Raises
+    ------
+    TypeError
+        A leaf that is not a real number or array, by its path.
+    """
+    if not _is_structure(value) or is_list_of_numbers(value):
+        array = real_array(value, path)
+        arrays.append(array)
+        return Leaf(array.shape, array.dtype, scalar=np.isscalar(value))
+    container, keys, parts = taken_apart(value)
+    nodes = tuple(
+        read(part, f"{path}.{key}" if depth else str(key), arrays, depth + 1)
+        for key, part in zip(keys, parts, strict=True)
+    )
+    return Branch(container, keys, nodes)
+
+
+def build(
+    node: Node,
+    leaf: Callable[[Leaf], Any],
+    container: Callable[[Branch, list[Any]], Any] | None = None,
+) -> Any:
+    """A value of this tree: ``leaf(node)`` at each leaf, the tree's own containers or others."""
+    if isinstance(node, Leaf):
+        return leaf(node)
+    parts = [build(child, leaf, container) for child in node.children]
+    return (container or _own_container)(node, parts)
+
+
+def _own_container(node: Branch, parts: list[Any]) -> Any:
+    if node.container is tuple:
+        return tuple(parts)
+    if node.container is list:
+        return parts
+    if node.container is dict:
+        return dict(zip(node.keys, parts, strict=True))
+    if issubclass(node.container, tuple):
+        return node.container._make(parts)  # type: ignore[attr-defined]  # a NamedTuple
+    return _dataclass(node.container, dict(zip(node.keys, parts, strict=True)))
+
+
+def children(value: Any) -> list[tuple[Any, Any]]:
+    """Keys and values of a structure; empty for anything else."""
+    if not _is_structure(value):
+        return []
+    _, keys, parts = taken_apart(value)
+    return list(zip(keys, parts, strict=True))
+
+
+def leaves(node: Node, path: str = "") -> Iterator[tuple[str, Leaf]]:
+    """The leaves of a tree, each with its path, such as ``layers.0.W``."""
+    if isinstance(node, Leaf):
+        yield path, node
+        return
+    for key, child in zip(node.keys, node.children, strict=True):
+        yield from leaves(child, f"{path}.{key}" if path else str(key))
+
+
+def aligned(node: Node, value: Any, what: str) -> Iterator[Any]:
+    """The parts of ``value`` that stand for the leaves of a tree, in their order.
+
+    Mappings, NamedTuples and dataclasses are matched by name, lists and tuples by position.
+
+    Raises
+    ------
+    StructureMismatchError
+        ``value`` is not shaped like the tree; the message names the place, beginning with ``what``.
+    """
+    if isinstance(node, Leaf):
+        yield value
+        return
+    by_position = node.container in (list, tuple)
+    if by_position and type(value) in (list, tuple):
+        given = dict(enumerate(value))
+    elif not by_position and (isinstance(value, Mapping) or is_record(value)):
+        given = dict(children(value))
+    else:
+        kind = (
+            f"a sequence of {len(node.keys)}" if by_position else f"fields {shortened(node.keys)}"
+        )
+        raise StructureMismatchError(
+            f"{what}: expected {kind}, as theta has there; got {describe(value)}"
+        )
+    _require_keys(node.keys, given, what)
+    for key, child in zip(node.keys, node.children, strict=True):
+        yield from aligned(child, given[key], f"{what}[{key!r}]")
+
+
+def _require_keys(keys: tuple[Any, ...], given: dict[Any, Any], what: str) -> None:
+    missing = [key for key in keys if key not in given]
+    unknown = [key for key in given if key not in keys]
+    if missing or unknown:
+        raise StructureMismatchError(
+            f"{what}: expected the fields of theta, {shortened(keys)};"
+            + (f" missing {shortened(missing)}" if missing else "")
+            + (f" unknown {shortened(unknown)}" if unknown else "")
+        )
+
+
+def real_array(value: Any, path: str) -> Array:
+    """``value`` as an array of real numbers.
+
+    Raises
+    ------
+    TypeError
+        Naming ``path``, when it is anything else.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        array = np.empty(0, object)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{path} is a masked array: expected all of its numbers; use .filled()")
+    if array.dtype.kind == "c":
+        raise TypeError(f"{path} is complex: expected real numbers; split it into its real parts")
+    if array.dtype.kind not in "iuf":
+        kind = "boolean" if array.dtype.kind == "b" else type(value).__name__
+        raise TypeError(
+            f"{path} is {kind}: expected a number, an array of numbers, or a dict, NamedTuple, "
+            "dataclass, list or tuple of them"
+        )
+    return array
+
+
+def is_list_of_numbers(value: Any) -> bool:
+    """A list of numbers, nested or not, stands for an array, as in numpy; of arrays, for blocks."""
+    return type(value) in (list, tuple) and _shape_of_numbers(value) is not None
+
+
+def _shape_of_numbers(value: Any) -> tuple[int, ...] | None:
+    if isinstance(value, Number | np.bool_):
+        return ()
+    if type(value) not in (list, tuple):
+        return None
+    shapes = {_shape_of_numbers(child) for child in value}
+    shape = shapes.pop() if len(shapes) == 1 else None
+    return None if shape is None else (len(value), *shape)
+
+
+def describe(value: Any) -> str:
+    """A value in a message: its type, and its shape if it has one."""
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__} of shape {shape}" if shape is not None else type(value).__name__
+
+
+def shortened(names: Sequence[str], most: int = 8) -> str:
+    """A list of names for a message, cut where it would bury the message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
+
+
+def _is_structure(value: Any) -> bool:
+    return isinstance(value, Mapping) or is_record(value) or type(value) in (list, tuple)
+
+
+def is_record(value: Any) -> bool:
+    is_named_tuple = isinstance(value, tuple) and hasattr(value, "_fields")
+    return is_named_tuple or (dataclasses.is_dataclass(value) and not isinstance(value, type))
+
+
+def taken_apart(value: Any) -> tuple[type, tuple[Any, ...], tuple[Any, ...]]:
+    """Container, keys and children of a structure."""
+    if isinstance(value, Mapping):
+        return dict, tuple(value), tuple(value.values())
+    if dataclasses.is_dataclass(value):
+        keys = tuple(field.name for field in dataclasses.fields(value))
+        return type(value), keys, tuple(getattr(value, key) for key in keys)
+    return type(value), getattr(value, "_fields", tuple(range(len(value)))), tuple(value)
+
+
+def _dataclass(container: type, fields: dict[str, Any]) -> Any:
+    """A dataclass of these fields; those that its constructor does not take are set afterwards."""
+    taken = {f.name for f in dataclasses.fields(container) if f.init}
+    made = container(**{key: value for key, value in fields.items() if key in taken})
+    for key in fields.keys() - taken:
+        object.__setattr__(made, key, fields[key])  # the dataclass may be frozen
+    return made
