@@ -33,7 +33,7 @@ from fastgrad.results import GradientCheck
 Strategy = Callable[[Loss, Claim, Rule, Budget, Options], Outcome]
 
 STRATEGIES: dict[str, Strategy] = {"sweep": sweep, "screen": screen}
-"""By the name that users give; "auto" takes one of these two."""
+"""Strategies by the names that users give; "auto" takes one of the two."""
 
 
 def check_grad(

@@ -1,4 +1,4 @@
-"""Where to check: at theta, and where a gradient that is right at theta may still be wrong."""
+"""The points of a check: theta, and others where a gradient that is right there may be wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import flatten
 
-SMALLEST, LARGEST = 1e-3, 1.0
+NEAREST, FARTHEST = 1e-3, 1.0
 """Perturbations are of a size between these, times that of theta (or 1 where it is zero)."""
 
 
@@ -50,7 +50,7 @@ def points_of(
     rng = np.random.default_rng(seed)
     places = [first]
     for k in range(1, points):
-        scale = size * SMALLEST * (LARGEST / SMALLEST) ** rng.random()
+        scale = size * NEAREST * (FARTHEST / NEAREST) ** rng.random()
         change = scale * rng.standard_normal(flat.size)
         if mask is not None:
             change[~mask] = 0.0

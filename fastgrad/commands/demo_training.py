@@ -21,7 +21,7 @@ BATCH = 64
 EPOCHS = 40
 L2 = 1e-4
 TRAINED_ON = 1400
-"""Of the 1,797 digits; the others tell the accuracy."""
+"""Digits to train on, of 1,797; the others tell the accuracy."""
 
 
 def sgd(n: int, rate: float = 0.5) -> Callable[[Floats], Floats]:

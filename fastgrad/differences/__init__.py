@@ -1,1 +1,1 @@
-"""From values of the loss to slopes with error bars, for gradients and for checks alike."""
+"""Slopes with error bars from values of the loss, for gradients and for checks alike."""

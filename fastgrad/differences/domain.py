@@ -12,7 +12,7 @@ from fastgrad.parameters.layout import Layout
 
 
 class Sampling(Protocol):
-    """Where f is needed beside an entry: a stencil, or a stencil at two steps."""
+    """The places beside an entry where f is needed: a stencil, or a stencil at two steps."""
 
     @property
     def step(self) -> float:
@@ -21,7 +21,7 @@ class Sampling(Protocol):
 
     @property
     def unit_offsets(self) -> Floats:
-        """In multiples of h, shape (k,)."""
+        """The places in multiples of h, shape (k,)."""
         ...
 
 

@@ -99,7 +99,7 @@ def extrapolate(loss: Loss, indices: Indices) -> Floats:
 
 
 def _lengthen(ladder: Ladder, found: Floats) -> None:
-    """Where the bar is wide, it is noise: lengthen the steps while that narrows it."""
+    """Lengthen the steps of wide bars, which are noise, while that narrows them."""
     D, bar, _ = found
     effect = np.abs(D) * ladder.scale
     matters = np.maximum(effect, NEGLIGIBLE * effect.max(initial=0.0))

@@ -19,7 +19,7 @@ from fastgrad.parameters.layout import Layout
 REPEATS = 3
 """Caught dropout of probability 1e-3 in 200 of 200 losses; rarer kinds show up during the sweep."""
 NOISE_DIRECTIONS = 5
-"""Of which the largest noise counts: one direction alone was found 2 times too low."""
+"""Directions of which the largest noise counts: one alone was found 2 times too low."""
 NOISE_STREAM = 1 << 32
 """Directions from here on are for noise."""
 FEW_ULPS = 4.0

@@ -1,4 +1,4 @@
-"""With what steps entries are differenced: the user's, the default, or what probes bear."""
+"""The steps that entries are differenced with: the user's, the default, or what probes bear."""
 
 import numpy as np
 

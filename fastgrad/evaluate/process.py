@@ -30,7 +30,7 @@ class BlasLimit:
         self._before: list[int] = []
 
     def after_fork(self) -> None:
-        """In the child the other threads, and what they held, exist no more."""
+        """Forget, in the child, the other threads and what they held: they exist no more."""
         self._lock = threading.Lock()
         if self._holders:
             self._holders = 0

@@ -24,7 +24,7 @@ TURN_SECONDS = 50e-6
 """Threads that finish first wait for a turn of so long at most."""
 STALE_SECONDS = 0.2
 """Brief work is measured again after so long, before it is given to threads."""
-WORTH = 4
+WORTH_A_LAUNCH = 4
 """A launch is made where it saves so many times what it costs."""
 
 
@@ -61,7 +61,7 @@ launch_cost = LaunchCost()
 
 def pays(work: float, threads: int) -> bool:
     """Whether ``work`` seconds are better shared by ``threads`` threads than done on this one."""
-    return threads > 1 and work * (1 - 1 / threads) > WORTH * launch_cost()
+    return threads > 1 and work * (1 - 1 / threads) > WORTH_A_LAUNCH * launch_cost()
 
 
 class Cost:
@@ -90,9 +90,9 @@ class Cost:
         self.seconds = each if self.seconds is None else min(self.seconds, each)
 
     def threads(self, evaluations: int) -> int:
-        """On how many threads so many evaluations are best made."""
+        """The number of threads on which so many evaluations are best made."""
         work = 0.0 if self.seconds is None else self.seconds * evaluations
-        if work < WORTH * LaunchCost.IDLE:  # no number of threads pays: spare the question
+        if work < WORTH_A_LAUNCH * LaunchCost.IDLE:  # no number of threads pays: spare the question
             return 1
         threads = available_threads()
         return threads if pays(work, threads) else 1

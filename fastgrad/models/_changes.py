@@ -1,4 +1,4 @@
-"""By how much terms of the models change, computed as changes: nothing large cancels in them.
+"""Changes of the terms of models, computed as changes: nothing large cancels in them.
 
 They are what the structures of the models (`fastgrad.structured`) are made of.
 """
@@ -39,7 +39,7 @@ def sigmoid_change(a: float, dz: float) -> float:
 
 @njit(cache=True)
 def cross_entropy_change(P: Floats, s: int, label: int, c: float, W: Floats, j: int) -> float:
-    """Of -log softmax(Z[s])[label] when Z[s] grows by c W[j], given P = softmax(Z).
+    """The change of -log softmax(Z[s])[label] when Z[s] grows by c W[j], given P = softmax(Z).
 
     log sum_k P[s, k] exp(c W[j, k]) - c W[j, label]; a view of a row would cost as much as the row.
     """
@@ -52,7 +52,7 @@ def cross_entropy_change(P: Floats, s: int, label: int, c: float, W: Floats, j: 
 
 @njit(cache=True)
 def penalty_change(w: float, h: float, l2: float, l1: float) -> float:
-    """Of l2 / 2 w^2 + l1 |w| when w grows by h."""
+    """The change of l2 / 2 w^2 + l1 |w| when w grows by h."""
     return l2 * h * (w + 0.5 * h) + l1 * (abs(w + h) - abs(w))
 
 

@@ -25,8 +25,8 @@ def gaussian(rng: np.random.Generator, n_in: int, *shape: int) -> Floats:
 SAFE = 1e-290
 """A sum of exponentials between this and its inverse needs no shift, which costs a fifth."""
 
-LEAST, MOST = -708.0, 709.0
-"""Where exp is a normal number."""
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -708.0, 709.0
+"""Arguments of which exp is a normal number."""
 PER_LOG_2 = 1.0 / math.log(2.0)
 LOG_2_HIGH = float.fromhex("0x1.62e42feep-1")
 LOG_2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
@@ -34,7 +34,7 @@ LOG_2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 TO_WHOLE = 1.5 * 2.0**52
 """Added and taken away, it rounds to a whole number."""
 SERIES = tuple(1.0 / math.factorial(k) for k in range(13, -1, -1))
-"""Of exp; the next power is 4e-18 at most where it is used."""
+"""The series of exp; the next power is 4e-18 at most where it is used."""
 
 
 @njit(cache=True)
@@ -123,7 +123,7 @@ def cross_entropy_grad(Z: Floats, y: Labels) -> Floats:
 
 @njit(cache=True)
 def exponentials(Z: Floats) -> Floats:
-    """exp of every entry; below LEAST and above MOST it stays what it is there.
+    """exp of every entry; below SMALLEST_EXPONENT and above LARGEST_EXPONENT it stays what it is there.
 
     exp(z) = 2^k exp(r) with z = k log 2 + r, and the series of exp(r) for |r| <= log(2) / 2. LLVM
     makes vectors of this, where it calls math.exp entry by entry: that takes 3.5 times as long.
@@ -132,8 +132,8 @@ def exponentials(Z: Floats) -> Floats:
     z, e = Z.ravel(), E.ravel()
     exponents = e.view(np.int64)
     for i in range(z.size):
-        x = LEAST if z[i] < LEAST else z[i]  # a NaN stays one
-        x = MOST if x > MOST else x
+        x = SMALLEST_EXPONENT if z[i] < SMALLEST_EXPONENT else z[i]  # a NaN stays one
+        x = LARGEST_EXPONENT if x > LARGEST_EXPONENT else x
         k = (x * PER_LOG_2 + TO_WHOLE) - TO_WHOLE
         r = (x - k * LOG_2_HIGH) - k * LOG_2_LOW
         series = SERIES[0]

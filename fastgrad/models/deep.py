@@ -193,7 +193,7 @@ def delta_biases(params, state, index, h, work, X, y, l2=0.0, l1=0.0):  # type: 
 
 @njit(cache=True)
 def cost_change(params, a, layer, s, j, dz, work, label):  # type: ignore[no-untyped-def]
-    """Of the cost of example s when the input of unit j above `layer` grows by dz.
+    """The change of the cost of example s when the input of unit j above `layer` grows by dz.
 
     da^(l+1) = sigmoid(z^l + dz^l) - a^(l+1) and dz^(l+1) = da^(l+1) w^(l+1), from that unit on.
     """
@@ -221,7 +221,7 @@ def cost_change(params, a, layer, s, j, dz, work, label):  # type: ignore[no-unt
 
 @njit(cache=True)
 def squared_change(a: float, da: float, t: float) -> float:
-    """Of (a - t)^2 / 2."""
+    """The change of (a - t)^2 / 2."""
     return da * (a - t + 0.5 * da)
 
 

@@ -19,7 +19,7 @@ WIDER = 8.0
 """Truncation is read off a second difference at this multiple of h, where noise is 8 times less."""
 
 OWN_ROUNDING = 4 * float(np.finfo(np.float64).eps)
-"""Of a difference quotient: a subtraction, a division, and the step really taken."""
+"""Rounding of a difference quotient: a subtraction, a division, and the step really taken."""
 
 CORRECTED = 1.05
 """Bar of ``D - t`` over that of D: t brings 1/63 of another difference's noise, and a slack."""
@@ -30,8 +30,8 @@ BOUND = 1.1
 """All of the truncation, and that slack, where D is left as it is."""
 
 NEGLIGIBLE = 1e-6
-"""In units of theta: an entry that does less to the loss than this part of what the steepest one
-does need not be told apart from zero."""
+"""Least effect that matters, in units of theta: an entry that does less to the loss than this part
+of what the steepest one does need not be told apart from zero."""
 
 CONVERGING = 0.25
 """An order of differences holds if it changes the answer by at most this part of what the order

@@ -36,7 +36,7 @@ class Slopes:
 
     @classmethod
     def of(cls, steps: Floats, above: Floats, below: Floats, value: float) -> "Slopes":
-        """From the values of f at x + steps and x - steps."""
+        """The slopes from values of f at x + steps and x - steps."""
         return cls(steps, (above - value) / steps, (value - below) / steps)
 
     @property

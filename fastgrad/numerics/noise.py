@@ -16,8 +16,8 @@ from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
 
 POINTS = np.arange(1.0, 7.0)
-"""Where f is taken, in spacings: m + 1 = 6 values, all on one side. A kink in x itself, such as the
-L1 term at a zero, would pass for noise."""
+"""Places where f is taken, in spacings: m + 1 = 6 values, all on one side. A kink in x itself, such
+as the L1 term at a zero, would pass for noise."""
 
 PLATEAU = 4.0
 """sigma_k, sigma_{k+1}, sigma_{k+2} within this factor are one noise level (Moré and Wild, 4.2)."""

@@ -23,9 +23,9 @@ from fastgrad.numerics.bars import (
 from fastgrad.numerics.stencils import second_difference
 
 RATIO = 271 / 128
-"""Of a step to the next, about ``exp(3/4)``. No two are commensurate: with steps halved, ``sin(k x)``
-looks as smooth as a slow wave wherever the shortest is near a multiple of the period, for 5% of all
-k. Few bits, for `few_bits`."""
+"""Ratio of a step to the next, about ``exp(3/4)``. No two are commensurate: with steps halved,
+``sin(k x)`` looks as smooth as a slow wave wherever the shortest is near a multiple of the period,
+for 5% of all k. Few bits, for `few_bits`."""
 RUNGS = RATIO ** np.arange(3.0, -1.0, -1.0)
 """The steps, in multiples of the shortest."""
 GAP = 6
@@ -38,9 +38,9 @@ class Reading:
 
     D: Floats
     bar: Floats
-    """On the error of D; to be believed where ``descent`` is 0."""
+    """Bound on the error of D; to be believed where ``descent`` is 0."""
     descent: Indices
-    """By how many rungs the steps are too long: 0 where truncation has sunk into the noise."""
+    """Rungs by which the steps are too long: 0 where truncation has sunk into the noise."""
 
 
 def few_bits(steps: Floats) -> Floats:
@@ -54,7 +54,7 @@ def few_bits(steps: Floats) -> Floats:
 
 
 def weights(steps: Floats) -> Floats:
-    """Of differences at these steps, in their value at step zero (Lagrange), shape (m, k).
+    """The weights of differences at these steps in their value at step zero (Lagrange), shape (m, k).
 
     Examples
     --------

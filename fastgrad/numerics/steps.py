@@ -6,10 +6,10 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 
-LARGEST = 2.0**-12
+LONGEST_STEP = 2.0**-12
 """An uncapped ReLU coordinate ran to 2^-9 of its scale and met kinks."""
-LARGEST_ALONE = 2.0**-5
-"""With a single parameter there is nothing to meet."""
+LONGEST_STEP_ALONE = 2.0**-5
+"""The same for a single parameter, which has nothing to meet."""
 ACCEPTED = (1.5, 6.0)
 """Third difference over 8 sigma, between pure noise and truncation (Shi et al., section 3)."""
 AIM = 4.0
@@ -89,7 +89,9 @@ def largest_steps(units: Floats, sigma: float, value: float, alone: bool) -> Flo
         Whether x is the only parameter.
     """
     for_noise = (sigma / max(abs(value), 1e-300)) ** (1 / 3) if sigma else 0.0
-    most = LARGEST_ALONE if alone else max(LARGEST, min(2.0 * for_noise, LARGEST_ALONE))
+    most = (
+        LONGEST_STEP_ALONE if alone else max(LONGEST_STEP, min(2.0 * for_noise, LONGEST_STEP_ALONE))
+    )
     return units * float(power_of_two(most))
 
 

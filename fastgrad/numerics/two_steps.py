@@ -25,7 +25,7 @@ WIDER_ELSEWHERE = RATIO
 """The same where the default step is long already (orders 4 and 6), or noise and
 truncation are of one size (order 1)."""
 SLOW = 2.0
-"""Of the next order, which may hide as much of t as the ratio of this order to the one before it."""
+"""Part of the next order: it may hide as much of t as this order is of the one before it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TwoSteps:
 
     @property
     def unit_offsets(self) -> Floats:
-        """Where f is needed, in multiples of h: those of h itself come first."""
+        """The places where f is needed, in multiples of h: those of h itself come first."""
         return np.outer([1.0, self.widening], self.stencil.multiples).ravel()
 
     def read(self, values: Floats, value: float, x: Floats, h: Floats, sigma: Floats) -> Reading:

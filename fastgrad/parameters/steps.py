@@ -8,8 +8,10 @@ from fastgrad.arrays import Floats, Mask
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Layout
 
-FARTHEST = max(multiple for stencil in CENTRAL.values() for multiple in stencil.multiples)
-"""In steps, how far any stencil goes."""
+
+def _farthest() -> int:
+    """How far any stencil goes, in steps."""
+    return max(multiple for stencil in CENTRAL.values() for multiple in stencil.multiples)
 
 
 def absolute_steps(
@@ -36,7 +38,7 @@ def absolute_steps(
     for k in np.flatnonzero(free & ~((steps > 0) & np.isfinite(steps)))[:1].tolist():
         raise ValueError(f"step is {steps[k]} for {layout.name(k)}: expected a positive number")
     with np.errstate(over="ignore"):
-        far = free & ~np.isfinite(np.abs(theta) + FARTHEST * steps)
+        far = free & ~np.isfinite(np.abs(theta) + _farthest() * steps)
     for k in np.flatnonzero(far)[:1].tolist():
         raise ValueError(
             f"step {steps[k]:.3g} leaves the range of floats from {layout.name(k)} = "

@@ -34,7 +34,7 @@ DIRECTIONS = 4
 STEP = CENTRAL[2].step
 """The step of one entry, at unit scale."""
 SIDES = np.array([1.0, -1.0, WIDER, -WIDER])
-"""Where the loss is taken, in steps: a difference, and the wider one that shows its truncation."""
+"""The places where the loss is taken, in steps: a difference, and a wider one for its truncation."""
 DIRECTION_STEP = 2.0**-14
 DIRECTION_POWER = -0.4
 """Steps along k entries are ``DIRECTION_STEP k^DIRECTION_POWER``: 2^-14 for one, 2^-20 for 1e5."""

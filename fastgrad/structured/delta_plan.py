@@ -22,7 +22,7 @@ class DeltaPlan:
 
     functions: tuple[CPUDispatcher, ...]
     kinds: tuple[tuple[int, int], ...]
-    """For each: how many positions in lists lead the index, and how many axes follow."""
+    """What leads each index: how many positions in lists lead the index, and how many axes follow."""
     table: Indices
     """Rows of int64, one a block: start, stop, position in ``functions``; then the leading positions
     and the block's shape. Shape (blocks, width)."""

@@ -167,7 +167,7 @@ class IncrementalEvaluator(StructuredEvaluator):
         return values
 
     def _parts(self, indices: Indices) -> list[tuple[int, slice]]:
-        """Where each block is among the indices; -1 and everything, if they are in no order.
+        """The place of each block among the indices; -1 and everything, if they are in no order.
 
         What a difference costs is the block's own.
         """

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import FEW, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
 
 MEMBERS = 3
 """Samples wanted on either side of a law that treats them differently."""
@@ -116,7 +116,7 @@ def elementwise(case: Case) -> Finding | None:
 def _scattered(case: Case, changed: Mask) -> bool:
     """Whether what changed is no set of rows or columns, which would be a simpler law."""
     same = case.telling & ~changed
-    for axis in case.index if len(case.shape) >= FEW and same.any() else ():
+    for axis in case.index if len(case.shape) >= MATRIX_AXES and same.any() else ():
         if not np.intersect1d(axis[changed], axis[same]).size:
             return False
     return True
@@ -160,7 +160,7 @@ def repeated(case: Case) -> Finding | None:
         value = float(A.flat[0])
         clause = f"the analytic gradient is {value:.6g} in every entry{_total(case, value)}"
         return Finding(("repeated",), {"value": value}, clause)
-    if A.ndim != FEW or min(A.shape) < MEMBERS:
+    if A.ndim != MATRIX_AXES or min(A.shape) < MEMBERS:
         return None
     for axis, line in ((0, "row"), (1, "column")):
         if not np.any(np.ptp(A, axis=axis)):

@@ -13,7 +13,7 @@ from fastgrad.checks.rules import Verdict
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.bars import ROUNDING
 
-FEW = 2
+MATRIX_AXES = 2
 """Shapes of fewer dimensions have no rows and columns."""
 
 SHOWS = 10.0

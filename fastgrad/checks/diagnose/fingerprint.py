@@ -7,7 +7,7 @@ two exchanged entries show without being guessed.
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.checks.diagnose.evidence import FEW, Case, Finding
+from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 
 MATCHES = 4
 """Entries wanted whose value stands elsewhere."""
@@ -45,7 +45,7 @@ def _within(case: Case) -> Finding | None:
 
 
 def _elsewhere(case: Case) -> Finding | None:
-    """In the flat gradient of all blocks: packed in another order, or at a wrong offset."""
+    """The law of values that stand elsewhere in the flat gradient: another order, or a wrong offset."""
     blocks = [other for other in case.others if np.isfinite(other.analytic).all()]
     pool = np.concatenate([other.analytic for other in blocks] + [case.analytic])
     source = look_up(case, pool)
@@ -103,7 +103,7 @@ def _worth_sorting(case: Case, pool: Floats) -> bool:
 def _pattern(case: Case, source: Indices) -> str:
     """Whole rows or columns that moved."""
     known = source >= 0
-    if len(case.shape) != FEW:
+    if len(case.shape) != MATRIX_AXES:
         return ""
     to = [axis[known] for axis in case.index]
     origin = np.unravel_index(source[known], case.shape)

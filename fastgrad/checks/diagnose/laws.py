@@ -27,7 +27,7 @@ LAWS: tuple[Callable[[Case], Finding | None], ...] = (
     with_outliers,
     by_lines,
 )
-"""In order of complexity: the first that holds is the diagnosis."""
+"""The laws in order of complexity: the first that holds is the diagnosis."""
 
 
 def diagnose(evidence: Sequence[Evidence], dims: Sequence[int] = ()) -> tuple[Diagnosis, ...]:

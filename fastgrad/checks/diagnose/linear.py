@@ -154,7 +154,7 @@ class Linear:
 
 
 def _pseudo_inverse(F: Floats) -> Floats | None:
-    """Of a tall matrix of few columns; None where these cannot be told apart."""
+    """The pseudo-inverse of a tall matrix of few columns; None where these cannot be told apart."""
     size = np.sqrt(np.sum(F * F, axis=0))
     if F.shape[0] < F.shape[1] or not np.all(np.isfinite(size) & (size > 0)):
         return None

@@ -82,7 +82,7 @@ def _told(term: Term, weight: Constant) -> str:
 
 
 def _readings(law: Linear, scale: Constant, weights: list[Constant]) -> str:
-    """With a factor, a penalty that is wrong and one that is right look alike: say both."""
+    """The two readings of a factor beside a penalty: wrong and right penalties look alike."""
     penalties = [
         (term, w) for term, w in zip(law.shape.terms, weights, strict=True) if term.word != "offset"
     ]

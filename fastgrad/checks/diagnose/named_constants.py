@@ -110,7 +110,7 @@ def _rounded(value: float, tolerance: float) -> Constant:
 
 
 def _digits(value: float, tolerance: float) -> str:
-    """As many digits as the tolerance leaves, six at most."""
+    """The number in as many digits as the tolerance leaves, six at most."""
     if not value or not tolerance:
         return f"{value:.6g}"
     known = int(np.clip(np.floor(np.log10(abs(value) / tolerance)), 1, 6))

@@ -7,14 +7,14 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
-from fastgrad.checks.diagnose.evidence import FEW, Case, Finding
+from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.checks.diagnose.fitting import best_fit
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws
 from fastgrad.checks.diagnose.linear_words import finding
 from fastgrad.checks.diagnose.row_factors import by_lines
 
-MOST = 0.25
+MOST_OUTLIERS = 0.25
 """Scattered outliers are at most this part of the entries, and lines of them at most half."""
 OBEYING = 3
 """Samples wanted, for each coefficient and one more, that obey the law of the rest."""
@@ -99,7 +99,7 @@ def _describe(case: Case, outliers: Mask) -> Finding | None:
     line = _lines(case, outliers)
     if line is not None:
         return line
-    if np.count_nonzero(outliers) > MOST * case.population:
+    if np.count_nonzero(outliers) > MOST_OUTLIERS * case.population:
         return None
     return _entries(case, outliers)
 
@@ -107,7 +107,7 @@ def _describe(case: Case, outliers: Mask) -> Finding | None:
 def _lines(case: Case, outliers: Mask) -> Finding | None:
     """Rows or columns whose every telling sample is an outlier, and that hold all outliers."""
     telling = outliers | case.telling
-    for axis in range(len(case.shape)) if len(case.shape) >= FEW else ():
+    for axis in range(len(case.shape)) if len(case.shape) >= MATRIX_AXES else ():
         index = case.index[axis]
         bad = np.unique(index[outliers])
         pure = not np.any(telling & ~outliers & np.isin(index, bad))
@@ -118,8 +118,10 @@ def _lines(case: Case, outliers: Mask) -> Finding | None:
 
 
 def _said_of_lines(case: Case, outliers: Mask, axis: int, bad: Indices) -> Finding:
-    kind = {0: "row", 1: "column"}[axis] if len(case.shape) == FEW else f"axis {axis}, index"
-    place = kind if len(case.shape) == FEW else f"axis{axis}"
+    kind = (
+        {0: "row", 1: "column"}[axis] if len(case.shape) == MATRIX_AXES else f"axis {axis}, index"
+    )
+    place = kind if len(case.shape) == MATRIX_AXES else f"axis{axis}"
     numbers = ", ".join(map(str, bad[:LISTED])) + (", ..." if bad.size > LISTED else "")
     what = f"{kind} {numbers}" if bad.size == 1 else f"{kind}s {numbers}"
     where = {place: float(bad[0])} if bad.size == 1 else {f"{place}s": float(bad.size)}
@@ -163,7 +165,7 @@ def _cause(some: Case) -> Finding | None:
         some, shape=(some.k,), theta=some.x, analytic=some.a, positions=np.arange(some.k), others=()
     )
     found = zero(some) or best_fit(alone, most=1) or of_theta(alone)
-    if found is None and some.k >= FEW and look_up(some, some.a, matches=FEW) is not None:
+    if found is None and some.k >= 2 and look_up(some, some.a, matches=2) is not None:
         return Finding(("permuted",), {}, "the right values stand in each other's places")
     if found is not None and found.words == ("sign",):
         return replace(found, clause="the analytic gradient has the wrong sign")

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.checks.diagnose.evidence import FEW, Case, Evidence
+from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Evidence
 
 ROLLS = (1, -1)
 """Off by one either way; other shifts are found by `fastgrad.checks.diagnose.fingerprint`."""
@@ -44,12 +44,12 @@ def _transposed(case: Case) -> Iterator[Rearranged]:
         if case.shape[p] == case.shape[q] > 1:
             index = list(case.index)
             index[p], index[q] = index[q], index[p]
-            axes = "" if len(case.shape) == FEW else f" (axes {p} and {q} swapped)"
+            axes = "" if len(case.shape) == MATRIX_AXES else f" (axes {p} and {q} swapped)"
             yield _moved(case, "transposed", f", transposed{axes},", _flat(case, index))
 
 
 def _memory_order(case: Case) -> Iterator[Rearranged]:
-    if len(case.shape) < FEW:
+    if len(case.shape) < MATRIX_AXES:
         return
     phrase = ", its memory read in the other order (reshaped in {} order),"
     fortran = np.ravel_multi_index(case.index, case.shape, order="F")
@@ -76,7 +76,7 @@ def _rolled(case: Case) -> Iterator[Rearranged]:
             index[d] = (index[d] + shift) % length
             along = "" if len(case.shape) == 1 else f" along {_axes_words((d,), len(case.shape))}"
             yield _moved(case, "rolled", f", rolled by {-shift}{along},", _flat(case, index))
-    if len(case.shape) >= FEW:
+    if len(case.shape) >= MATRIX_AXES:
         for shift in ROLLS:
             source = (case.positions + shift) % case.analytic.size
             phrase = f", rolled by {-shift} in memory,"
@@ -89,7 +89,7 @@ def _other_block(case: Case, other: Evidence) -> Iterator[Rearranged]:
     phrase = f" that was returned for {other.name}"
     at = case.positions
     yield Rearranged("swapped", phrase, other.analytic[at], other.theta[at])
-    if other.shape == case.shape[::-1] and len(case.shape) == FEW:
+    if other.shape == case.shape[::-1] and len(case.shape) == MATRIX_AXES:
         at = np.ravel_multi_index(case.index[::-1], other.shape)
         phrase += ", transposed,"
         yield Rearranged("swapped", phrase, other.analytic[at], other.theta[at])
@@ -105,6 +105,6 @@ def _flat(case: Case, index: list[Indices] | tuple[Indices, ...]) -> Indices:
 
 def _axes_words(axes: tuple[int, ...], n: int) -> str:
     """Which index runs differently: in two dimensions, row by row or column by column."""
-    if n == FEW:
+    if n == 2:
         return ("its rows", "its columns")[axes[0]] if len(axes) == 1 else "rows and columns"
     return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.diagnose.evidence import FEW, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
 from fastgrad.numerics.bars import NOISE_SDS
 
 SAMPLES = 3
@@ -12,14 +12,13 @@ SAMPLES = 3
 
 def by_lines(case: Case) -> Finding | None:
     """D[i, j] = c[j] a[i, j], or with c[i]: the scale of inputs, or of units, was forgotten."""
-    if len(case.shape) < FEW or np.count_nonzero(case.a) == 0:
+    if len(case.shape) < MATRIX_AXES or np.count_nonzero(case.a) == 0:
         return None
     for axis in range(len(case.shape)):
         factors = _factors(case, axis)
         if factors is not None:
-            line = (
-                {0: "row", 1: "column"}[axis] if len(case.shape) == FEW else f"index of axis {axis}"
-            )
+            matrix = len(case.shape) == MATRIX_AXES
+            line = {0: "row", 1: "column"}[axis] if matrix else f"index of axis {axis}"
             low, high = float(np.min(1 / factors)), float(np.max(1 / factors))
             clause = (
                 f"every {line} of the analytic gradient is the numerical one times a factor of its "
@@ -36,7 +35,7 @@ def _factors(case: Case, axis: int) -> Floats | None:
     telling = np.abs(case.a) > SHOWS * case.bar
     counts = np.bincount(which[telling], minlength=lines.size)
     dead = counts == 0
-    if lines.size < FEW or np.any((counts < SAMPLES) & ~dead) or np.count_nonzero(~dead) < FEW:
+    if lines.size < 2 or np.any((counts < SAMPLES) & ~dead) or np.count_nonzero(~dead) < 2:
         return None
     products = np.bincount(which, a * D, lines.size)
     factors = np.divide(products, squares, out=np.ones(lines.size), where=~dead)

@@ -1,4 +1,4 @@
-"""Where to start: the failing block nearest the output."""
+"""The block to start with: the failing one nearest the output."""
 
 import re
 from collections.abc import Sequence

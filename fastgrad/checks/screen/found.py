@@ -29,7 +29,7 @@ class Found:
     screen: Screen | None = None
     """None where the time did not even allow the screen."""
     findings: dict[int, Finding] = field(default_factory=dict)
-    """By block."""
+    """What was found in each failing block."""
     not_finite: int = 0
     """How many entries of the gradient under test are not."""
     fresh: list[Reading] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Found:
 
     @property
     def readings(self) -> list[Reading]:
-        """Of all directions through everything."""
+        """The readings of all directions through everything."""
         return [] if self.screen is None else [*self.screen.readings, *self.fresh]
 
     @property

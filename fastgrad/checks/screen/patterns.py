@@ -62,7 +62,7 @@ class Patterns:
         return len(self.block.shape) == 2 and min(self.block.shape) >= 2
 
     def rows_and_columns(self) -> tuple[Indices, Indices]:
-        """Of each entry of the block, shape (block.size,)."""
+        """The row and the column of each entry of the block, shape (block.size,)."""
         position = np.arange(self.block.size)
         return position // self.block.shape[1], position % self.block.shape[1]
 

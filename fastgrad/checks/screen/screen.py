@@ -23,9 +23,9 @@ class Screen:
     """What the directions said."""
 
     readings: tuple[Reading, ...]
-    """Of the directions through everything."""
+    """The readings of directions through everything."""
     blocks: tuple[tuple[Reading, ...], ...]
-    """Of each block's own; none for constants."""
+    """The readings of each block's own directions; none for constants."""
 
     @property
     def failing(self) -> list[int]:
