@@ -1,7 +1,36 @@
 """A gradient checker: is a gradient right, where is it wrong, and how sure is the answer?"""
 
-from fastgrad import structured
-from fastgrad.checking import check_grad
-from fastgrad.gradient import grad, value_and_grad
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["check_grad", "grad", "structured", "value_and_grad"]
+if TYPE_CHECKING:
+    from fastgrad import errors, structured
+    from fastgrad.checking import check_grad
+    from fastgrad.gradient import grad, value_and_grad
+
+__version__ = "0.1.0"
+__all__ = ["check_grad", "errors", "grad", "structured", "value_and_grad"]
+
+_PLACES = {
+    "check_grad": "fastgrad.checking",
+    "grad": "fastgrad.gradient",
+    "value_and_grad": "fastgrad.gradient",
+}
+"""The modules of public names, loaded on first use: numba and scipy take half a second to import,
+which nobody should pay who asks for help, or who collects tests that do not use fastgrad."""
+_MODULES = ("errors", "models", "structured")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        found = getattr(importlib.import_module(_PLACES[name]), name)
+    elif name in _MODULES:
+        found = importlib.import_module(f"fastgrad.{name}")
+    else:
+        raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES, *_MODULES})

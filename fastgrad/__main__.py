@@ -1,6 +1,6 @@
 """``python -m fastgrad``."""
 
-from fastgrad.cli import app
+from fastgrad.cli import main
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -1,14 +1,102 @@
-"""The command line: ``fastgrad demo``, ``fastgrad bench``."""
+"""The command line: ``fastgrad check``, ``explain``, ``bench``, ``demo``.
 
-from typing import Annotated
+Exit codes: 0 agrees, 1 disagrees, 2 could not be run, 3 inconclusive.
+"""
 
-import typer
+import sys
+from typing import Any
 
-app = typer.Typer(
-    help="A gradient checker: is a gradient right, where is it wrong, how sure is the answer?",
-    no_args_is_help=True,
-    add_completion=False,
+import click
+
+from fastgrad import __version__
+
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
+"""What a shell reports of a command that Ctrl-C ended."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="fastgrad %(version)s")
+def app() -> None:
+    """A gradient checker: is a gradient right, where is it wrong, how sure is the answer?"""
+
+
+def _budget(_: click.Context, __: click.Parameter, value: Any) -> Any:
+    """Seconds, or "none"."""
+    if value is None:
+        return None
+    try:
+        return "none" if str(value).lower() == "none" else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: expected seconds, or none for no limit") from None
+
+
+def _settings(context: click.Context, _: click.Parameter, __: Any) -> None:
+    """Defaults from ``[tool.fastgrad]``, before any other option is read."""
+    from fastgrad.commands.settings import SettingsError, settings
+
+    try:
+        context.default_map = settings([p.name or "" for p in context.command.params])
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@app.command()
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--strategy", metavar="auto|sweep|screen", help="How to look.")
+@click.option("--budget", callback=_budget, metavar="SECONDS", help="Seconds to spend, or none.")
+@click.option("--rtol", type=float, help="Relative errors below it do not matter.")
+@click.option("--seed", type=int, help="Of all random choices.")
+@click.option("--points", type=int, help="Check at this many points around theta.")
+@click.option("--trainable", multiple=True, metavar="NAME", help="Blocks to check; repeatable.")
+@click.option("--backend", metavar="auto|python", help="What runs the loss.")
+@click.option(
+    "--output-format",
+    type=click.Choice(["text", "concise", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="What stands on stdout.",
 )
+@click.option("-o", "--output", type=click.Path(), help="Write that to a file instead.")
+@click.option("--html", type=click.Path(), help="Write one page (needs fastgrad[report]).")
+@click.option("--junitxml", type=click.Path(), help="Write JUnit XML, a test case a block.")
+@click.option("--json", "json_file", type=click.Path(), help="Write everything as JSON.")
+@click.option("--max-entries", type=click.IntRange(0), help="Entries listed in each report.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts.")
+@click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where nothing is shown wrong.")
+@click.option("--progress/--no-progress", default=None, help="A bar on stderr; on in a terminal.")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+@click.option("-q", "--quiet", is_flag=True, help="No report on stdout.")
+@click.option("--config", is_eager=True, expose_value=False, hidden=True, callback=_settings)
+@click.pass_context
+def check(context: click.Context, targets: tuple[str, ...], **given: Any) -> None:
+    """Check gradients. TARGET is module:name or file.py:name.
+
+    It names a tuple (loss, grad, theta, *args); or something with fields loss, grad, theta, and
+    perhaps args and options; or a function without arguments that makes either, or a report.
+
+    Targets and options may stand in [tool.fastgrad] of pyproject.toml: targets = ["model.py:problem"].
+
+    Exit codes: 0 agrees, 1 disagrees, 2 could not be run, 3 inconclusive.
+    """
+    from fastgrad.commands.check import Asked, run_check
+
+    if not targets:
+        raise click.UsageError(
+            "no target: name one (fastgrad check model.py:problem), or list them under "
+            "[tool.fastgrad] in pyproject.toml: targets = [...]"
+        )
+    words = "strategy", "budget", "rtol", "seed", "points", "trainable", "backend"
+    options = {name: given.pop(name) for name in words}
+    typed = click.core.ParameterSource.COMMANDLINE
+    options = {name: value for name, value in options.items() if value not in (None, ())}
+    chosen = {n for n in options if context.get_parameter_source(n) is typed}
+    asked = Asked(
+        {name: value for name, value in options.items() if name not in chosen},
+        {name: options[name] for name in chosen},
+        **given,
+    )
+    context.exit(run_check(targets, asked, click.echo))
 
 
 @app.command()
@@ -16,17 +104,38 @@ def demo() -> None:
     """Check the backprop gradient of a net on real digits, then the same with a bug planted."""
     from fastgrad.commands.demo import run_demo
 
-    run_demo(typer.echo)
+    run_demo(click.echo)
 
 
 @app.command()
-def bench(
-    problem: Annotated[
-        str,
-        typer.Argument(help="module:problem or file.py:problem: a tuple (loss, theta, *args)."),
-    ],
-) -> None:
-    """Measure our methods on your own loss: time, evaluations, error, and which one to take."""
-    from fastgrad.commands.bench import run_bench
+@click.argument("target")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+@click.pass_context
+def bench(context: click.Context, target: str, traceback: bool) -> None:
+    """Measure our methods on your own loss: time, evaluations, error, and which one to take.
 
-    run_bench(problem, typer.echo)
+    TARGET is as for check; a tuple (loss, theta, *args) will do.
+    """
+    from fastgrad.commands.bench import run_bench
+    from fastgrad.commands.targets import told
+
+    try:
+        run_bench(target, click.echo)
+    except Exception as error:
+        click.echo(f"fastgrad: {target}: {told(error, traceback)}", err=True)
+        context.exit(COULD_NOT_RUN)
+
+
+def main() -> None:
+    """Run the command line; whatever goes amiss in it is not exit 1, which means "disagrees"."""
+    try:
+        code = app.main(prog_name="fastgrad", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = COULD_NOT_RUN
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except Exception as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = COULD_NOT_RUN
+    sys.exit(code)

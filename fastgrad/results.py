@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fastgrad.errors import GradientMismatch
-from fastgrad.report.document import Column, Document, Sentences, Table
+from fastgrad.report.document import Case, Column, Document, Sentences, Table
+from fastgrad.report.escape import visible
 
 SCHEMA = "fastgrad/gradient-check/1"
 """Name and version of `GradientCheck.to_dict`; the version changes when a field does."""
@@ -166,13 +167,14 @@ class GradientCheck:
 
         return as_text(self.document())
 
-    def document(self) -> Document:
-        """The report in words, as plain values for any renderer.
+    def document(self, entries: int = ENTRIES_SHOWN) -> Document:
+        """The report in words, as plain values for any renderer, with so many entries.
 
         Its sections are, where there is something to say: the points, the blocks, why, the worst
         entries, remarks.
         """
-        return Document(_headline(self), tuple(_sections(self)))
+        sections = tuple(_sections(self, entries))
+        return Document(_headline(self), sections, self.verdict, _cases(self), self.seconds)
 
     def raise_if_wrong(self) -> None:
         """Raise `GradientMismatch`, with the whole report, unless the verdict is "agrees"."""
@@ -276,17 +278,38 @@ def _one_line(check: GradientCheck) -> str:
             f"+- {worst.error_bar:.1g}, {worst.verdict}; "
         )
     text += f"{check.checked} checked, relative error {check.relative_error:.1e})"
-    return _short(text, LINE_LIMIT)
+    return _short(visible(text), LINE_LIMIT)
 
 
-def _sections(check: GradientCheck) -> Iterator[Sentences | Table]:
+def _cases(check: GradientCheck) -> tuple[Case, ...]:
+    """The blocks of all points; and the whole, where no block has its verdict."""
+    cases = [
+        Case(f"{point.label}: {block.name}" if check.points else block.name, *_said_of(block))
+        for point in check.points or (check,)
+        for block in point.blocks
+    ]
+    if not any(case.verdict == check.verdict for case in cases):
+        cases.insert(0, Case("the whole gradient", check.verdict, _headline(check)))
+    return tuple(cases)
+
+
+def _said_of(block: BlockCheck) -> tuple[str, str]:
+    """The verdict of a block, and a sentence about it."""
+    if not block.checked and not block.detection_limit:
+        return block.verdict, "not checked"
+    worst = f", the worst entry is {block.worst}" if block.worst else ""
+    said = f"relative error {block.relative_error:.1e}{worst}"
+    return block.verdict, block.diagnosis or f"{block.name}: {said}"
+
+
+def _sections(check: GradientCheck, entries: int) -> Iterator[Sentences | Table]:
     if check.points:
         yield _points(check)
     yield _blocks(check)
     if check.diagnoses:
         yield Sentences(tuple(diagnosis.sentence for diagnosis in check.diagnoses), "Why:")
-    if check.entries:
-        yield _entries(check)
+    if check.entries and entries:
+        yield _entries(check, entries)
     yield Sentences(_remarks(check))
 
 
@@ -301,9 +324,9 @@ def _blocks(check: GradientCheck) -> Table:
     with_kinks = any(block.kinks for block in check.blocks)
     numbers = "shape", "checked", "relative error", "detection limit"
     columns = (
-        Column("block"),
+        Column("block", names=True),
         *(Column(name, True) for name in ((*numbers, "kinks") if with_kinks else numbers)),
-        Column("worst entry"),
+        Column("worst entry", names=True),
         Column("verdict"),
     )
     rows = tuple(_block_cells(block, with_kinks) for block in check.blocks)
@@ -329,18 +352,18 @@ def _block_cells(block: BlockCheck, with_kinks: bool) -> tuple[str, ...]:
     )
 
 
-def _entries(check: GradientCheck) -> Table:
+def _entries(check: GradientCheck, shown: int) -> Table:
     plain = all(entry.verdict == "agrees" for entry in check.entries)
     numbers = "analytic", "numeric", "error bar", "step"
-    more = len(check.entries) - ENTRIES_SHOWN
+    more = len(check.entries) - shown
     return Table(
         (
-            Column("entry"),
+            Column("entry", names=True),
             *(Column(name, True) for name in numbers),
             Column("verdict"),
             Column("note"),
         ),
-        tuple(map(_entry_cells, check.entries[:ENTRIES_SHOWN])),
+        tuple(map(_entry_cells, check.entries[:shown])),
         "closest to disagreeing" if plain else "worst entries",
         (f"  and {more:,} more in .entries",) if more > 0 else (),
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastgrad.commands import bench as benching
+from fastgrad.commands import targets
 
 ROOT = Path(__file__).parents[1]
 
@@ -233,21 +234,7 @@ def test_run_bench_leaves_out_what_fails_at_the_edge_of_the_domain(user_file):
 
 
 def test_problem_may_be_made_by_a_function(user_file):
-    loss, theta, args = benching.problem_of(f"{user_file}:made")
-    assert callable(loss)
-    assert theta.size == 2
-    assert len(args) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "message"),
-    [
-        ("problem", ValueError, "expected"),
-        ("{file}:absent", ValueError, "has no 'absent'"),
-        ("{file}:number", TypeError, "is int"),
-        ("no_such_module_here:problem", ValueError, "no module 'no_such_module_here'"),
-    ],
-)
-def test_bad_targets_say_what_is_expected(user_file, name, kind, message):
-    with pytest.raises(kind, match=message):
-        benching.run_bench(name.format(file=user_file), print)
+    problem = targets.problem_of(targets.found_at(f"{user_file}:made"), grad_needed=False)
+    assert callable(problem.loss)
+    assert problem.theta.size == 2
+    assert len(problem.args) == 1

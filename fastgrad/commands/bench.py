@@ -1,16 +1,14 @@
 """``fastgrad bench module:problem``: our methods on a user's own loss, and which to take."""
 
-import importlib
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastgrad.commands.targets import found_at, importable, problem_of
 from fastgrad.gradient import GradientFunction, grad
 from fastgrad.parameters.layout import flatten
 
@@ -48,54 +46,26 @@ def run_bench(target: str, say: Callable[[str], object]) -> None:
     Parameters
     ----------
     target : str
-        ``module:problem`` or ``file.py:problem``: a tuple ``(loss, theta, *args)``, something with
-        attributes ``loss``, ``theta`` and ``args``, or a function of no arguments that makes one.
+        ``module:problem`` or ``file.py:problem``, as for ``fastgrad check``; a tuple without a
+        gradient, ``(loss, theta, *args)``, will do.
     say : callable
         Gets the text.
 
     Raises
     ------
-    ValueError, TypeError
+    TargetError
         A target that is not there, or is no problem.
     """
-    loss, theta, args = problem_of(target)
-    layout, _ = flatten(theta)
-    say(f"{target}: {layout.size:,} parameters\n")
-    results = [
-        measure(name, grad(loss, **options), theta, args) for name, options in METHODS.items()
-    ]
+    with importable(target):
+        problem = problem_of(found_at(target), grad_needed=False)
+        layout, _ = flatten(problem.theta)
+        say(f"{target}: {layout.size:,} parameters\n")
+        results = [
+            measure(name, grad(problem.loss, **options), problem.theta, problem.args)
+            for name, options in METHODS.items()
+        ]
     say(table_of(results))
     say(advice(results))
-
-
-def problem_of(target: str) -> tuple[Callable[..., Any], Any, tuple[Any, ...]]:
-    """The loss, theta and other arguments that ``module:problem`` names."""
-    place, colon, name = target.rpartition(":")
-    if not colon or not place or not name:
-        raise ValueError(f'{target!r}: expected "module:problem" or "file.py:problem"')
-    path = Path(place)
-    folder, module = (path.parent, path.stem) if path.suffix == ".py" else (Path(), place)
-    sys.path.insert(0, str(folder.resolve()))
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        raise ValueError(f"{target!r}: there is no module {module!r} here") from error
-    finally:
-        sys.path.remove(str(folder.resolve()))
-    if found is None:
-        raise ValueError(f"{target!r}: {place} has no {name!r}")
-    if callable(found) and not hasattr(found, "loss"):
-        found = found()
-    if hasattr(found, "loss") and hasattr(found, "theta"):
-        return found.loss, found.theta, tuple(getattr(found, "args", ()))
-    if isinstance(found, tuple) and len(found) >= 2 and callable(found[0]):
-        return found[0], found[1], found[2:]
-    raise TypeError(
-        f"{target!r} is {type(found).__name__}: expected a tuple (loss, theta, *args), something "
-        "with loss, theta and args, or a function that makes one"
-    )
 
 
 def measure(name: str, g: GradientFunction, theta: Any, args: tuple[Any, ...]) -> Measured:

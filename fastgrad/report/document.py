@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column of a table: of words, or of numbers, which stand to the right."""
+    """A column of a table: of words, of numbers, which stand to the right, or of names, which are
+    shown whole."""
 
     name: str
     numbers: bool = False
+    names: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,32 @@ class Sentences:
     title: str = ""
 
 
+class Case(NamedTuple):
+    """What is said of one part that can fail by itself, a block as a rule."""
+
+    name: str
+    verdict: str
+    sentence: str
+
+
 @dataclass(frozen=True)
 class Document:
-    """What is said first, in one sentence, and what stands below it, in order."""
+    """What is said first, in one sentence, and what stands below it, in order.
+
+    Parameters
+    ----------
+    headline : str
+    sections : tuple of Sentences and Table
+    verdict : str
+        "agrees", "disagrees" or "inconclusive"; empty where nothing is judged.
+    cases : tuple of Case
+        The verdict by parts; one of them has the verdict of the whole.
+    seconds : float
+        What it took to find out.
+    """
 
     headline: str
     sections: tuple[Sentences | Table, ...]
+    verdict: str = ""
+    cases: tuple[Case, ...] = ()
+    seconds: float = 0.0

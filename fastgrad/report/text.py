@@ -1,4 +1,4 @@
-"""A document as text, within `WIDTH` columns."""
+"""A document as text, within `WIDTH` columns where names allow it."""
 
 from io import StringIO
 
@@ -8,14 +8,17 @@ from rich.console import Console
 from rich.text import Text
 
 from fastgrad.report.document import Document, Sentences, Table
+from fastgrad.report.escape import visible
 
 WIDTH = 110
+WIDEST_TABLE = 100_000
+"""Width of the widest table, in columns."""
 
 
 def as_text(document: Document) -> str:
     """The whole document: its headline, then its sections, with a blank line between."""
     sections = [_section(section) for section in document.sections]
-    return "\n\n".join([document.headline, *sections]).rstrip() + "\n"
+    return "\n\n".join([visible(document.headline), *sections]).rstrip() + "\n"
 
 
 def _section(section: Sentences | Table) -> str:
@@ -24,7 +27,7 @@ def _section(section: Sentences | Table) -> str:
 
 def _sentences(section: Sentences) -> str:
     title = [section.title] if section.title else []
-    return "\n".join(title + [f"- {sentence}" for sentence in section.sentences])
+    return "\n".join(title + [f"- {visible(sentence)}" for sentence in section.sentences])
 
 
 def _table(section: Table) -> str:
@@ -33,11 +36,18 @@ def _table(section: Table) -> str:
     )
     for column in section.columns:
         table.add_column(
-            Text(column.name), justify="right" if column.numbers else "left", overflow="fold"
+            Text(column.name),
+            justify="right" if column.numbers else "left",
+            overflow="fold",
+            no_wrap=column.names,
         )
     for row in section.rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     out = StringIO()
-    Console(file=out, width=WIDTH, color_system=None, force_terminal=False).print(table)
-    lines = (line.rstrip() for line in out.getvalue().splitlines() if line.strip())
+    console = Console(file=out, width=WIDTH, color_system=None, force_terminal=False)
+    # Names are not broken: somebody will search for them.
+    unlimited = console.options.update(max_width=WIDEST_TABLE)
+    console.width = max(WIDTH, table.__rich_measure__(console, unlimited).minimum)
+    console.print(table)
+    lines = (line.rstrip() for line in out.getvalue().split("\n") if line.strip())
     return "\n".join([*lines, *section.notes])

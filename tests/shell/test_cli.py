@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from fastgrad import models
 from fastgrad.cli import app

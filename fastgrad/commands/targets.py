@@ -1,0 +1,272 @@
+"""What ``module:name`` and ``file.py:name`` stand for: a problem to check, or a report."""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import fastgrad
+from fastgrad import errors
+from fastgrad.results import GradientCheck
+
+PACKAGE = Path(fastgrad.__file__).parent
+EXPECTED = (
+    "expected a tuple (loss, grad, theta, *args), something with fields loss, grad and theta, or a "
+    "function without arguments that makes one"
+)
+
+
+class TargetError(Exception):
+    """A target that is not there, or is no problem; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss, its gradient if there is one, theta, the other arguments, and options of check_grad."""
+
+    loss: Callable[..., Any]
+    grad: Any
+    theta: Any
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def found_at(target: str) -> Any:
+    """The object that a target names, and what it makes if it is a function without arguments."""
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise TargetError(
+            f"{target!r} is no target: expected module:name or file.py:name, such as "
+            "model.py:problem"
+        )
+    module = _module_of_file(Path(place)) if place.endswith(".py") else _module_named(place)
+    if not hasattr(module, name):
+        near = difflib.get_close_matches(name, [n for n in vars(module) if n[0] != "_"], n=1)
+        hint = f": did you mean {near[0]}?" if near else f"; define {name} = (loss, grad, theta)"
+        raise TargetError(f"{place} has no {name!r}{hint}")
+    found = getattr(module, name)
+    if callable(found) and not _has_fields(found):
+        found = _made_by(found, name)
+    return found
+
+
+def problem_of(found: Any, *, grad_needed: bool = True) -> Problem:
+    """What was found, as a problem.
+
+    Parameters
+    ----------
+    grad_needed : bool
+        Whether a tuple must hold a gradient; else ``(loss, theta, *args)`` will do.
+
+    Raises
+    ------
+    TargetError
+        It is none; the message says what was expected.
+    """
+    if isinstance(found, Mapping) and {"loss", "theta"} <= found.keys():
+        problem = _of_fields(found.get, grad_needed)
+    elif _has_fields(found):
+        problem = _of_fields(lambda name, default=None: getattr(found, name, default), grad_needed)
+    elif isinstance(found, tuple):
+        problem = _of_tuple(found, grad_needed)
+    else:
+        raise TargetError(f"it is {type(found).__name__}: {EXPECTED}")
+    if not callable(problem.loss):
+        raise TargetError(
+            f"its loss is {type(problem.loss).__name__}: expected a function of theta; {EXPECTED}"
+        )
+    _require_options(problem.options)
+    return problem
+
+
+def _of_fields(get: Callable[..., Any], grad_needed: bool) -> Problem:
+    if grad_needed and get("grad") is None:
+        raise TargetError("it has a loss and a theta, but no grad: expected the gradient to check")
+    args, options = get("args", ()), get("options", {})
+    if not isinstance(args, tuple | list):
+        raise TargetError(f"its args are {type(args).__name__}: expected a tuple, such as (X, y)")
+    return Problem(get("loss"), get("grad"), get("theta"), tuple(args), options or {})
+
+
+def _of_tuple(found: tuple[Any, ...], grad_needed: bool) -> Problem:
+    if len(found) >= 3 and (grad_needed or callable(found[1])):
+        return Problem(found[0], found[1], found[2], found[3:])
+    if len(found) >= 2 and not grad_needed:
+        return Problem(found[0], None, found[1], found[2:])
+    needed = "(loss, grad, theta, *args)" if grad_needed else "(loss, theta, *args)"
+    raise TargetError(f"it is a tuple of {len(found)}: expected {needed}")
+
+
+def _require_options(options: Any) -> None:
+    from fastgrad.checking import check_grad
+
+    if not isinstance(options, Mapping):
+        raise TargetError(f"its options are {type(options).__name__}: expected a dict")
+    kinds = inspect.signature(check_grad).parameters.values()
+    known = [p.name for p in kinds if p.kind is p.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(known)}"
+            raise TargetError(f"check_grad has no option {name!r}: {hint}")
+
+
+def _has_fields(found: Any) -> bool:
+    return hasattr(found, "loss") and hasattr(found, "theta")
+
+
+def _made_by(function: Callable[..., Any], name: str) -> Any:
+    needed = [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    if needed:
+        raise TargetError(
+            f"{name} is a function of {', '.join(needed)}: expected one without arguments, that "
+            "makes (loss, grad, theta, *args)"
+        )
+    made = function()
+    if made is None:
+        raise TargetError(f"{name}() returned None: is a return statement missing?")
+    return made
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """The module of a file, by its own name where no other module has that."""
+    path = path.resolve()
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
+        hint = f"did you mean {near[0]}?" if near else "is the path relative to this folder?"
+        raise TargetError(f"there is no file {path}: {hint}")
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    if known is not None or not name.isidentifier():
+        name = f"fastgrad_target_{abs(hash(str(path)))}"
+        if name in sys.modules:
+            return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{path} cannot be imported: expected a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        raise _import_failure(path.name, error) from error
+    return module
+
+
+def _module_named(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _import_failure(name, error) from error
+        raise TargetError(
+            f"there is no module {error.name!r} here: is it spelt so, and is this its folder? A "
+            "file is named with its ending: model.py:problem"
+        ) from error
+    except BaseException as error:
+        raise _import_failure(name, error) from error
+
+
+def _import_failure(name: str, error: BaseException) -> BaseException:
+    """A module that does not import, in one sentence."""
+    if isinstance(error, KeyboardInterrupt):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        return TargetError(
+            f"{name} imports {error.name}, which is not installed here: install it, or run "
+            "fastgrad where it is"
+        )
+    if isinstance(error, SyntaxError):
+        return TargetError(
+            f"{name} is not Python: {error.msg} ({_file(error)}, line {error.lineno})"
+        )
+    if isinstance(error, SystemExit):
+        return TargetError(
+            f'{name} exits when it is imported: put what it runs under if __name__ == "__main__":'
+        )
+    return TargetError(
+        f"{name} raised {_kind(error)} when it was imported{_place(error)}: it must import without "
+        "errors"
+    )
+
+
+def _file(error: SyntaxError) -> str:
+    return Path(error.filename or "").name
+
+
+@contextmanager
+def importable(target: str) -> Iterator[None]:
+    """Modules beside a target's file, or in this folder, can be imported, now and by what it runs."""
+    place = target.rpartition(":")[0]
+    folder = Path(place).parent if place.endswith(".py") else Path()
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def told(error: Exception, whole: bool = False) -> str:
+    """What went wrong in one sentence, or with the traceback."""
+    if whole:
+        return "".join(traceback.format_exception(error)).rstrip()
+    ours = isinstance(error, TargetError) or type(error).__module__ == errors.__name__
+    if not ours and _is_foreign(error):
+        return f"{_kind(error)}{_place(error)}; --traceback shows how it came there"
+    return _ends(str(error)) or type(error).__name__
+
+
+def _ends(message: str) -> str:
+    """The first line of a message and its last, which says what to do."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else " ".join((lines[0], lines[-1])) if lines else ""
+
+
+def _kind(error: BaseException) -> str:
+    message = _ends(str(error))
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Whether it was raised by other code than ours, or is of a kind that we do not raise."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
+    return not (own and isinstance(error, TypeError | ValueError | ArithmeticError | RuntimeError))
+
+
+def _place(error: BaseException) -> str:
+    """The deepest line of the user's own, if any."""
+    outside = (str(PACKAGE), "site-packages", sys.prefix, sys.base_prefix, "<frozen")
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not any(part in frame.filename for part in outside):
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
+
+
+def source_of(function: Any) -> tuple[str, int] | None:
+    """File and line of a function's definition, under any wrapper; None where it has none."""
+    function = inspect.unwrap(getattr(function, "py_func", function))
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return None if code is None else (code.co_filename, code.co_firstlineno)
+
+
+def is_report(found: Any) -> bool:
+    """Whether a target made its report by itself."""
+    return isinstance(found, GradientCheck)
