@@ -94,7 +94,8 @@ def check_grad(
     points : int or sequence of thetas, optional
         Check there too: at this many points in all, the others random perturbations of theta, or at
         the given ones (say, after training).
-    backend : {"auto", "python"}
+    backend : {"auto", "compiled", "python"}
+        As of `grad`; why a loss is called from Python is a remark of the report.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
     progress : bool

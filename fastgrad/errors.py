@@ -2,7 +2,22 @@
 
 
 class LossCompilationError(TypeError):
-    """numba cannot compile the loss, or cannot type what it is given."""
+    """numba cannot compile the loss, or cannot type what it is given.
+
+    Parameters
+    ----------
+    message : str
+    reason : str, optional
+        The same in one line; by default the first of the message.
+    """
+
+    def __init__(self, message: str = "", reason: str = ""):
+        super().__init__(message)
+        self.reason = reason or message.partition("\n")[0]
+
+
+class PythonBackendWarning(UserWarning):
+    """A loss that could not be compiled is called from Python, which is slower; with the reason."""
 
 
 class LossError(RuntimeError):

@@ -11,7 +11,7 @@ from fastgrad.arrays import Floats
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
-from fastgrad.evaluate.backends import evaluator, require_backend
+from fastgrad.evaluate.backends import evaluator, require_backend, warn_of_python
 from fastgrad.evaluate.explain import argument_name, require_argument_count
 from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
 from fastgrad.evaluate.units import Units
@@ -124,7 +124,10 @@ class GradientFunction:
             raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
         layout, theta = flatten(args[k], self._root)
         others = args[:k] + args[k + 1 :]
-        return layout, evaluator(self._loss, Inputs(layout, theta, others, k), **self._running)
+        run = evaluator(self._loss, Inputs(layout, theta, others, k), **self._running)
+        if run.fallback:
+            warn_of_python(self._loss, run)
+        return layout, run
 
     def _units(self, layout: Layout, run: Evaluator) -> Units:
         return Units.of(run.theta, layout, self._scale)
@@ -187,8 +190,8 @@ def grad(
     Parameters
     ----------
     loss : callable
-        ``loss(theta, *args) -> float``: an njit function, or a plain function that numba can
-        compile; with ``backend="python"`` any callable. Theta is a number, an array of any shape,
+        ``loss(theta, *args) -> float``: an njit function, a plain function that numba can compile,
+        or any callable, which is called from Python. Theta is a number, an array of any shape,
         or a dict, NamedTuple, dataclass, list or tuple of them, nested at will; a compiled loss
         receives a dict or a dataclass as a NamedTuple with the same fields, a dict's by key as well.
     argnum : int
@@ -211,8 +214,10 @@ def grad(
         The unit of each entry: a typical size, or a change that matters. By default what theta
         shows (`fastgrad.evaluate.units`): the rms of an array of one unit, an entry's own size
         elsewhere.
-    backend : {"auto", "python"}
-        ``"python"`` calls the loss from Python, one evaluation at a time.
+    backend : {"auto", "compiled", "python"}
+        ``"auto"`` runs compiled code; what numba cannot compile it calls from Python, and says why
+        in a `PythonBackendWarning`, once a loss. ``"compiled"`` insists; ``"python"`` calls the loss
+        from Python, one evaluation at a time.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
     progress : bool

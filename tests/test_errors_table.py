@@ -147,31 +147,38 @@ ARGUMENTS = {
         call(squares, X, 1.0), TypeError, "squares(x) cannot be called with 2 too many positional",
     ),
     "a function": (
-        call(lambda x, f: f(x), X, squares), errors.LossCompilationError,
+        call(lambda x, f: f(x), X, squares, backend="compiled"),
+        errors.LossCompilationError,
         'cannot type the argument f, function: expected numbers, arrays backend="python"',
     ),
     "an object": (
-        call(lambda x, thing: x[0], X, object()), errors.LossCompilationError,
+        call(lambda x, thing: x[0], X, object(), backend="compiled"),
+        errors.LossCompilationError,
         "cannot type the argument thing, object",
     ),
     "a masked array": (
-        call(lambda x, data: x[0], X, np.ma.array([1.0])), errors.LossCompilationError,
+        call(lambda x, data: x[0], X, np.ma.array([1.0]), backend="compiled"),
+        errors.LossCompilationError,
         "cannot type the argument data, MaskedArray",
     ),
     "an array of objects": (
-        call(lambda x, data: x[0], X, np.array([1.0, "a"], object)), errors.LossCompilationError,
+        call(lambda x, data: x[0], X, np.array([1.0, "a"], object), backend="compiled"),
+        errors.LossCompilationError,
         "cannot type the argument data, ndarray of shape (2,) of object",
     ),
     "before theta": (
-        call(lambda data, x: x[0], object(), X, argnum=1), errors.LossCompilationError,
+        call(lambda data, x: x[0], object(), X, argnum=1, backend="compiled"),
+        errors.LossCompilationError,
         "cannot type the argument data, object",
     ),
     "a key that is a number": (
-        call(lambda x, d: x[0], X, {0: 1.0}), errors.LossCompilationError,
+        call(lambda x, d: x[0], X, {0: 1.0}, backend="compiled"),
+        errors.LossCompilationError,
         "the key 0 cannot be a field expected a string",
     ),
     "a number too large": (
-        call(lambda x, k: x[0] * k, X, 10**30), errors.LossCompilationError, "the argument k, int",
+        call(lambda x, k: x[0] * k, X, 10**30, backend="compiled"),
+        errors.LossCompilationError, "the argument k, int",
     ),
 }  # fmt: skip
 
@@ -202,7 +209,9 @@ def check(error, words):
 
 
 def test_a_backend_that_does_not_exist():
-    with pytest.raises(ValueError, match="backend='gpu': expected one of 'auto', 'python'"):
+    with pytest.raises(
+        ValueError, match="backend='gpu': expected one of 'auto', 'compiled', 'python'"
+    ):
         fg.grad(squares, backend="gpu")
 
 
@@ -283,6 +292,7 @@ def test_losses_that_fail_somewhere(name, backend):
     ("kind", "builtin"),
     [
         (errors.LossCompilationError, TypeError),
+        (errors.PythonBackendWarning, UserWarning),
         (errors.LossError, RuntimeError),
         (errors.NonFiniteLossError, ArithmeticError),
         (errors.NondeterministicLossError, ValueError),
@@ -299,4 +309,4 @@ def test_every_error_is_also_a_builtin_kind(kind, builtin):
 
 def test_no_error_is_missing_from_the_table_above():
     kinds = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, Exception)]
-    assert len(kinds) == 8
+    assert len(kinds) == 9

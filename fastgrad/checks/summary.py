@@ -115,7 +115,7 @@ def entries_of(judged: Judged, layout: Layout, rule: Rule) -> tuple[EntryCheck, 
 
 def about_the_loss(loss: Loss) -> list[str]:
     """What the measurements of the loss found worth saying."""
-    remarks = []
+    remarks = list(loss.run.remarks)
     if loss.measured.float32:
         remarks.append(
             "Every value of the loss is a float32: it is computed in single precision, and an "

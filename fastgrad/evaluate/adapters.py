@@ -70,7 +70,8 @@ def dispatcher(loss: Any) -> CPUDispatcher:
         return loss
     if numba.config.DISABLE_JIT:
         raise LossCompilationError(
-            f"numba's compiler is switched off (NUMBA_DISABLE_JIT=1); {explain.RUN_IT_IN_PYTHON}"
+            f"numba's compiler is switched off (NUMBA_DISABLE_JIT=1); {explain.RUN_IT_IN_PYTHON}",
+            "numba's compiler is switched off (NUMBA_DISABLE_JIT=1)",
         )
     if isinstance(loss, np.ufunc | BuiltinFunctionType):  # np.sin, math.sin
         return _jit(_as_function(loss))

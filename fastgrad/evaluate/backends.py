@@ -1,16 +1,29 @@
 """Which evaluator runs a loss: its structure's, or that of the backend asked for."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
+from fastgrad.errors import LossCompilationError, PythonBackendWarning
 from fastgrad.evaluate.compiled import CompiledEvaluator
+from fastgrad.evaluate.explain import in_python
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 
+
+def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
+    """The loss compiled, or called from Python where numba refuses it."""
+    try:
+        return CompiledEvaluator(loss, inputs)
+    except LossCompilationError as error:
+        return PythonEvaluator(getattr(loss, "py_func", loss), inputs, in_python(error))
+
+
 BACKENDS: dict[str, Callable[..., Evaluator]] = {
-    "auto": CompiledEvaluator,
+    "auto": compiled_or_python,
+    "compiled": CompiledEvaluator,
     "python": PythonEvaluator,
 }
 """What makes an evaluator, by the name that users give: ``make(loss, inputs)``. Another way to run a
@@ -35,9 +48,9 @@ def evaluator(
 
     Parameters
     ----------
-    backend : {"auto", "python"}
-        ``"auto"`` runs compiled code and refuses what numba cannot compile; ``"python"`` calls
-        the loss from Python, whatever it is.
+    backend : {"auto", "compiled", "python"}
+        ``"auto"`` runs compiled code, and calls from Python what numba cannot compile;
+        ``"compiled"`` refuses that; ``"python"`` calls any loss from Python.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
 
@@ -46,13 +59,13 @@ def evaluator(
     ValueError
         An unknown backend.
     LossCompilationError, TypeError
-        A loss that cannot be compiled, or does not return one real number.
+        A loss that was to be compiled and cannot be, or does not return one real number.
     """
     require_backend(backend)
     make = BACKENDS[backend]
     has_structure = hasattr(type(loss), "around")  # isinstance of a Protocol takes microseconds
     plain = loss.loss if has_structure else loss  # type: ignore[attr-defined]
-    if not structure or inputs.argnum or backend != "auto":
+    if not structure or inputs.argnum or backend == "python":
         return make(plain, inputs)
     found: Any = loss if has_structure else registered(loss)
     return (
@@ -66,6 +79,27 @@ def require_backend(backend: str) -> None:
         raise ValueError(f"backend={backend!r}: expected one of {', '.join(map(repr, BACKENDS))}")
 
 
+def warn_of_python(loss: Any, run: Evaluator) -> None:
+    """Say once a loss that it is called from Python instead of compiled code.
+
+    Raises
+    ------
+    PythonBackendWarning
+        Where warnings are errors.
+    """
+    known = getattr(
+        loss, "__func__", loss
+    )  # a bound method is made afresh whenever it is asked for
+    try:
+        if known in _warned:
+            return
+        _warned.add(known)
+    except TypeError:  # unhashable, or it takes no weak reference
+        pass
+    warnings.warn(run.fallback, PythonBackendWarning, stacklevel=4)
+
+
+_warned: WeakSet[Any] = WeakSet()
 _factories: WeakKeyDictionary[Any, Callable[[], LossWithStructure]] = WeakKeyDictionary()
 _built: WeakKeyDictionary[Any, LossWithStructure] = WeakKeyDictionary()
 

@@ -31,12 +31,17 @@ def compilation_failure(
     advice = "Write it with what numba supports"
     if "Cannot determine Numba type of <class 'function'>" in reason:
         advice = "Decorate the functions it calls with @numba.njit"
+    line, kept = _line(loss, reason), kept[:REASON_LINES] or [type(error).__name__]
     return LossCompilationError(
-        f"numba cannot compile the loss {loss.__name__} ({_file(loss)}, line "
-        f"{_line(loss, reason)}) for ({given}).\nnumba's reason:\n  "
-        + "\n  ".join(kept[:REASON_LINES] or [type(error).__name__])
-        + f"\n{advice}, or: {RUN_IT_IN_PYTHON}"
+        f"numba cannot compile the loss {loss.__name__} ({_file(loss)}, line {line}) for ({given})."
+        "\nnumba's reason:\n  " + "\n  ".join(kept) + f"\n{advice}, or: {RUN_IT_IN_PYTHON}",
+        f"numba cannot compile line {line} of {loss.__name__}: {kept[0].strip()}",
     )
+
+
+def in_python(error: LossCompilationError) -> str:
+    """Why a loss runs in Python, in one line."""
+    return f"The loss is called from Python, which is slower: {error.reason}."
 
 
 def not_a_function(loss: Any) -> LossCompilationError:
@@ -52,7 +57,8 @@ def not_a_function(loss: Any) -> LossCompilationError:
         advice = "give a function"
     return LossCompilationError(
         f"the loss is {kind}, which numba cannot compile: expected a function or an njit function; "
-        f"{advice}, or: {RUN_IT_IN_PYTHON}"
+        f"{advice}, or: {RUN_IT_IN_PYTHON}",
+        f"it is {kind}, which numba cannot compile",
     )
 
 
@@ -62,7 +68,8 @@ def untypable(loss: Any, argument: Any, position: int) -> LossCompilationError:
     return LossCompilationError(
         f"numba cannot type the argument {name}, {describe(argument)}{of and f' of {of}'}: "
         "expected numbers, arrays of numbers, strings, or tuples, dicts and dataclasses of them "
-        f"(a table as an array: .to_numpy()), or: {RUN_IT_IN_PYTHON}"
+        f"(a table as an array: .to_numpy()), or: {RUN_IT_IN_PYTHON}",
+        f"numba cannot type the argument {name}, {describe(argument)}{of and f' of {of}'}",
     )
 
 
@@ -71,13 +78,16 @@ def no_signature(loss: Any, loss_types: tuple[Any, ...]) -> LossCompilationError
     if not loss.nopython_signatures:
         return LossCompilationError(
             f"the loss {loss.__name__} is compiled in object mode, with no signature of its own: "
-            f"expected an njit function, or: {RUN_IT_IN_PYTHON}"
+            f"expected an njit function, or: {RUN_IT_IN_PYTHON}",
+            f"{loss.__name__} is compiled in object mode",
         )
     return LossCompilationError(
         f"the loss {loss.__name__} was compiled for fixed signatures "
         f"({'; '.join(map(str, loss.nopython_signatures))}), none of which takes "
         f"({', '.join(map(str, loss_types))}): leave the signature out, so that numba compiles it "
-        "for what it is given"
+        "for what it is given",
+        f"{loss.__name__} was compiled for fixed signatures, none of which takes "
+        f"({', '.join(map(str, loss_types))})",
     )
 
 

@@ -49,9 +49,17 @@ class Evaluator(ABC):
     advance: Callable[[int], None] | None = None
     """Called with the number of evaluations, or of differences, after some were made."""
 
+    fallback: str = ""
+    """Why the loss is called from Python where compiled code was tried, in one line."""
+
     def __init__(self, theta: Floats):
         self.theta = theta
         self._evaluations = 0
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a report says of how the loss was run; known when it has run."""
+        return (self.fallback,) if self.fallback else ()
 
     @property
     def evaluations(self) -> int:

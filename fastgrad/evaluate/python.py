@@ -31,11 +31,14 @@ class PythonEvaluator(Evaluator):
     ----------
     loss : callable
     inputs : Inputs
+    fallback : str, optional
+        Why it is not compiled, if that was tried.
     """
 
-    def __init__(self, loss: Callable[..., Any], inputs: Inputs):
+    def __init__(self, loss: Callable[..., Any], inputs: Inputs, fallback: str = ""):
         layout, theta, arguments, argnum = inputs
         super().__init__(theta)
+        self.fallback = fallback
         self._loss = loss
         self._layout = layout
         self._before, self._after = arguments[:argnum], arguments[argnum:]

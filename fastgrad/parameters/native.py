@@ -70,7 +70,8 @@ def record(container: type, keys: tuple[Any, ...]) -> type:
         if not isinstance(key, str) or (not is_dict and key[0] == "_"):
             raise LossCompilationError(
                 f"the key {key!r} cannot be a field of a NamedTuple, which is what a compiled loss "
-                'receives for a dict: expected a string, or backend="python"'
+                'receives for a dict: expected a string, or backend="python"',
+                f"the key {key!r} is no field of a NamedTuple",
             )
     name = "Parameters" if is_dict else container.__name__
     made: Any = namedtuple(name, keys, rename=True)  # type: ignore[misc]

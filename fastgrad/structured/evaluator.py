@@ -52,6 +52,10 @@ class StructuredEvaluator(Evaluator):
         return self._evaluations + (0 if self._plain is None else self._plain.evaluations)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        return () if self._plain is None else self._plain.remarks
+
+    @property
     def plain(self) -> Evaluator:
         """The evaluator of the plain loss, made when it is first asked for."""
         if self._plain is None:

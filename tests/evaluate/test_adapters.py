@@ -260,7 +260,7 @@ def eager_loss(signature, known={}):  # noqa: B006 - compiled once
 def test_an_eager_signature_that_does_not_fit_is_named():
     loss = eager_loss("C order")
     with pytest.raises(LossCompilationError, match=r"fixed signatures .*leave the signature out"):
-        fg.grad(loss)(X, M.astype(int))
+        fg.grad(loss, backend="compiled")(X, M.astype(int))
 
 
 def test_a_scalar_loss_with_an_eager_signature():
@@ -438,7 +438,7 @@ def test_a_compiled_gradient_may_ask_for_keys_too():
 
 def test_a_key_that_is_not_there_is_named():
     with pytest.raises(fg.errors.LossCompilationError, match="no 'v' among the keys w, b"):
-        fg.grad(lambda p: p["v"])({"w": 1.0, "b": 2.0})
+        fg.grad(lambda p: p["v"], backend="compiled")({"w": 1.0, "b": 2.0})
 
 
 def test_other_named_tuples_have_no_keys():

@@ -93,7 +93,7 @@ def loss_in_a_file(text, folder):
 def test_the_users_line_and_numbas_reason(kind, tmp_path):
     loss, path, line = loss_in_a_file(LOSSES[kind], tmp_path)
     with pytest.raises(LossCompilationError) as info:
-        fg.grad(loss)(np.ones(3))
+        fg.grad(loss, backend="compiled")(np.ones(3))
     message = str(info.value)
     assert f"the loss loss ({path}, line {line})" in message
     assert 'backend="python"' in message
@@ -111,13 +111,13 @@ def test_the_line_is_found_from_another_folder(tmp_path, monkeypatch):
     for folder in (tmp_path, tmp_path.parent):
         monkeypatch.chdir(folder)
         with pytest.raises(LossCompilationError, match=f"line {line}"):
-            fg.grad(loss)(np.ones(3))
+            fg.grad(loss, backend="compiled")(np.ones(3))
 
 
 def test_helpers_that_are_not_compiled_are_what_the_advice_is_about(tmp_path):
     loss, _, _ = loss_in_a_file(LOSSES["a plain helper"], tmp_path)
     with pytest.raises(LossCompilationError, match="Decorate the functions it calls with @numba"):
-        fg.grad(loss)(np.ones(3))
+        fg.grad(loss, backend="compiled")(np.ones(3))
 
 
 class Model:
@@ -139,7 +139,7 @@ class Model:
 )
 def test_callables_that_are_no_functions(loss, words):
     with pytest.raises(LossCompilationError, match=f'{words}.*backend="python"'):
-        fg.grad(loss)(np.ones(3))
+        fg.grad(loss, backend="compiled")(np.ones(3))
     if loss is not Model:
         np.testing.assert_allclose(fg.grad(loss, backend="python")(np.ones(3)), 2, rtol=1e-9)
 
@@ -157,7 +157,7 @@ def test_jit_switched_off(monkeypatch):
 
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     with pytest.raises(LossCompilationError, match="NUMBA_DISABLE_JIT=1"):
-        fg.grad(lambda x: x**2)(1.0)
+        fg.grad(lambda x: x**2, backend="compiled")(1.0)
 
 
 def test_warnings_as_errors_stay_warnings():
