@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.budget import Budget
-from fastgrad.checks.claim import Claim
+from fastgrad.checks.claim import Claim, Gradient
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -19,6 +19,7 @@ from fastgrad.checks.points import Point, points_of
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import screen
 from fastgrad.checks.screen.screen import screen_evaluations
+from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, sweep
 from fastgrad.differences.loss import Loss, Measured, repeat_loss
@@ -171,19 +172,28 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     run = question.evaluator(layout, flat)
     budget = Budget(run, options.seconds)
     units = Units.of(flat, layout, question.shaped["scale"])
-    repeats = repeat_loss(run)
+    outward = outward_of(flat, units.entry, free)
+    answers: Answers | None = None
+    if callable(question.gradient):
+        gradient = Gradient(question.gradient, layout, flat, place.theta, question.args)
+        with budget.stopped():
+            answers = Answers(gradient, run, outward, rule)
+    repeats = repeat_loss(run, outward)
     budget.learn()
     needed = screen_evaluations(len(layout.blocks))
     if not budget.allows(needed):  # the first calls may have compiled
-        repeat_loss(run)
+        repeat_loss(run, outward)
         budget.learn()
+    with budget.stopped():
+        claim = Claim.read(question.gradient, layout) if answers is None else answers.claim()
+    unsteady = None if answers is None else answers.unsteady
     if not budget.allows(needed):
-        known = Measured(repeats[0], float(np.spacing(abs(repeats[0]))), False, False)
-        return _refusal(Loss(run, layout, free, units, known), budget, rule, options, place.label)
+        known = Measured(repeats.value, float(np.spacing(abs(repeats.value))), False, repeats)
+        loss = Loss(run, layout, free, units, known)
+        report = _summary(_refusal(layout, budget), unsteady, loss, rule, options)
+        return replace(report, strategy="screen", label=place.label)
     loss = Loss.measure(run, layout, free, units, (options.seed, repeats))
     budget.learn()
-    with budget.stopped():
-        claim = Claim.read(question.gradient, layout, flat, place.theta, question.args)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
     strategy, made = _chosen(loss, budget, options), 0
     if run.structured and strategy != "sweep":  # directions are for the plain loss
@@ -193,7 +203,14 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         say_plan(budget.plan(loss.count, strategy == "sweep"))
     outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
     dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
-    report = _explained(outcome, loss, claim, (rule, options, budget), dims)
+    if answers is not None:
+        with budget.stopped():
+            answers.at_the_end()
+        unsteady = answers.unsteady
+    if unsteady is None:
+        report = _explained(outcome, loss, claim, (rule, options, budget), dims)
+    else:
+        report = _summary(outcome, unsteady, loss, rule, options)
     return replace(
         report,
         strategy=strategy,
@@ -231,15 +248,22 @@ def _explained(
     return summarise(outcome, loss, rule, options, diagnoses)
 
 
-def _refusal(loss: Loss, budget: Budget, rule: Rule, options: Options, label: str) -> GradientCheck:
-    """The report where the budget does not even allow a screen."""
-    blocks = loss.layout.blocks
-    evaluations = screen_evaluations(len(blocks))
+def _summary(
+    outcome: Outcome, unsteady: Unsteady | None, loss: Loss, rule: Rule, options: Options
+) -> GradientCheck:
+    """The report, which says first if the answers of the gradient at theta are not one."""
+    if unsteady is None:
+        return summarise(outcome, loss, rule, options)
+    why = (diagnosed(unsteady, loss.layout),)
+    return summarise(convicted(outcome, unsteady, loss.layout), loss, rule, options, why)
+
+
+def _refusal(layout: Layout, budget: Budget) -> Outcome:
+    """The outcome where the budget does not even allow a screen."""
+    evaluations = screen_evaluations(len(layout.blocks))
     remark = (
         f"The budget of {budget.seconds:g} s does not allow a screen: one evaluation takes "
         f"{budget.evaluation:.2g} s, and about {evaluations} are "
         f"needed; budget={1.2 * evaluations * budget.evaluation:.2g} would do."
     )
-    nothing = tuple(map(unchecked_block, blocks))
-    report = summarise(Outcome("inconclusive", nothing, 0.0, (remark,)), loss, rule, options)
-    return replace(report, strategy="screen", label=label)
+    return Outcome("inconclusive", tuple(map(unchecked_block, layout.blocks)), 0.0, (remark,))

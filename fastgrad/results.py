@@ -13,6 +13,10 @@ SCHEMA = "fastgrad/gradient-check/1"
 """Name and version of `GradientCheck.to_dict`; the version changes when a field does."""
 ENTRIES_SHOWN = 10
 BLOCKS_NAMED = 5
+STATES = ("stale", "accumulates", "random")
+"""Laws of a gradient whose answers at one theta differ: said before all else."""
+SUBJECT = "The gradient "
+"""What their sentences begin with."""
 LINE_LIMIT = 200
 """Longest `repr`, so that a failed ``assert check_grad(...)`` reads well."""
 
@@ -219,6 +223,9 @@ class GradientCheck:
 def _headline(check: GradientCheck) -> str:
     """The verdict, in one sentence."""
     at = f" {check.label}" if check.label else ""
+    for diagnosis in check.diagnoses:
+        if diagnosis.law in STATES:
+            return f"The gradient is wrong{at}: it {diagnosis.sentence.removeprefix(SUBJECT)}"
     if check.verdict == "agrees":
         return f"The gradient is right{at}: {_agreement(check)}."
     if check.verdict == "disagrees":

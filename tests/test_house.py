@@ -72,6 +72,7 @@ LAYERS = {
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
+        checks.state
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors

@@ -86,6 +86,7 @@ class Budget:
         yield
         self.gradient = time.perf_counter() - began
         self._began += self.gradient
+        self._mark += self.gradient
 
     def left(self) -> float:
         """Seconds left."""

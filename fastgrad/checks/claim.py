@@ -31,40 +31,26 @@ class Claim:
         ``function(point) -> gradient``, both of shape (n,), where the gradient can be asked again.
     corrections : mapping
         Differences that stand for entries found to be wrong: ``{position: (D, bar)}``.
+    scatter : ndarray, shape (n,), or None
+        By how much each entry differed from call to call, where that is but noise.
     """
 
     values: Floats
     unit: Floats
     function: Callable[[Floats], Floats] | None = None
     corrections: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    scatter: Floats | None = None
 
     @classmethod
-    def read(
-        cls, gradient: Any, layout: Layout, flat: Floats, theta: Any, args: tuple[Any, ...]
-    ) -> "Claim":
-        """The gradient that a user gave, a function or values, along the flat theta.
-
-        A compiled gradient gets the NamedTuple that the compiled loss gets, a Python callable a copy
-        of theta as the user passed it. It may return theta's structure or one flat vector.
+    def read(cls, gradient: Any, layout: Layout) -> "Claim":
+        """The values that a user gave as the gradient, along the flat theta.
 
         Raises
         ------
-        MutatedInputError
-            The gradient wrote to theta or to another argument.
         StructureMismatchError, TypeError
-            It is not shaped like theta, or not made of real numbers.
+            They are not shaped like theta, or not real numbers.
         """
-        if not callable(gradient):
-            return cls(*flat_gradient(gradient, layout))
-        guard = ArgumentGuard(args, lambda k: f"{k + 1} after theta", "the gradient under test")
-        value = _call(gradient, layout, flat, theta, args)
-        guard.check()
-
-        def elsewhere(point: Floats) -> Floats:
-            there = None if isinstance(gradient, CPUDispatcher) else layout.given(point.copy())
-            return flat_gradient(_call(gradient, layout, point, there, args), layout)[0]
-
-        return cls(*flat_gradient(value, layout), elsewhere)
+        return cls(*flat_gradient(gradient, layout))
 
     def at(self, positions: Indices) -> Floats:
         """The entries at some positions, as they were given."""
@@ -79,6 +65,10 @@ class Claim:
         size = np.where(np.isfinite(a), np.abs(a), 0.0)
         typical = float(np.median(size[size > 0])) if size.any() else 0.0
         return np.maximum(ROUNDING, self.unit[block]) * np.maximum(size, typical)
+
+    def scatter_at(self, positions: Indices) -> Floats | float:
+        """How much the entries at some positions differed from call to call."""
+        return 0.0 if self.scatter is None else self.scatter[positions]
 
     def finite(self) -> "Claim":
         """The same with 0 for what is not finite."""
@@ -97,6 +87,8 @@ class Claim:
             total += float(products.sum())
             length = float(np.hypot(length, norm(products)))  # no BLAS: its threads cost to wake
         bar = sum(abs(float(v[i])) * known for i, (_, known) in self.corrections.items())
+        if self.scatter is not None:
+            bar += float(np.abs(v * self.scatter).sum())
         return total, length, bar
 
     def _part(self, start: int, stop: int) -> Floats:
@@ -107,6 +99,71 @@ class Claim:
             for i in inside:
                 values[i - start] = self.corrections[i][0]
         return values
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient under test as a function, and how to call it.
+
+    A compiled gradient gets the NamedTuple that the compiled loss gets, a Python callable a copy of
+    theta as the user passed it. It may return theta's structure or one flat vector.
+
+    Parameters
+    ----------
+    function : callable
+    layout : Layout
+    flat : ndarray, shape (n,)
+    theta : object
+        The same as the user passed it.
+    args : tuple
+    """
+
+    function: Callable[..., Any]
+    layout: Layout
+    flat: Floats
+    theta: Any
+    args: tuple[Any, ...]
+
+    def here(self) -> tuple[Floats, Floats]:
+        """Its values at theta, and the rounding unit of each block.
+
+        Raises
+        ------
+        MutatedInputError
+            The gradient wrote to theta or to another argument.
+        StructureMismatchError, TypeError
+            It is not shaped like theta, or not made of real numbers.
+        """
+        guard = ArgumentGuard(
+            self.args, lambda k: f"{k + 1} after theta", "the gradient under test"
+        )
+        value = self._call(self.flat, self.theta)
+        guard.check()
+        return flat_gradient(value, self.layout)
+
+    def elsewhere(self, point: Floats) -> Floats:
+        """Its values at another point, shape (n,)."""
+        compiled = isinstance(self.function, CPUDispatcher)
+        there = None if compiled else self.layout.given(point.copy())
+        return flat_gradient(self._call(point, there), self.layout)[0]
+
+    def _call(self, flat: Floats, theta: Any) -> Any:
+        """The gradient at a point; it must leave its own copy of the point alone."""
+        if isinstance(self.function, CPUDispatcher):
+            own = flat.copy()
+            result = self.function(self.layout.native(own), *map(native_argument, self.args))
+        else:
+            given = copy.deepcopy(theta)
+            result = self.function(given, *self.args)
+            own = flatten(given, self.layout.root)[1]
+        changed = np.flatnonzero(own != flat)
+        if changed.size:
+            raise MutatedInputError(
+                f"the gradient under test wrote to theta ({self.layout.name(int(changed[0]))} was "
+                f"{flat[changed[0]]:.17g}, became {own[changed[0]]:.17g}): expected it to leave "
+                "its parameters alone"
+            )
+        return result
 
 
 def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
@@ -135,31 +192,6 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
         return array.astype(np.float64).ravel()
 
     return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
-
-
-def _call(
-    gradient: Callable[..., Any],
-    layout: Layout,
-    flat: Floats,
-    theta: Any,
-    args: tuple[Any, ...],
-) -> Any:
-    """The gradient at a point; it must leave its own copy of the point alone."""
-    if isinstance(gradient, CPUDispatcher):
-        own = flat.copy()
-        result = gradient(layout.native(own), *map(native_argument, args))
-    else:
-        given = copy.deepcopy(theta)
-        result = gradient(given, *args)
-        own = flatten(given, layout.root)[1]
-    changed = np.flatnonzero(own != flat)
-    if changed.size:
-        raise MutatedInputError(
-            f"the gradient under test wrote to theta ({layout.name(int(changed[0]))} was "
-            f"{flat[changed[0]]:.17g}, became {own[changed[0]]:.17g}): expected it to leave its "
-            "parameters alone"
-        )
-    return result
 
 
 def _require_like(array: Array, block: Block, layout: Layout) -> None:

@@ -92,6 +92,7 @@ class _Stages:
         self.block = np.searchsorted(stops, entries.indices, side="right")
         self.blocks = len(stops)
         self.rounding = claim.rounding(self.a, self.block)
+        self.rounding += claim.scatter_at(entries.indices) * self.s
         self.one_unit = entries.loss.units.one_unit[self.block]
         self.notes: dict[int, str] = {}
 

@@ -121,7 +121,18 @@ def about_the_loss(loss: Loss) -> list[str]:
             "Every value of the loss is a float32: it is computed in single precision, and an "
             "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
         )
-    if loss.measured.reordered:
+    repeats = loss.measured.repeats
+    if repeats.scatters:
+        why = (
+            "its values approach a limit, as a solver's do that starts from its last answer"
+            if repeats.drifts
+            else "its values scatter, as sums that threads add in any order"
+        )
+        remarks.append(
+            f"The loss differs between calls at the same parameters by {repeats.spread:.1g} "
+            f"({why}): that counts as its noise."
+        )
+    elif repeats.spread:
         remarks.append("The loss differs between calls by rounding: that counts as its noise.")
     return remarks
 

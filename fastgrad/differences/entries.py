@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices
 from fastgrad.differences.loss import Loss
-from fastgrad.evaluate.purity import require_deterministic
+from fastgrad.evaluate.purity import SCATTER, require_deterministic
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps
 
@@ -66,5 +66,7 @@ class Entries:
             np.insert(indices, repeats, 0), np.insert(offsets, repeats, 0.0, axis=0)
         )
         again = repeats + np.arange(repeats.size)
-        require_deterministic(np.append(values[again, 0], self.loss.base))
+        require_deterministic(
+            np.append(values[again, 0], self.loss.base) + self.loss.run.reference, SCATTER
+        )
         return np.delete(values, again, axis=0)

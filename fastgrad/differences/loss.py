@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.directions import Directions
+from fastgrad.errors import LossError
 from fastgrad.evaluate.protocol import Evaluator, require_finite
-from fastgrad.evaluate.purity import require_deterministic
+from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.noise import rounding_noise, settled_noise
 from fastgrad.numerics.stencils import CENTRAL
@@ -18,6 +20,15 @@ from fastgrad.parameters.layout import Layout
 
 REPEATS = 3
 """Caught dropout of probability 1e-3 in 200 of 200 losses; rarer kinds show up during the sweep."""
+PAIR = np.array([0.0, 0.0, 1.0, 1.0])
+"""The same twice at theta and twice a unit away, where a loss that is random everywhere but at theta
+shows it: two pairs of repeats see at least what three of one point do."""
+AWAY = (1.0, 2.0**-6, CENTRAL[2].step)
+"""Distances, in units, tried one after the other where the loss raises."""
+MORE_REPEATS = 6
+"""Repeats of a loss whose repeats differ: does it scatter, or approach a limit?"""
+APPROACHES = 0.25
+"""Repeats approach a limit if the second half of their changes is at most this part of the first."""
 NOISE_DIRECTIONS = 5
 """Directions of which the largest noise counts: one alone was found 2 times too low."""
 NOISE_STREAM = 1 << 32
@@ -31,6 +42,21 @@ Line = Callable[[Floats], Floats]
 """f at offsets along a line."""
 
 
+class Repeats(NamedTuple):
+    """The loss at theta, asked again and again."""
+
+    value: float
+    spread: float = 0.0
+    """How much the answers differed."""
+    drifts: bool = False
+    """Whether they approach a limit."""
+
+    @property
+    def scatters(self) -> bool:
+        """Whether they differ by more than rounding does."""
+        return self.spread > REORDERING * abs(self.value)
+
+
 @dataclass(frozen=True)
 class Measured:
     """What repeats and noise lines say of a loss."""
@@ -40,8 +66,8 @@ class Measured:
     """sd of one evaluation, absolute."""
     float32: bool
     """Whether every value seen is a float32."""
-    reordered: bool
-    """Whether repeats differ by rounding."""
+    repeats: "Repeats"
+    """What was seen at theta again and again."""
     entry_noise: Floats | None = None
     """sd of each entry's values, shape (n,), where it is not ``noise``."""
 
@@ -75,29 +101,30 @@ class Loss:
         layout: Layout,
         free: Mask | None,
         units: Units,
-        known: tuple[int, tuple[float, float] | None] = (0, None),
+        known: tuple[int, Repeats | None] = (0, None),
     ) -> "Loss":
         """The loss with its noise and its precision, in some 30 evaluations.
 
         Parameters
         ----------
-        known : (int, (float, float) or None)
-            The seed, and value and spread by `repeat_loss`, which is called without them.
+        known : (int, Repeats or None)
+            The seed, and what `repeat_loss` gave, which is called without it.
 
         Raises
         ------
         NondeterministicLossError, NonFiniteLossError
         """
         seed, repeats = known
-        value, spread = repeat_loss(run) if repeats is None else repeats
-        sigmas = [spread, float(rounding_noise(value))]
+        repeats = repeat_loss(run) if repeats is None else repeats
+        value = repeats.value
+        sigmas = [repeats.spread, float(rounding_noise(value))]
         samples: list[Floats] = []
         for v, line in _noise_lines(run, Directions(units.entry, free, seed)):
             sigma, seen = settled_noise(line, max(sigmas), partial(_finest_offset, run.theta, v))
             samples.append(seen + run.reference)
             if sigma is not None:
                 sigmas.append(sigma)
-        measured = Measured(value, max(sigmas), _all_float32(samples), spread > 0)
+        measured = Measured(value, max(sigmas), _all_float32(samples), repeats)
         return cls(run, layout, free, units, measured)
 
     def entry_by_entry(self, seed: int) -> "Loss":
@@ -152,19 +179,48 @@ class Loss:
         return self.measured.noise if own is None else own[indices]
 
 
-def repeat_loss(run: Evaluator) -> tuple[float, float]:
-    """The loss at theta, and the spread of its repeats.
+def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:
+    """The loss at theta again and again, and, along ``outward``, at a first perturbed point.
+
+    Parameters
+    ----------
+    outward : ndarray, shape (n,), optional
+        A unit of each entry: there the loss is evaluated last.
 
     Raises
     ------
     NondeterministicLossError
-        Repeats differ by more than reordered sums do.
+        Repeats differ by more than `SCATTER`.
     NonFiniteLossError
         From the first value.
     """
     # In one call: between calls the random state is put back, and dropout would look the same.
-    repeats = run.along(np.zeros(run.theta.size), np.zeros(REPEATS)) + run.reference
-    return require_finite(float(repeats[0])), require_deterministic(repeats)
+    both = None if outward is None else _twice_at_both(run, outward)
+    if both is None:
+        here = there = run.along(np.zeros(run.theta.size), np.zeros(REPEATS)) + run.reference
+    else:
+        here, there = np.split(both, 2)
+    value = require_finite(float(here[0]))
+    require_deterministic(there, SCATTER)
+    spread = require_deterministic(here, SCATTER)
+    if spread <= REORDERING * abs(value):
+        return Repeats(value, spread)
+    more = run.along(np.zeros(run.theta.size), np.zeros(MORE_REPEATS)) + run.reference
+    more = np.append(here, more)
+    changes = np.abs(np.diff(more))
+    drifts = changes[changes.size // 2 :].max() <= APPROACHES * changes[: changes.size // 2].max()
+    return Repeats(value, require_deterministic(more, SCATTER), bool(drifts))
+
+
+def _twice_at_both(run: Evaluator, outward: Floats) -> Floats | None:
+    """The loss twice at theta and twice away from it; None where it raises at any distance."""
+    for distance in AWAY:
+        try:
+            with np.errstate(all="ignore"):
+                return run.along(outward, distance * PAIR) + run.reference
+        except LossError:
+            continue
+    return None
 
 
 def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Floats, Line]]:

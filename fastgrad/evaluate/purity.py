@@ -15,6 +15,9 @@ from fastgrad.parameters.trees import children
 
 REORDERING = 1e-12
 """A spread below this part of |f| is sums added in another order: noise, not randomness."""
+SCATTER = 1e-6
+"""A spread below this part of |f| is noise too: a solver that starts from its last answer, threads
+that add in any order. Differences of the loss can still tell something of its gradient."""
 
 
 class ArgumentGuard:
@@ -80,20 +83,25 @@ def _span(array: Array) -> tuple[int, int]:
     return array.__array_interface__["data"][0] + below, above - below + array.itemsize
 
 
-def require_deterministic(values: Floats) -> float:
+def require_deterministic(values: Floats, most: float = REORDERING) -> float:
     """The spread of repeated values of the loss at one point, as an sd.
+
+    Parameters
+    ----------
+    most : float
+        The part of |f| up to which it is noise.
 
     Raises
     ------
     NondeterministicLossError
-        They differ by more than reordered sums do.
+        They differ by more: as random numbers do, by default, and not as reordered sums.
     """
     if np.isnan(values).all():
         return 0.0
     low, high = float(values.min()), float(values.max())
     if low == high:
         return 0.0
-    if high - low <= REORDERING * max(abs(low), abs(high)):
+    if high - low <= most * max(abs(low), abs(high)):
         return high - low
     shown = ", ".join(f"{v:.17g}" for v in values[:3])
     raise NondeterministicLossError(

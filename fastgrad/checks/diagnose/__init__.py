@@ -47,6 +47,9 @@ wrong-row, wrong-column, wrong-axis2, ..., wrong-entries
     right, or as the words before say, but for these, where it obeys no law.
 unexplained (cosine, norm_ratio)
     wrong in none of these ways.
+stale, accumulates, random (first, second, third)
+    not one gradient: what it says at one theta depends on where the loss was evaluated last, grows
+    from call to call, or varies (`fastgrad.checks.state`).
 
 A law of some rows, columns or entries only says which: ``row``, ``column``, ``axis2``, or how many:
 ``rows``, ``columns``, ``entries``, are among its constants.
