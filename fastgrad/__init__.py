@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from fastgrad import errors, structured
     from fastgrad.checking import check_grad
     from fastgrad.gradient import grad, value_and_grad
+    from fastgrad.layers import check_vjp
 
 __version__ = "0.1.0"
-__all__ = ["check_grad", "errors", "grad", "structured", "value_and_grad"]
+__all__ = ["check_grad", "check_vjp", "errors", "grad", "structured", "value_and_grad"]
 
 _PLACES = {
     "check_grad": "fastgrad.checking",
+    "check_vjp": "fastgrad.layers",
     "grad": "fastgrad.gradient",
     "value_and_grad": "fastgrad.gradient",
 }

@@ -61,10 +61,11 @@ def build(
     if isinstance(node, Leaf):
         return leaf(node)
     parts = [build(child, leaf, container) for child in node.children]
-    return (container or _own_container)(node, parts)
+    return (container or own_container)(node, parts)
 
 
-def _own_container(node: Branch, parts: list[Any]) -> Any:
+def own_container(node: Branch, parts: list[Any]) -> Any:
+    """A container of the branch's own class and keys, of these children."""
     if node.container is tuple:
         return tuple(parts)
     if node.container is list:

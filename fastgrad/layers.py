@@ -1,0 +1,142 @@
+"""check_vjp: a layer and its backward pass in, a verdict out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checking import check_grad
+from fastgrad.checks.outputs import is_linear, sentences
+from fastgrad.checks.summary import worst_of
+from fastgrad.evaluate.explain import name_of
+from fastgrad.evaluate.layer import Layer
+from fastgrad.results import GradientCheck
+
+
+def check_vjp(
+    fun: Callable[..., Any],
+    vjp: Callable[..., Any],
+    *inputs: Any,
+    argnums: Any = None,
+    cache: bool = False,
+    cotangents: int = 1,
+    rtol: float = 1e-5,
+    strategy: str = "auto",
+    budget: float | None = 10.0,
+    seed: int = 0,
+    step: Any = None,
+    scale: Any = None,
+    progress: bool = False,
+) -> GradientCheck:
+    """Is the backward pass of a layer right, for which inputs not, and for which outputs?
+
+    With c a random cotangent, shaped like the outputs, ``vjp(c, *inputs)`` must be the gradient of
+    ``<c, fun(*inputs)>``: every entry of every input is judged as by `check_grad`, two calls of ``fun``
+    each. Entries are named by the parameters of ``fun``: ``x[0, 3]``, ``w[2, 1]``.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(*inputs)`` returns an array of floats or a structure of them; with ``cache=True``
+        ``(out, cache)``, as courses teach it.
+    vjp : callable
+        ``vjp(cotangent, *inputs)``, or ``vjp(cotangent)`` where an object keeps what it needs; with
+        ``cache=True`` ``vjp(cotangent, cache)``. The cotangent is shaped like ``out``. It returns a
+        tuple of one gradient for each input (or for each one checked), a dict by their names, or, of
+        one input, its gradient. ``fun`` is called before each call of it, at the same inputs.
+    *inputs : array, number, or structure of them
+        Where to check. Whatever is not made of floating numbers is a constant: integers, masks,
+        strings, configurations.
+    argnums : int, str, or sequence of them, optional
+        Which inputs to check, by position or name; by default all that are floating.
+    cache : bool
+    cotangents : int
+        How many random cotangents to check with.
+    rtol, strategy, budget, seed, step, scale, progress
+        As of `check_grad`; what is shaped like theta is a dict by the names of the inputs.
+
+    Returns
+    -------
+    GradientCheck
+        A block that fails for some of the outputs alone says for which.
+
+    Raises
+    ------
+    MutatedInputError
+        ``fun`` or ``vjp`` wrote to the inputs or to the cotangent.
+    StructureMismatchError, TypeError, ValueError
+        What ``vjp`` returned is not shaped like the inputs, or something is not of its kind.
+
+    Examples
+    --------
+    >>> def affine(x, w, b):
+    ...     return x @ w + b
+    >>> def backward(dout, x, w, b):
+    ...     return dout @ w.T, x.T @ dout, dout[0]
+    >>> x, w, b = np.ones((4, 3)), np.arange(6.0).reshape(3, 2), np.zeros(2)
+    >>> report = check_vjp(affine, backward, x, w, b)
+    >>> report.verdict, [block.name for block in report.blocks if block.verdict == "disagrees"]
+    ('disagrees', ['b'])
+    """
+    if not isinstance(cotangents, int) or cotangents < 1:
+        raise ValueError(f"cotangents={cotangents!r}: expected a number of them, from 1")
+    layer = Layer.of(fun, vjp, inputs, argnums, cache)
+    options = {"rtol": rtol, "strategy": strategy, "seed": seed, "step": step, "scale": scale}
+    options["budget"] = None if budget is None else budget / cotangents
+    checks = [
+        _check_with(layer, layer.cotangent(seed + k), {**options, "progress": progress})
+        for k in range(cotangents)
+    ]
+    if cotangents == 1:
+        return checks[0]
+    return worst_of([replace(check, label=f"for cotangent {k}") for k, check in enumerate(checks)])
+
+
+def _check_with(layer: Layer, cotangent: Floats, options: dict[str, Any]) -> GradientCheck:
+    """The check with one cotangent."""
+    report = check_grad(
+        layer.projected(cotangent),
+        layer.pulled(cotangent),
+        layer.operands.theta,
+        *layer.operands.values,
+        backend="python",
+        **options,
+    )
+    single = _in_single_precision(layer, cotangent)
+    report = replace(report, remarks=(*report.remarks, *single))
+    return report if report.verdict != "disagrees" else _blamed(report, layer, cotangent)
+
+
+def _blamed(report: GradientCheck, layer: Layer, cotangent: Floats) -> GradientCheck:
+    """The report with what parts of the cotangent say of the blocks that fail."""
+    unlinear = is_linear(layer, cotangent)
+    if unlinear:
+        return replace(report, remarks=(*report.remarks, unlinear))
+    failing = [block.name for block in report.blocks if block.verdict == "disagrees"]
+    said = dict(sentences(layer, cotangent, failing, report.rtol))
+    diagnoses = tuple(
+        replace(d, sentence=f"{d.sentence} {said.pop(d.block)}") if d.block in said else d
+        for d in report.diagnoses
+    )
+    others = tuple(f"{name}: {words}" for name, words in said.items())
+    return replace(report, diagnoses=diagnoses, remarks=(*report.remarks, *others))
+
+
+def _in_single_precision(layer: Layer, cotangent: Floats) -> tuple[str, ...]:
+    """What to say of gradients of less precision than their inputs."""
+    theta = layer.operands.theta
+    coarse = [
+        f"{path} ({gradient.dtype})"
+        for path, gradient in layer.backward(theta, cotangent).items()
+        if gradient.dtype.kind == "f"
+        and gradient.dtype.itemsize < np.asarray(theta[path]).dtype.itemsize
+    ]
+    if not coarse:
+        return ()
+    return (
+        f"{name_of(layer.vjp)} returned lower precision than the inputs have for "
+        f"{', '.join(coarse)}: expected float64 throughout; look for a cast, or an array made with a "
+        "dtype of its own.",
+    )

@@ -1,0 +1,1 @@
+"""Layers, Jacobians and Hessians under test."""
