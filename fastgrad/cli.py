@@ -49,7 +49,7 @@ def _settings(context: click.Context, _: click.Parameter, __: Any) -> None:
 @click.option("--seed", type=int, help="Of all random choices.")
 @click.option("--points", type=int, help="Check at this many points around theta.")
 @click.option("--trainable", multiple=True, metavar="NAME", help="Blocks to check; repeatable.")
-@click.option("--backend", metavar="auto|python", help="What runs the loss.")
+@click.option("--backend", metavar="auto|compiled|python", help="What runs the loss.")
 @click.option(
     "--output-format",
     type=click.Choice(["text", "concise", "json", "github"]),
@@ -97,6 +97,20 @@ def check(context: click.Context, targets: tuple[str, ...], **given: Any) -> Non
         **given,
     )
     context.exit(run_check(targets, asked, click.echo))
+
+
+@app.command()
+@click.argument("word", nargs=-1)
+@click.pass_context
+def explain(context: click.Context, word: tuple[str, ...]) -> None:
+    """Say what a WORD of a report means: verdict, law, remark or error. Without one, list them."""
+    from fastgrad.commands.explain import explained, listed
+
+    try:
+        click.echo(explained(" ".join(word)) if word else listed())
+    except KeyError as error:
+        click.echo(f"fastgrad: {error.args[0]}", err=True)
+        context.exit(COULD_NOT_RUN)
 
 
 @app.command()

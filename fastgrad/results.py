@@ -8,6 +8,7 @@ from typing import Any
 from fastgrad.errors import GradientMismatch
 from fastgrad.report.document import Case, Column, Document, Sentences, Table
 from fastgrad.report.escape import visible
+from fastgrad.report.vocabulary import words_of
 
 SCHEMA = "fastgrad/gradient-check/1"
 """Name and version of `GradientCheck.to_dict`; the version changes when a field does."""
@@ -314,10 +315,12 @@ def _sections(check: GradientCheck, entries: int) -> Iterator[Sentences | Table]
         yield _points(check)
     yield _blocks(check)
     if check.diagnoses:
-        yield Sentences(tuple(diagnosis.sentence for diagnosis in check.diagnoses), "Why:")
+        said = tuple(diagnosis.sentence for diagnosis in check.diagnoses)
+        yield Sentences(said, "Why:", tuple(diagnosis.law for diagnosis in check.diagnoses))
     if check.entries and entries:
         yield _entries(check, entries)
-    yield Sentences(_remarks(check))
+    remarks = _remarks(check)
+    yield Sentences(remarks, words=words_of(remarks))
 
 
 def _points(check: GradientCheck) -> Sentences:
@@ -409,7 +412,7 @@ def _remarks(check: GradientCheck) -> tuple[str, ...]:
     if check.verdict == "disagrees":
         remarks.append(
             "Next: compare the worst entries with the derivation; report.convergence() shows the "
-            "error against the step."
+            "error against the step; `fastgrad explain WORD` says more about a word in brackets."
         )
     elif check.verdict == "inconclusive" and check.entries:
         remarks.append(

@@ -69,8 +69,8 @@ LAYERS = {
         differences.steps differences.domain differences.ladder differences.estimate
     """,
     "report": """
-        report report.escape report.document report.text report.annotations report.junit
-        report.progress results
+        report report.vocabulary report.escape report.document report.text report.annotations
+        report.junit report.progress results
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
@@ -93,8 +93,8 @@ LAYERS = {
         models.softmax models.svm models.two_layer models.deep models.dropout
     """,
     "commands": """
-        commands commands.targets commands.settings commands.check commands.bench commands.demo
-        commands.demo_training
+        commands commands.targets commands.settings commands.check commands.explain
+        commands.bench commands.demo commands.demo_training
     """,
     "shell": "cli __main__",
 }

@@ -39,10 +39,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Sentences:
-    """Sentences under a title, each one point of a list."""
+    """Sentences under a title, each one point of a list; ``words`` are what to look them up by."""
 
     sentences: tuple[str, ...]
     title: str = ""
+    words: tuple[str, ...] = ()
+    """One a sentence, or none at all; empty for a sentence without."""
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each sentence with its word."""
+        return list(zip(self.sentences, self.words or ("",) * len(self.sentences), strict=True))
 
 
 class Case(NamedTuple):

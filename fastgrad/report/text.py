@@ -27,7 +27,10 @@ def _section(section: Sentences | Table) -> str:
 
 def _sentences(section: Sentences) -> str:
     title = [section.title] if section.title else []
-    return "\n".join(title + [f"- {visible(sentence)}" for sentence in section.sentences])
+    return "\n".join(
+        title
+        + [f"- {visible(said)}" + (f" [{word}]" if word else "") for said, word in section.pairs]
+    )
 
 
 def _table(section: Table) -> str:

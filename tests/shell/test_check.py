@@ -48,7 +48,7 @@ def test_what_is_forgiven(check, target, option, code):
 
 
 def test_stdout_has_the_report_alone(check):
-    got = check("model.py:made", "--max-entries", "2", "--backend", "auto")
+    got = check("model.py:made", "--max-entries", "2", "--backend", "compiled")
     assert got.stdout.startswith("The gradient is wrong: 3 of 4 entries disagree")
     assert "missing" in got.stdout
     assert "and 1 more in .entries" in got.stdout

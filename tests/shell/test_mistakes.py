@@ -39,7 +39,7 @@ TARGETS = {
     "the loss is an array": ("mistakes.py:an_array", "reduce it to a number"),
     "a loss that raises": ("mistakes.py:raising_loss", "KeyError"),
     "numba does not compile it": (
-        "mistakes.py:raising_loss --backend auto",
+        "mistakes.py:raising_loss --backend compiled",
         'or: backend="python" runs any callable',
     ),
     "no such strategy": ("model.py:problem --strategy sweeep", "expected one of 'auto'"),
