@@ -21,8 +21,14 @@ from fastgrad.checks.screen import screen
 from fastgrad.checks.screen.screen import screen_evaluations
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
-from fastgrad.checks.sweep import ADAPTIVE_PAIRS, sweep
-from fastgrad.differences.loss import Loss, Measured, repeat_loss
+from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
+from fastgrad.differences.loss import (
+    LINE_EVALUATIONS,
+    REPEATS,
+    Loss,
+    Measured,
+    repeat_loss,
+)
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
@@ -30,6 +36,9 @@ from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
 from fastgrad.results import GradientCheck
+
+SPARE = 1.3
+"""What a budget that would do has to spare: evaluations take unlike times."""
 
 Strategy = Callable[[Loss, Claim, Rule, Budget, Options], Outcome]
 
@@ -178,30 +187,30 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         gradient = Gradient(question.gradient, layout, flat, place.theta, question.args)
         with budget.stopped():
             answers = Answers(gradient, run, outward, rule)
-    repeats = repeat_loss(run, outward)
-    budget.learn()
-    needed = screen_evaluations(len(layout.blocks))
-    if not budget.allows(needed):  # the first calls may have compiled
-        repeat_loss(run, outward)
-        budget.learn()
+    with budget.timing():
+        measured = Measured.of(repeat_loss(run, outward))
     with budget.stopped():
         claim = Claim.read(question.gradient, layout) if answers is None else answers.claim()
     unsteady = None if answers is None else answers.unsteady
-    if not budget.allows(needed):
-        known = Measured(repeats.value, float(np.spacing(abs(repeats.value))), False, repeats)
-        loss = Loss(run, layout, free, units, known)
-        report = _summary(_refusal(layout, budget), unsteady, loss, rule, options)
-        return replace(report, strategy="screen", label=place.label)
-    loss = Loss.measure(run, layout, free, units, (options.seed, repeats))
-    budget.learn()
+    loss = Loss(run, layout, free, units, measured)
+    cheapest = _cheapest(loss, options)
+    if budget.allows(cheapest[0]):
+        with budget.timing():  # away from theta it may cost more
+            loss = loss.glimpsed(options.seed)
+    if not budget.allows(cheapest[0] - LINE_EVALUATIONS):
+        report = _summary(_refusal(layout, budget, cheapest), unsteady, loss, rule, options)
+        return replace(report, strategy=cheapest[1], label=place.label)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
     strategy, made = _chosen(loss, budget, options), 0
+    if strategy != "sweep":
+        loss = loss.studied(options.seed)
     if run.structured and strategy != "sweep":  # directions are for the plain loss
         made = run.evaluations
         loss = replace(loss, run=question.evaluator(layout, flat, structure=False))
     if options.progress:
         say_plan(budget.plan(loss.count, strategy == "sweep"))
     outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
+    loss = outcome.loss or loss
     dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
     if answers is not None:
         with budget.stopped():
@@ -221,13 +230,24 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     )
 
 
+def _cheapest(loss: Loss, options: Options) -> tuple[int, str]:
+    """Evaluations of the shortest way to a verdict, once the loss is repeated, and what it is."""
+    screened = screen_evaluations(loss), "screen"
+    if options.strategy == "screen" or isinstance(options.steps, str):
+        return screened
+    return min(screened, (sweep_evaluations(loss.count) + LINE_EVALUATIONS, "sweep"))
+
+
 def _chosen(loss: Loss, budget: Budget, options: Options) -> str:
     """The strategy asked for, or the one that fits."""
     if isinstance(options.steps, str):
         budget.pairs = ADAPTIVE_PAIRS
     if options.strategy != "auto":
         return options.strategy
-    return "sweep" if budget.allows_a_sweep(loss) else "screen"
+    screened = screen_evaluations(loss)
+    if sweep_evaluations(loss.count) * budget.pairs <= screened:
+        return "sweep" if budget.allows_a_sweep(loss) or not budget.allows(screened) else "screen"
+    return "sweep" if budget.allows_a_sweep(loss, SECOND_LOOKS) else "screen"
 
 
 def _explained(
@@ -258,12 +278,19 @@ def _summary(
     return summarise(convicted(outcome, unsteady, loss.layout), loss, rule, options, why)
 
 
-def _refusal(layout: Layout, budget: Budget) -> Outcome:
-    """The outcome where the budget does not even allow a screen."""
-    evaluations = screen_evaluations(len(layout.blocks))
+def _refusal(layout: Layout, budget: Budget, cheapest: tuple[int, str]) -> Outcome:
+    """The outcome where the budget does not even allow the cheapest way to a verdict."""
+    evaluations, strategy = cheapest
+    needed = SPARE * (evaluations + REPEATS + 1) * budget.evaluation
     remark = (
-        f"The budget of {budget.seconds:g} s does not allow a screen: one evaluation takes "
-        f"{budget.evaluation:.2g} s, and about {evaluations} are "
-        f"needed; budget={1.2 * evaluations * budget.evaluation:.2g} would do."
+        f"The budget of {budget.seconds:g} s does not allow a {strategy}: one evaluation takes "
+        f"{budget.evaluation:.2g} s, and about {evaluations} are needed; "
+        f"budget={_rounded_up(needed):g} would do."
     )
     return Outcome("inconclusive", tuple(map(unchecked_block, layout.blocks)), 0.0, (remark,))
+
+
+def _rounded_up(seconds: float) -> float:
+    """Seconds to two digits, not fewer than there are."""
+    unit = 10.0 ** (np.floor(np.log10(seconds)) - 1)
+    return float(np.ceil(seconds / unit) * unit)

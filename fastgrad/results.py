@@ -251,8 +251,10 @@ def _disagreement(check: GradientCheck) -> str:
     if not wrong:
         return f"random directions show an error{f' in {blocks}' if blocks else ''}"
     worst = check.entries[0]
+    # Of entries that could not be looked at again, more may be wrong.
+    least = "at least " if check.counts.get("inconclusive") and check.strategy == "sweep" else ""
     said = (
-        f"{wrong:,} of {check.checked:,} entries "
+        f"{least}{wrong:,} of {check.checked:,} entries "
         f"{'disagrees' if wrong == 1 else 'disagree'} with the differences, in {blocks}"
         if check.strategy == "sweep"
         else f"an error was found in {blocks}"

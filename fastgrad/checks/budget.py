@@ -1,4 +1,4 @@
-"""A time limit that knows what evaluations cost."""
+"""A time limit that knows what evaluations cost. Compiling is not evaluating: it does not count."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import numpy as np
 
 from fastgrad.arrays import Indices
 from fastgrad.differences.loss import Loss
+from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.numerics.stencils import CENTRAL
 
@@ -34,32 +35,57 @@ class Budget:
         self.run = run
         self.seconds = seconds
         self.evaluation = 0.0
-        """Seconds of one evaluation, by the cheapest stretch seen."""
-        self._latest = 0.0
+        """Seconds of one evaluation, by the cheapest stretch lately seen."""
         self.entry: float | None = None
         """Seconds of two evaluations for one entry, where they were timed."""
         self.pairs = 1.0
         """How often a sweep evaluates an entry twice."""
         self.gradient = 0.0
         """Seconds of one call of the gradient under test."""
-        self._began = self._mark = time.perf_counter()
-        self._evaluations = run.evaluations
+        self._one_by_one = False
+        """Whether evaluations are made one at a time, and so were timed each."""
+        self._began = self._now()
 
-    def learn(self) -> None:
-        """Take the time since the last call as the cost of the evaluations made since."""
-        now, made = time.perf_counter(), self.run.evaluations - self._evaluations
-        if made:
-            self._latest = (now - self._mark) / made
-            self.evaluation = min(self.evaluation or self._latest, self._latest)
-        self._mark, self._evaluations = now, self.run.evaluations
+    @staticmethod
+    def _now() -> float:
+        return time.perf_counter() - seconds_compiling()
 
-    def allows_a_sweep(self, loss: Loss) -> bool:
-        """Whether all entries of a loss fit; timed on a few of them where that is not plain."""
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Evaluations made within tell what one costs.
+
+        What the first of all takes beyond that is no evaluation (code is loaded, a library
+        compiles), and does not count.
+        """
+        stretches: list[tuple[float, int]] = []
+        mark = self._now()
+
+        def saw(count: int) -> None:
+            nonlocal mark
+            now = self._now()
+            stretches.append((now - mark, count))
+            mark = now
+
+        first = self.evaluation == 0.0
+        self.run.advance = saw
+        try:
+            yield
+        finally:
+            self.run.advance = None
+        if not stretches:
+            return
+        self.evaluation = min(seconds / count for seconds, count in stretches)
+        self._one_by_one = all(count == 1 for _, count in stretches)
+        if first and len(stretches) > 1:
+            self._began += max(0.0, stretches[0][0] - self.evaluation * stretches[0][1])
+
+    def allows_a_sweep(self, loss: Loss, reserve: int = 0) -> bool:
+        """Whether all entries of a loss fit, and so many evaluations more; timed if it is close."""
         free = loss.indices
-        dearest = 2 * max(self.evaluation, self._latest) * self.pairs * free.size
-        if self.run.structured or dearest > self.left() / CLOSE_CALL:
+        close = self.sweep_seconds(free.size) > self.left() / CLOSE_CALL
+        if self.run.structured or (close and not self._one_by_one):
             self._learn_entries(loss, free)
-        return self.sweep_seconds(free.size) <= self.left()
+        return self.sweep_seconds(free.size) + reserve * self.evaluation <= self.left()
 
     def _learn_entries(self, loss: Loss, free: Indices) -> None:
         """Time entries: a structured loss's cost less than evaluations, another's may cost more."""
@@ -67,9 +93,9 @@ class Budget:
         count = ENTRIES_TIMED if structured else 1
         for _ in range(TRIALS):  # the first may compile
             some = free[np.unique(np.linspace(0, free.size - 1, count).astype(np.intp))]
-            began = time.perf_counter()
+            began = self._now()
             self.run.coordinates(some, CENTRAL[2].offsets(loss.steps(some)))
-            seconds = time.perf_counter() - began
+            seconds = self._now() - began
             if structured:
                 self._began += seconds
             self.entry = seconds / some.size
@@ -77,22 +103,20 @@ class Budget:
             if not structured and allowed <= 2 * count:
                 break
             count = max(count, allowed)
-        self._mark, self._evaluations = time.perf_counter(), self.run.evaluations
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Time that does not count: the gradient under test."""
-        began = time.perf_counter()
+        began = self._now()
         yield
-        self.gradient = time.perf_counter() - began
+        self.gradient = self._now() - began
         self._began += self.gradient
-        self._mark += self.gradient
 
     def left(self) -> float:
         """Seconds left."""
         if self.seconds is None:
             return float("inf")
-        return self.seconds - (time.perf_counter() - self._began)
+        return self.seconds - (self._now() - self._began)
 
     def allows(self, evaluations: int = 2) -> bool:
         """Whether so many more evaluations fit."""

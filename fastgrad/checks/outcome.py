@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices
+from fastgrad.differences.loss import Loss
 from fastgrad.results import BlockCheck
 
 
@@ -82,6 +83,8 @@ class Outcome:
     """None where no entry was checked by itself."""
     located: frozenset[int] = frozenset()
     """Blocks of which all wrong entries are known, though not all entries were checked."""
+    loss: Loss | None = None
+    """The loss, where more of it was measured than the strategy was told."""
 
 
 def merged(parts: list[Judged]) -> Judged | None:

@@ -70,6 +70,14 @@ def judge(
         return _Stages(entries, claim, rule, rms, left).judge(h)
 
 
+def glance(
+    entries: Entries, claim: Claim, rule: Rule, h: Floats
+) -> tuple[Judged | None, Quotients]:
+    """`judge` by the first stage alone: None where it leaves anything open, and its differences."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _Stages(entries, claim, rule, None, None).glance(h)
+
+
 class _Stages:
     """The three stages of some entries, in u = theta / s, with s their units.
 
@@ -96,11 +104,33 @@ class _Stages:
         self.one_unit = entries.loss.units.one_unit[self.block]
         self.notes: dict[int, str] = {}
 
+    def glance(self, h: Floats) -> tuple[Judged | None, Quotients]:
+        first = self._first_stage(h)
+        self._set_scales(np.isfinite(self.D))
+        self.verdict[self._is_within_tolerance(np.arange(h.size))] = Verdict.AGREES
+        raw = replace(first, h=first.h * self.s)
+        plain = (
+            np.isfinite(self.a).all()
+            and (self.verdict == Verdict.AGREES).all()
+            and not self._is_useless().any()
+        )
+        return self._judged() if plain else None, raw
+
     def judge(self, h: Floats) -> Judged:
-        everything = np.arange(h.size)
         began = time.perf_counter()
+        first = self._first_stage(h)
+        seconds = (time.perf_counter() - began + self.entries.seconds) / h.size
+        left = np.flatnonzero(self.verdict != Verdict.AGREES)
+        if left.size:
+            self._refine_in_time(left, first.take(left), LATER_STAGES * seconds)
+        self._climb_where_bars_are_useless()
+        self._refuse_useless_bars()
+        self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
+        return self._judged()
+
+    def _first_stage(self, h: Floats) -> Quotients:
+        everything = np.arange(h.size)
         first = self._at(everything, h / self.s)
-        seconds = (time.perf_counter() - began) / h.size
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         self._leave_borrowed_units(first)
@@ -108,11 +138,9 @@ class _Stages:
         self._set_scales(agrees if agrees.any() else np.isfinite(self.D))
         agrees |= self._is_within_tolerance(everything)
         self.verdict[agrees] = Verdict.AGREES
-        if not agrees.all():
-            self._refine_in_time(everything[~agrees], first.take(~agrees), LATER_STAGES * seconds)
-        self._climb_where_bars_are_useless()
-        self._refuse_useless_bars()
-        self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
+        return first
+
+    def _judged(self) -> Judged:
         return Judged(
             self.entries.indices,
             self.a / self.s,
@@ -185,7 +213,9 @@ class _Stages:
             return
         excess = np.nan_to_num(np.abs(self.a[which] - near.D) / near.bar, nan=np.inf)
         order = np.argsort(-excess, kind="stable")
-        while order.size and self.left() > seconds:
+        one_look = seconds / LATER_STAGES  # the worst is looked at if two evaluations fit
+        while order.size and self.left() > min(seconds, one_look):
+            one_look = np.inf
             count = max(1, int(BATCH * self.left() / seconds))
             batch, order = np.sort(order[:count]), order[count:]
             began = time.perf_counter()

@@ -1,15 +1,17 @@
 """The sweep: every entry that may be perturbed is judged by itself."""
 
+import time
 from contextlib import nullcontext
 
 import numpy as np
 
+from fastgrad.arrays import Floats
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import Rule, overall
-from fastgrad.checks.stages import judge
+from fastgrad.checks.stages import glance, judge
 from fastgrad.checks.summary import about_the_loss, checked_block, relative_error
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
@@ -19,16 +21,24 @@ from fastgrad.report.progress import progress_bar
 
 ADAPTIVE_PAIRS = 6.0
 """Pairs of evaluations an entry with a step of its own takes."""
+GLANCED = 64
+"""Up to so many entries, a right gradient is told by two evaluations each and a line of noise."""
+STUDY = 45
+"""Evaluations that look at noise along all lines, and at steps."""
+SECOND_LOOKS = 24
+"""Evaluations that look again at the worst three entries: time is kept for them."""
+
+
+def sweep_evaluations(entries: int) -> int:
+    """What a sweep takes that finds nothing, after the loss was glimpsed."""
+    return 2 * entries
 
 
 def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options) -> Outcome:
     """Judge every entry that may be perturbed, with two evaluations or more for each."""
     indices = loss.indices
-    loss = loss.entry_by_entry(options.seed)
-    entries = Entries(loss, indices)
     with progress_bar(loss.run, "sweep", 2 * indices.size) if options.progress else nullcontext():
-        h = chosen_steps(entries, CENTRAL[2], options.steps)
-        judged = judge(entries, claim, rule, h, left=budget.left)
+        loss, judged = _judged(loss, claim, rule, budget, options)
     numeric = np.zeros(loss.layout.size)
     numeric[indices] = judged.numeric
     certificate = loss.run.certified(None if loss.free is None else indices, numeric, again=True)
@@ -43,7 +53,44 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
             *_cut_short(judged, budget),
         ),
         judged,
+        loss=loss,
     )
+
+
+def _judged(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
+) -> tuple[Loss, Judged]:
+    """Every entry judged, by the cheapest that decides, and the loss as it is known then."""
+    known, began = None, time.perf_counter()
+    study = loss.run.structured or budget.allows(2 * loss.count + STUDY + SECOND_LOOKS)
+    if _may_glance(loss, options, study):
+        entries = Entries(loss, loss.indices)
+        judged, known = glance(entries, claim, rule, _default_steps(entries, options))
+        if judged is not None:
+            return loss, judged
+        study = budget.allows(STUDY + SECOND_LOOKS)
+    seconds = time.perf_counter() - began if known else 0.0
+    if study:
+        loss = loss.studied(options.seed)
+    entries = Entries(loss.entry_by_entry(options.seed), loss.indices, known, seconds)
+    if study or isinstance(options.steps, str):
+        h = chosen_steps(entries, CENTRAL[2], options.steps)
+    else:
+        h = _default_steps(entries, options)
+    return entries.loss, judge(entries, claim, rule, h, left=budget.left)
+
+
+def _may_glance(loss: Loss, options: Options, study: bool) -> bool:
+    """Whether differences at default steps come first: few entries, or little time."""
+    if loss.run.structured or isinstance(options.steps, str):
+        return False
+    return loss.count <= GLANCED or not study
+
+
+def _default_steps(entries: Entries, options: Options) -> Floats:
+    if isinstance(options.steps, np.ndarray):
+        return options.steps[entries.indices]
+    return CENTRAL[2].step * entries.units
 
 
 def _remarks(judged: Judged, claim: Claim) -> list[str]:

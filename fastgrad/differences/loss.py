@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,13 @@ from fastgrad.errors import LossError
 from fastgrad.evaluate.protocol import Evaluator, require_finite
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.units import Units
-from fastgrad.numerics.noise import rounding_noise, settled_noise
+from fastgrad.numerics.noise import (
+    FIRST_SPACING,
+    POINTS,
+    rounding_noise,
+    settled_noise,
+    table_noise,
+)
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.layout import Layout
@@ -31,6 +37,10 @@ APPROACHES = 0.25
 """Repeats approach a limit if the second half of their changes is at most this part of the first."""
 NOISE_DIRECTIONS = 5
 """Directions of which the largest noise counts: one alone was found 2 times too low."""
+ONE_LINE = 2.0
+"""What the noise seen along a single line may be too low by."""
+LINE_EVALUATIONS = POINTS.size
+"""What a line takes where its first spacing shows the noise."""
 NOISE_STREAM = 1 << 32
 """Directions from here on are for noise."""
 FEW_ULPS = 4.0
@@ -57,19 +67,47 @@ class Repeats(NamedTuple):
         return self.spread > REORDERING * abs(self.value)
 
 
+class NoiseLine(NamedTuple):
+    """The noise seen along one line, None if there is none, and the values it was looked for in."""
+
+    sigma: float | None
+    values: Floats
+
+
 @dataclass(frozen=True)
 class Measured:
     """What repeats and noise lines say of a loss."""
 
     value: float
-    noise: float
-    """sd of one evaluation, absolute."""
-    float32: bool
-    """Whether every value seen is a float32."""
-    repeats: "Repeats"
+    least: float
+    """sd of one evaluation by repeats and rounding alone, absolute."""
+    repeats: Repeats
     """What was seen at theta again and again."""
+    glimpse: NoiseLine | None = None
+    """One line at one spacing."""
+    lines: tuple[NoiseLine, ...] = ()
+    """All lines, each at the spacing that suits it."""
     entry_noise: Floats | None = None
     """sd of each entry's values, shape (n,), where it is not ``noise``."""
+
+    @classmethod
+    def of(cls, repeats: Repeats) -> "Measured":
+        """What repeats say alone."""
+        value = repeats.value
+        return cls(value, max(repeats.spread, float(rounding_noise(value))), repeats)
+
+    @cached_property
+    def noise(self) -> float:
+        """sd of one evaluation, absolute."""
+        if not self.lines and self.glimpse is not None:
+            return max(self.least, ONE_LINE * (self.glimpse.sigma or 0.0))
+        return max([self.least, *(line.sigma or 0.0 for line in self.lines)])
+
+    @cached_property
+    def float32(self) -> bool:
+        """Whether every value seen is a float32."""
+        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
+        return bool(seen) and _all_float32([line.values for line in seen])
 
 
 @dataclass(frozen=True)
@@ -116,16 +154,27 @@ class Loss:
         """
         seed, repeats = known
         repeats = repeat_loss(run) if repeats is None else repeats
-        value = repeats.value
-        sigmas = [repeats.spread, float(rounding_noise(value))]
-        samples: list[Floats] = []
-        for v, line in _noise_lines(run, Directions(units.entry, free, seed)):
-            sigma, seen = settled_noise(line, max(sigmas), partial(_finest_offset, run.theta, v))
-            samples.append(seen + run.reference)
-            if sigma is not None:
-                sigmas.append(sigma)
-        measured = Measured(value, max(sigmas), _all_float32(samples), repeats)
-        return cls(run, layout, free, units, measured)
+        return cls(run, layout, free, units, Measured.of(repeats)).studied(seed)
+
+    def glimpsed(self, seed: int) -> "Loss":
+        """The same with what a single line says of its noise, in five evaluations.
+
+        Such noise counts `ONE_LINE` times.
+        """
+        _, line = next(_noise_lines(self.run, Directions(self.units.entry, self.free, seed)))
+        values = np.append(self.base, line(FIRST_SPACING * POINTS[:-1]))
+        sigma = table_noise(values) if np.isfinite(values).all() else None
+        seen = NoiseLine(sigma, values + self.run.reference)
+        return replace(self, measured=replace(self.measured, glimpse=seen))
+
+    def studied(self, seed: int) -> "Loss":
+        """The same with what all lines say of its noise, in some 30 evaluations."""
+        known, lines = self.measured.least, []
+        for v, line in _noise_lines(self.run, Directions(self.units.entry, self.free, seed)):
+            sigma, seen = settled_noise(line, known, partial(_finest_offset, self.theta, v))
+            lines.append(NoiseLine(sigma, seen + self.run.reference))
+            known = max(known, sigma or 0.0)
+        return replace(self, measured=replace(self.measured, lines=tuple(lines)))
 
     def entry_by_entry(self, seed: int) -> "Loss":
         """The same with the noise of a structure's own differences, which entries are told by."""

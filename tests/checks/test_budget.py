@@ -1,11 +1,15 @@
 """A budget is kept whatever the sweep turns out to need; the clock is the loss's own."""
 
+import re
+import threading
 import time
 
 import numpy as np
 import pytest
+from numba.core import event
 
 import fastgrad as fg
+from fastgrad.evaluate.compiling import seconds_compiling
 
 n = 400
 x = np.random.default_rng(0).normal(size=n)
@@ -70,3 +74,168 @@ def test_evaluations_that_cost_more_beside_theta_are_noticed(monkeypatch):
 
     fg.check_grad(loss, right, x, budget=100.0, backend="python")
     assert now[0] <= 1.2 * 100 + 3
+
+
+# ---- compiling is not evaluating, and the cheapest that decides comes first ------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still; ``clock.passes(seconds)`` moves it."""
+
+    class Clock:
+        now = 0.0
+
+        def passes(self, seconds):
+            self.now += seconds
+
+    made = Clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: made.now)
+    return made
+
+
+def test_what_is_compiled_under_way_does_not_count(clock):
+    """A minute of compiling beside a budget of ten seconds, at the first call and at the hundredth."""
+    calls = 0
+
+    def loss(theta):
+        nonlocal calls
+        calls += 1
+        if calls in (1, 100):
+            with event.trigger_event("numba:compiler_lock"):
+                clock.passes(60.0)
+        clock.passes(1e-3)
+        return float((theta**2).sum() + np.sin(theta).sum())
+
+    report = check(loss, right, 10.0)
+    assert (report.verdict, report.strategy) == ("agrees", "sweep")
+
+
+def test_what_a_first_call_loads_does_not_count(clock):
+    """As a library that compiles what it is given, without a word to numba."""
+    calls = 0
+
+    def loss(theta):
+        nonlocal calls
+        calls += 1
+        clock.passes(60.0 if calls == 1 else 1e-3)
+        return float((theta**2).sum() + np.sin(theta).sum())
+
+    assert check(loss, right, 10.0).verdict == "agrees"
+
+
+def test_time_under_the_compiler_lock_is_counted_once_and_by_thread(clock):
+    before = seconds_compiling()
+    with event.trigger_event("numba:compiler_lock"):
+        clock.passes(1.0)
+        with event.trigger_event("numba:compiler_lock"):
+            clock.passes(2.0)
+    assert seconds_compiling() - before == 3.0
+    elsewhere = []
+    thread = threading.Thread(target=lambda: elsewhere.append(seconds_compiling()))
+    thread.start()
+    thread.join()
+    assert elsewhere == [0.0]
+
+
+def smooth(x):
+    return float(np.sin(x).sum() + x[0] * x[-1])
+
+
+def smooth_grad(x):
+    a = np.cos(x)
+    a[0] += x[-1]
+    a[-1] += x[0]
+    return a
+
+
+SMOOTH = {
+    "value 1": (lambda x: 1.0 + 0.01 * smooth(x), lambda x: 0.01 * smooth_grad(x)),
+    "value 1e-250": (lambda x: 1e-250 * smooth(x), lambda x: 1e-250 * smooth_grad(x)),
+    "value 0": (lambda x: smooth(x) - smooth(start(x.size)), smooth_grad),
+}
+
+
+def start(size):
+    return np.random.default_rng(size).normal(size=size)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 6, 10])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_a_smooth_right_gradient_takes_two_evaluations_an_entry_and_twelve(name, size):
+    f, g = SMOOTH[name]
+    report = fg.check_grad(f, g, start(size), backend="python")
+    assert report.verdict == "agrees"
+    assert report.evaluations <= 2 * size + 12
+
+
+def test_a_perfect_fit_takes_no_more():
+    x0 = start(4)
+    report = fg.check_grad(
+        lambda x: float(((x - x0) ** 2).sum()), lambda x: 2 * (x - x0), x0, backend="python"
+    )
+    assert report.verdict == "agrees"
+    assert report.evaluations <= 2 * 4 + 12
+
+
+@pytest.mark.parametrize(("size", "cost"), [(4, 0.14), (4, 0.06), (6, 0.23), (10, 0.3), (24, 0.15)])
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_slow_losses_of_few_entries_get_their_verdict_within_the_budget(clock, size, cost, factor):
+    def loss(x):
+        clock.passes(cost)
+        return smooth(x)
+
+    report = fg.check_grad(loss, lambda x: factor * smooth_grad(x), start(size), backend="python")
+    assert (report.verdict, report.strategy) == (
+        "agrees" if factor == 1.0 else "disagrees",
+        "sweep",
+    )
+    assert clock.now <= 10.0 + 3 * cost
+
+
+@pytest.mark.parametrize("size", [4, 40, 3000])
+@pytest.mark.parametrize("strategy", ["auto", "screen"])
+def test_a_budget_that_would_do_does(clock, size, strategy):
+    rng = np.random.default_rng(0)
+
+    def loss(x):
+        clock.passes(1.0 + 0.2 * rng.random())
+        return smooth(x)
+
+    def checked(budget):
+        return fg.check_grad(
+            loss, smooth_grad, start(size), backend="python", budget=budget, strategy=strategy
+        )
+
+    report = checked(5.0)
+    assert report.verdict == "inconclusive"
+    assert report.evaluations <= 12
+    assert "cannot be told" not in str(report)
+    (remark,) = (remark for remark in report.remarks if "would do" in remark)
+    advised = float(re.search(r"budget=([\d.e+]+) would do", remark).group(1))
+    assert advised <= 2 * (90 if strategy == "screen" else min(2 * size + 9, 66))
+    began = clock.now
+    report = checked(advised)
+    assert report.verdict == "agrees"
+    assert clock.now - began <= 1.05 * advised + 3
+
+
+def test_time_is_kept_to_look_again_at_the_worst(clock):
+    x = start(130)
+
+    def loss(x):
+        clock.passes(0.024)
+        return float((x**3).sum() + np.sin(x).sum())
+
+    def gradient(x):
+        return (3 * x**2 + np.cos(x)) * np.where(np.arange(130) < 39, 1.1, 1.0)
+
+    for budget in (7.0, 8.0, 10.0):
+        clock.now = 0.0
+        report = fg.check_grad(loss, gradient, x, backend="python", budget=budget)
+        assert report.verdict == "disagrees"
+        assert clock.now <= 1.05 * budget + 1
+        blamed = [entry for entry in report.entries if entry.verdict == "disagrees"]
+        assert all(entry.index[0] < 39 for entry in blamed)
+        if report.counts.get("inconclusive") and report.strategy == "sweep":
+            assert f"at least {len(blamed)} of 130 entries disagree" in str(report)

@@ -47,7 +47,7 @@ LAST_RESORT = 256
 def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options) -> Outcome:
     """Look along random directions, and locate what is wrong."""
     search = _Search(loss, claim, rule, budget, options.seed)
-    expected = screen_evaluations(len(loss.layout.blocks))
+    expected = screen_evaluations(loss)
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
         found = search.run()
     cost = (

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 from fastgrad.checks.screen.residuals import Reading, Residuals
 from fastgrad.differences.directions import Directions
+from fastgrad.differences.loss import FEW_ENTRIES, LINE_EVALUATIONS, Loss
 
 GLOBAL = 4
 """Directions through all entries: an error of 140 bars is missed with P = 1e-6 (`limits`)."""
 PER_BLOCK = 2
-SET_UP = 45
-"""Evaluations before the directions of a screen: repeats, noise, and a step."""
+SET_UP = 51
+"""Evaluations before the directions of a screen: a glimpse of the noise, all of it, and a step."""
 
 
-def screen_evaluations(blocks: int) -> int:
+def screen_evaluations(loss: Loss) -> int:
     """What a screen that finds nothing takes."""
-    return SET_UP + 2 * (GLOBAL + PER_BLOCK * blocks)
+    own_lines = loss.count if loss.count <= FEW_ENTRIES else 0
+    set_up = SET_UP + LINE_EVALUATIONS * own_lines
+    return set_up + 2 * (GLOBAL + PER_BLOCK * len(loss.layout.blocks))
 
 
 @dataclass(frozen=True)

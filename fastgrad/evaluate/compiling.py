@@ -1,0 +1,43 @@
+"""How long numba has been compiling: time that no evaluation is to answer for."""
+
+import threading
+import time
+from typing import Any
+
+from numba.core import event
+
+
+class _Stopwatch(event.Listener):
+    """Seconds that each thread has spent under numba's compiler lock, waiting for it included.
+
+    The lock is held while code is compiled, and while it is loaded from the disk cache; it may be
+    taken by a thread that has it.
+    """
+
+    def __init__(self) -> None:
+        self._of = threading.local()
+
+    @property
+    def seconds(self) -> float:
+        """What this thread has spent."""
+        return float(getattr(self._of, "seconds", 0.0))
+
+    def on_start(self, _: Any) -> None:
+        depth = getattr(self._of, "depth", 0)
+        if depth == 0:
+            self._of.began = time.perf_counter()
+        self._of.depth = depth + 1
+
+    def on_end(self, _: Any) -> None:
+        self._of.depth = getattr(self._of, "depth", 1) - 1
+        if self._of.depth == 0:
+            self._of.seconds = self.seconds + time.perf_counter() - self._of.began
+
+
+_stopwatch = _Stopwatch()
+event.register("numba:compiler_lock", _stopwatch)
+
+
+def seconds_compiling() -> float:
+    """Seconds that this thread has spent compiling since the start of the process."""
+    return _stopwatch.seconds
