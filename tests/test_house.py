@@ -54,8 +54,8 @@ LAYERS = {
     "evaluate": """
         evaluate evaluate.kernels evaluate.traits evaluate.intrinsics evaluate.process
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
-        evaluate.compiling evaluate.units evaluate.adapters evaluate.compiled evaluate.python
-        evaluate.backends evaluate.layer
+        evaluate.compiling evaluate.units evaluate.outside evaluate.deadline evaluate.adapters
+        evaluate.compiled evaluate.python evaluate.meaning evaluate.backends evaluate.layer
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

@@ -23,11 +23,11 @@ from numba import carray, cfunc, njit, types
 from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher, cpu_target
 
-import fastgrad.evaluate.dict_keys  # noqa: F401 - dicts by key
 from fastgrad.errors import LossCompilationError
-from fastgrad.evaluate import explain
+from fastgrad.evaluate import dict_keys, explain
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
+from fastgrad.evaluate.outside import identity, outside, with_own_closure
 from fastgrad.evaluate.schedule import Cost
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.layout import Layout
@@ -54,8 +54,16 @@ class CompiledLoss(CFunction):
     """A loss for one structure of theta and one list of argument types."""
 
     traits: Traits
+    given: tuple[Any, ...]
+    """The types that the loss is compiled for."""
+    read: dict[str, Any]
+    """What it read from outside when it was compiled, or first seen."""
     watched: bool = field(default=False, init=False)
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
+    meanings: dict[int, Any] = field(default_factory=dict, init=False)
+    """How it departs from Python, by the bytes that an evaluation reads; see `meaning`."""
+    python_seconds: float = field(default=0.0, init=False)
+    """What one call from Python took."""
 
 
 def dispatcher(loss: Any) -> CPUDispatcher:
@@ -89,9 +97,18 @@ def _as_function(builtin: Any) -> Any:
     return call
 
 
-@lru_cache(maxsize=256)
-def _jit(function: Any) -> CPUDispatcher:
-    return njit(nogil=True)(function)
+def _jit(function: FunctionType) -> CPUDispatcher:
+    """The function compiled for what it reads from outside now."""
+    key = identity(function)
+    if key not in _jitted:
+        if len(_jitted) >= MOST_JITTED:
+            del _jitted[next(iter(_jitted))]
+        _jitted[key] = njit(nogil=True)(with_own_closure(function))
+    return _jitted[key]
+
+
+MOST_JITTED = 256
+_jitted: dict[Any, CPUDispatcher] = {}
 
 
 def compiled_loss(
@@ -177,14 +194,31 @@ def _bound_to_nothing(compiled: CompiledLoss, layout: Layout) -> BoundArguments:
     return BoundArguments(compiled, layout.adapter.table, ())
 
 
-@lru_cache(maxsize=1024)
 def _adapted(
     loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
 ) -> CompiledLoss:
     """`_adapt` of a layout, which is cheap to look up; layouts that differ in size alone share it."""
+    made = _adapted_once(loss, layout, argnum, value_types)
+    if loss.overloads.get(made.given) is not made.keep[0]:  # it was compiled again since
+        fresh = _adapt.__wrapped__(*_adapter_key(loss, layout, argnum, value_types))
+        fresh.keep += made.keep  # which other threads may be running
+        vars(made).update(vars(fresh))
+    return made
+
+
+@lru_cache(maxsize=1024)
+def _adapted_once(
+    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
+) -> CompiledLoss:
+    return _adapt(*_adapter_key(loss, layout, argnum, value_types))
+
+
+def _adapter_key(
+    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
+) -> tuple[Any, ...]:
     source, records, _ = layout.adapter
     theta_type = numba.typeof(layout.native(np.zeros(layout.size)))
-    return _adapt(loss, source, records, theta_type, argnum, value_types)
+    return loss, source, records, theta_type, argnum, value_types
 
 
 @lru_cache(maxsize=1024)
@@ -199,6 +233,9 @@ def _adapt(
     """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``."""
     loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:])
     result, signature = compiled_for(loss, loss_types)
+    line = dict_keys.walks_over_dict(result)
+    if line is not None:
+        raise explain.walks_over_dict(loss, line)
     if not isinstance(signature.return_type, types.Float):
         raise explain.wrong_return_type(loss, signature.return_type)
     arguments_type = types.Tuple((types.int64[::1], *value_types))
@@ -232,6 +269,8 @@ def _adapt(
         release=partial(release, adapter.address),
         keep=(result, adapter),
         traits=traits_of(names_in(result.library), value_types),
+        given=tuple(signature.args),
+        read=outside(loss.py_func),
     )
 
 

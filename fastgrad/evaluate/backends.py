@@ -3,27 +3,49 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from fastgrad.errors import LossCompilationError, PythonBackendWarning
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.explain import in_python
+from fastgrad.evaluate.meaning import departure, takes_records
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 
 
 def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
-    """The loss compiled, or called from Python where numba refuses it."""
+    """The loss compiled; called from Python where numba refuses it, or would mean something else."""
     try:
-        return CompiledEvaluator(loss, inputs)
+        run = CompiledEvaluator(loss, inputs)
     except LossCompilationError as error:
-        return PythonEvaluator(getattr(loss, "py_func", loss), inputs, in_python(error))
+        plain = getattr(loss, "py_func", loss)
+        native = takes_records(plain, inputs)
+        return PythonEvaluator(plain, inputs, in_python(error), native)
+    if type(loss) is not FunctionType:
+        return run
+    found = departure(loss, run, inputs)
+    return run if found is None else PythonEvaluator(loss, inputs, *found)
+
+
+def compiled(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
+    """The loss compiled.
+
+    Raises
+    ------
+    LossCompilationError
+        Where numba refuses it, or a plain function would mean something else.
+    """
+    run = CompiledEvaluator(loss, inputs)
+    if type(loss) is FunctionType and (found := departure(loss, run, inputs)) is not None:
+        raise LossCompilationError(found.sentence)
+    return run
 
 
 BACKENDS: dict[str, Callable[..., Evaluator]] = {
     "auto": compiled_or_python,
-    "compiled": CompiledEvaluator,
+    "compiled": compiled,
     "python": PythonEvaluator,
 }
 """What makes an evaluator, by the name that users give: ``make(loss, inputs)``. Another way to run a

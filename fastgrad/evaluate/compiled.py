@@ -1,6 +1,6 @@
 """A compiled loss at perturbed parameters: threads, slabs, and what can go wrong in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastgrad.evaluate.explain import (
     place_along,
     wrote_to_theta,
 )
+from fastgrad.evaluate.outside import changed, outside
 from fastgrad.evaluate.process import parallel_launch, require_threads_after_fork, state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
@@ -41,27 +42,50 @@ class CompiledEvaluator(Evaluator):
         self._argnum = argnum
         self._loss = dispatcher(loss)
         native = tuple(map(native_argument, arguments))
-        self._compiled, self._arguments = fitted(self._loss, layout, argnum, native)
-        self._bound = bound_arguments(self._compiled, layout, self._arguments)
-        self.traits = self._compiled.traits
+        self.compiled, self._arguments = fitted(self._loss, layout, argnum, native)
+        self._bound = bound_arguments(self.compiled, layout, self._arguments)
+        self.traits = self.compiled.traits
         """What running the loss does to the process."""
         self._threads = threads
         self.rows = aligned_rows(1, theta)
         """Copies of theta, one a thread, in which its entries are perturbed."""
         self._rows_are_theta = True
         """Lines leave another point in them, and look at what they wrote themselves."""
-        workload = theta.nbytes
+        self.workload = theta.nbytes
+        """Bytes that an evaluation reads."""
         self._guard: ArgumentGuard | None = None
         if arguments:
-            workload += sum(getattr(a, "nbytes", 0) for a in self._arguments)
+            self.workload += sum(getattr(a, "nbytes", 0) for a in self._arguments)
             self._guard = ArgumentGuard(
                 self._arguments, lambda k: argument_name(loss, k + (k >= argnum))
             )
-        self.cost = self._compiled.costs[workload]
+        self.cost = self.compiled.costs[self.workload]
         """Seconds of an evaluation, shared by all evaluators that read as many bytes."""
         if self.traits.launches_threads:
             require_threads_after_fork()
         self._may_draw = self.traits.uses_random
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(self._remarks())
+
+    def _remarks(self) -> Iterator[str]:
+        now = outside(self._loss.py_func)
+        for name in changed(self.compiled.read, now):
+            yield (
+                f"{name}, which {self._loss.__name__} reads from outside, has changed since numba "
+                "compiled it and took the value of then: pass it as an argument, or "
+                f"{self._loss.__name__}.recompile()."
+            )
+        if self.compiled.python_seconds == np.inf:
+            yield (
+                f"{self._loss.__name__} runs compiled, and was not held against Python, where one "
+                "call takes too long."
+            )
+
+    def forget(self) -> None:
+        """Count from zero again."""
+        self._evaluations = 0
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
@@ -85,7 +109,7 @@ class CompiledEvaluator(Evaluator):
         failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
-            at = (self._compiled.address, self._bound.address, self.theta, self.rows)
+            at = (self.compiled.address, self._bound.address, self.theta, self.rows)
             what = (indices, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.coordinates_serial(*at, *what)
@@ -118,7 +142,7 @@ class CompiledEvaluator(Evaluator):
 
         def launch(start: int, stop: int, threads: int) -> None:
             self._rows_are_theta = False
-            at = (self._compiled.address, self._bound.address, self.theta, self.rows)
+            at = (self.compiled.address, self._bound.address, self.theta, self.rows)
             what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.line_serial(*at, *what)
@@ -140,7 +164,7 @@ class CompiledEvaluator(Evaluator):
         """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
         traits, guard = self.traits, self._guard
         # The first evaluation is watched by itself: two changes of sign look like none.
-        alone = guard is not None and not self._compiled.watched
+        alone = guard is not None and not self.compiled.watched
 
         def done(start: int, stop: int) -> None:
             self._evaluations += stop - start
@@ -149,7 +173,7 @@ class CompiledEvaluator(Evaluator):
                 self._raise(failed, where)
             if alone and start == 0 and guard is not None:
                 guard.check()
-                self._compiled.watched = True
+                self.compiled.watched = True
             if self.advance is not None:
                 self.advance(stop - start)
 

@@ -5,6 +5,7 @@ import functools
 import inspect
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,39 @@ def no_signature(loss: Any, loss_types: tuple[Any, ...]) -> LossCompilationError
         f"{loss.__name__} was compiled for fixed signatures, none of which takes "
         f"({', '.join(map(str, loss_types))})",
     )
+
+
+def walks_over_dict(loss: Any, line: int) -> LossCompilationError:
+    """The error for ``for key in d`` in compiled code, where a dict is a NamedTuple."""
+    return LossCompilationError(
+        f"the loss {loss.__name__} iterates over a dict ({_file(loss)}, line {line}), of which "
+        "compiled code would get the values and not the keys: expected its keys written out, "
+        f'd["key"], or: {RUN_IT_IN_PYTHON}',
+        f"line {line} of {loss.__name__} iterates over a dict, whose keys numba does not have",
+    )
+
+
+def why_it_departs(loss: Any, values: Sequence[Any], error: Exception | None) -> str:
+    """What may make compiled code depart from Python, for the end of a sentence; or nothing."""
+    if isinstance(error, IndexError):
+        return ": compiled code does not look whether an index is past the end"
+    if error is not None:
+        return ""
+    operations = list(dis.get_instructions(loss))
+    names = {i.argval for i in operations if i.opname.startswith("LOAD_")}
+    kinds = {np.asarray(v).dtype.kind for v in values if isinstance(v, np.ndarray | int | float)}
+    sizes = {getattr(v, "dtype", None) for v in values}
+    arithmetic = any(i.opname.startswith("BINARY_OP") for i in operations)
+    has_integers = kinds & {"i", "u"} or any(type(c) is int for c in loss.__code__.co_consts)
+    if "random" in names:
+        return ": compiled code draws from random streams of its own"
+    if np.dtype(np.float32) in sizes:
+        return ": compiled code adds up float32 numbers one by one, in float32"
+    if any(type(v) is list for v in values):
+        return ": a list of numbers is an array in compiled code, where * and + mean arithmetic"
+    if arithmetic and has_integers:
+        return ": compiled integers have 64 bits and overflow, or small ones do not"
+    return ""
 
 
 def wrong_return_type(loss: Any, got: Any) -> TypeError:

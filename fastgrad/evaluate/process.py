@@ -146,10 +146,18 @@ def state_kept(traits: Traits, arguments: tuple[Any, ...]) -> AbstractContextMan
         stack.enter_context(_numba_random_state_kept())
         if traits.uses_python:
             stack.enter_context(python_random_state_kept())
+        stack.enter_context(generators_kept(arguments))
+        return stack.pop_all()
+
+
+@contextmanager
+def generators_kept(arguments: tuple[Any, ...]) -> Iterator[None]:
+    """A context that keeps the generators among a loss's arguments."""
+    with ExitStack() as stack:
         for argument in arguments:
             if isinstance(argument, np.random.Generator):
                 stack.enter_context(_generator_state_kept(argument))
-        return stack.pop_all()
+        yield
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from fastgrad.evaluate.explain import (
 from fastgrad.evaluate.process import python_random_fingerprint, python_random_state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.parameters.native import native_argument
 
 
 class PythonEvaluator(Evaluator):
@@ -33,15 +34,21 @@ class PythonEvaluator(Evaluator):
     inputs : Inputs
     fallback : str, optional
         Why it is not compiled, if that was tried.
+    native : bool
+        Whether it takes what compiled code takes: NamedTuples for dicts and dataclasses.
     """
 
-    def __init__(self, loss: Callable[..., Any], inputs: Inputs, fallback: str = ""):
+    def __init__(
+        self, loss: Callable[..., Any], inputs: Inputs, fallback: str = "", native: bool = False
+    ):
         layout, theta, arguments, argnum = inputs
         super().__init__(theta)
         self.fallback = fallback
         self._loss = loss
         self._layout = layout
-        self._before, self._after = arguments[:argnum], arguments[argnum:]
+        self._given = layout.native if native else layout.given
+        passed = tuple(map(native_argument, arguments)) if native else arguments
+        self._before, self._after = passed[:argnum], passed[argnum:]
         self._guard = ArgumentGuard(arguments, lambda k: argument_name(loss, k + (k >= argnum)))
         self._may_draw = True
 
@@ -104,7 +111,7 @@ class PythonEvaluator(Evaluator):
         own = point.copy()
         self._evaluations += 1
         try:
-            value = self._loss(*self._before, self._layout.given(own), *self._after)
+            value = self._loss(*self._before, self._given(own), *self._after)
         except Exception as error:
             if isinstance(error, TypeError):
                 require_argument_count(self._loss, len(self._before) + 1 + len(self._after))

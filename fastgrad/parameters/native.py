@@ -77,7 +77,13 @@ def record(container: type, keys: tuple[Any, ...]) -> type:
     made: Any = namedtuple(name, keys, rename=True)  # type: ignore[misc]
     if is_dict:
         setattr(made, KEYS, keys)
+        made.__getitem__ = _by_key  # type: ignore[method-assign]
     return made
+
+
+def _by_key(self: Any, key: Any) -> Any:
+    """An item of a record by its key or position, as compiled code has it."""
+    return tuple.__getitem__(self, type(self).__keys__.index(key) if isinstance(key, str) else key)
 
 
 class Expression(NamedTuple):

@@ -41,7 +41,9 @@ def test_what_numba_cannot_compile_runs_in_python_and_the_report_says_why(name):
     report = fg.check_grad(loss, gradient, np.ones(3))
     assert report
     said = [remark for remark in report.remarks if "called from Python" in remark]
-    assert len(said) == 1 and reason in said[0] and "\n" not in said[0]
+    (remark,) = said
+    assert reason in remark
+    assert "\n" not in remark
     with pytest.raises(LossCompilationError, match=r'backend="python"|leave the signature out'):
         fg.grad(loss, backend="compiled")(np.ones(3))
 

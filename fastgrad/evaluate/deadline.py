@@ -1,0 +1,65 @@
+"""A call from Python that is given up after some seconds."""
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Result = TypeVar("Result")
+
+AGAIN_SECONDS = 0.2
+"""A call that swallows the interruption is interrupted again after so long."""
+COMPILER_FOLDER = os.path.dirname(numba.__file__)
+"""The folder of code that must not be interrupted: it would leave its tables half filled."""
+
+
+class TookTooLong(BaseException):
+    """A call was given up; no Exception, which a function may catch."""
+
+
+def within(seconds: float, call: Callable[[], Result]) -> Result:
+    """``call()``, on this thread.
+
+    Between two bytecodes another thread raises `TookTooLong` in this one; what runs in C ends first.
+
+    Raises
+    ------
+    TookTooLong
+    """
+    thread = threading.get_ident()
+    finished, lock = threading.Event(), threading.Lock()
+
+    def watch() -> None:
+        left = seconds
+        while not finished.wait(left):
+            with lock:
+                if not finished.is_set() and not _compiles(thread):
+                    _raise_in(thread, ctypes.py_object(TookTooLong))
+            left = AGAIN_SECONDS
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        return call()
+    finally:
+        finished.set()
+        with lock:  # whatever was about to be raised has been
+            _raise_in(thread, None)
+
+
+def _raise_in(thread: int, exception: Any) -> None:
+    """Raise an exception in a thread at its next bytecode; None forgets one that was to come."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+
+
+def _compiles(thread: int) -> bool:
+    """Whether a thread is inside numba."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(COMPILER_FOLDER):
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,204 @@
+"""Does a plain function mean the same once it is compiled? One call from Python is compared with it.
+
+Compiled integers overflow, indices are not looked at, float32 numbers are added up in float32, lists
+of numbers are arrays, and random numbers are others. Whoever writes a plain function means Python;
+whoever decorates it with njit means numba.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastgrad.errors import LossCompilationError, LossError
+from fastgrad.evaluate import explain
+from fastgrad.evaluate.compiled import CompiledEvaluator
+from fastgrad.evaluate.deadline import TookTooLong, within
+from fastgrad.evaluate.outside import outside
+from fastgrad.evaluate.process import generators_kept, python_random_state_kept
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.parameters.native import native_argument
+
+CALL_SECONDS = 2.0
+"""A call that takes longer is given up: a check has 10 s, and compiling takes one or two."""
+QUICK_SECONDS = 10e-3
+"""What takes less is held against Python again for arguments of another size."""
+ROUNDING = 2.0**-33
+"""Two orders of adding 1e8 numbers of one sign were seen to differ by 1e-12 of the sum."""
+FLOAT32_ROUNDING = 2.0**-20
+"""The same where numbers are float32: eight units in the last place."""
+CONDITION = 8.0
+"""Values may differ by so many times what moving theta by two units in the last place does."""
+
+
+class Departure(NamedTuple):
+    """That compiled code departs from Python."""
+
+    sentence: str
+    native: bool
+    """Whether the function takes what compiled code takes, NamedTuples for dicts."""
+
+
+class Called(NamedTuple):
+    """What a call from Python came to."""
+
+    value: Any
+    error: Exception | None
+    native: bool
+    seconds: float
+
+
+def departure(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Departure | None:
+    """What is wrong with running a plain function compiled; None if it means what Python means.
+
+    Looked at once for types and for what the function reads from outside, and for sizes of arguments
+    as well where that is quick.
+
+    Raises
+    ------
+    MutatedInputError, NondeterministicLossError
+    """
+    seen = run.compiled.meanings
+    if run.workload in seen:
+        return seen[run.workload]
+    if seen and run.compiled.python_seconds > QUICK_SECONDS:
+        return next(iter(seen.values()))
+    found = None
+    try:
+        called = called_from_python(loss, inputs, CALL_SECONDS)
+    except TookTooLong:
+        run.compiled.python_seconds = np.inf
+    else:
+        run.compiled.python_seconds = called.seconds
+        found = _compared(loss, run, inputs, called)
+    seen[run.workload] = found
+    return found
+
+
+def called_from_python(loss: Callable[..., Any], inputs: Inputs, seconds: float) -> Called:
+    """One call at theta, with what was passed; or with what compiled code is passed, if that fails."""
+    called = _called(loss, inputs, False, seconds)
+    if called.error is not None and _has_records(inputs):
+        again = _called(loss, inputs, True, seconds)
+        if again.error is None:
+            return again
+    return called
+
+
+def _called(loss: Callable[..., Any], inputs: Inputs, native: bool, seconds: float) -> Called:
+    layout, theta, arguments, argnum = inputs
+    given = list(map(native_argument, arguments) if native else arguments)
+    given.insert(argnum, (layout.native if native else layout.given)(theta.copy()))
+    value, error = None, None
+    began = time.perf_counter()
+    with (
+        python_random_state_kept(),
+        generators_kept(arguments),
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+    ):
+        warnings.simplefilter("ignore")
+        try:
+            value = within(seconds, partial(loss, *given))
+        except Exception as raised:
+            error = raised
+    return Called(value, error, native, time.perf_counter() - began)
+
+
+def takes_records(loss: Callable[..., Any], inputs: Inputs) -> bool:
+    """Whether a function that is not compiled takes NamedTuples for dicts all the same."""
+    if not _has_records(inputs):
+        return False
+    try:
+        return called_from_python(loss, inputs, CALL_SECONDS).native
+    except (TookTooLong, LossCompilationError):
+        return False
+
+
+def _has_records(inputs: Inputs) -> bool:
+    """Whether compiled code is handed a NamedTuple where Python has a dict or a dataclass."""
+    arguments = [native_argument(a) is not a and not isinstance(a, np.ndarray) for a in inputs[2]]
+    return not inputs.layout.plain or any(arguments)
+
+
+def _compared(
+    loss: FunctionType, run: CompiledEvaluator, inputs: Inputs, called: Called
+) -> Departure | None:
+    """The departure of the compiled value from what a call from Python came to."""
+    try:
+        compiled = run.value()
+        raised = None
+    except LossError as failure:
+        compiled, raised = np.nan, failure.__cause__ or failure
+        if called.error is not None:
+            return None
+    finally:
+        run.forget()
+    if isinstance(
+        called.error, AttributeError
+    ):  # it is written for numba, as fields of records are
+        return None
+    if called.error is None and raised is None and _is_same(loss, run, inputs, called, compiled):
+        return None
+    there = f"raises {type(raised).__name__}" if raised else f"is {compiled:.17g}"
+    error = called.error
+    here = f"raises {type(error).__name__} ({error})" if error else f"is {_shown(called.value)}"
+    reason = explain.why_it_departs(loss, (*inputs.arguments, *_read(loss)), error)
+    return Departure(
+        f"The loss is called from Python, which is slower: compiled, it {there} at the given "
+        f"parameters; in Python it {here}{reason}. If numba's meaning is meant: decorate it with "
+        "@numba.njit.",
+        called.native,
+    )
+
+
+def _is_same(
+    loss: FunctionType, run: CompiledEvaluator, inputs: Inputs, called: Called, compiled: float
+) -> bool:
+    """Whether two values differ by no more than rounding, and sums in another order, explain."""
+    if np.ndim(called.value) or np.iscomplexobj(called.value):
+        return False
+    try:
+        value = float(called.value)
+    except (TypeError, ValueError):
+        return False
+    if value == compiled or (np.isnan(value) and np.isnan(compiled)):
+        return True
+    if not (np.isfinite(value) and np.isfinite(compiled)):
+        return False
+    single = any(_is_single(a) for a in (*inputs.arguments, called.value, *_read(loss)))
+    rounding = FLOAT32_ROUNDING if single else ROUNDING
+    apart = abs(value - compiled)
+    if apart <= rounding * max(abs(value), abs(compiled)):
+        return True
+    ulps = np.spacing(np.abs(inputs.theta).clip(np.abs(inputs.theta).max() * 2.0**-26))
+    signs = np.where(np.random.default_rng(0).random(ulps.size) < 0.5, 1.0, -1.0)
+    near = run.along(ulps * signs, np.array([-2.0, -1.0, 1.0, 2.0]))
+    run.forget()
+    return bool(apart <= CONDITION * np.abs(near - compiled).max())
+
+
+def _read(loss: FunctionType) -> list[Any]:
+    """The numbers and arrays that a function has from its globals and closure."""
+    cells = [c.cell_contents for c in loss.__closure__ or () if _is_assigned(c)]
+    names = [name for name in outside(loss) if name in loss.__globals__]
+    return [*cells, *(loss.__globals__[name] for name in names), *(loss.__defaults__ or ())]
+
+
+def _is_assigned(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _is_single(value: Any) -> bool:
+    return getattr(value, "dtype", None) == np.float32
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.17g}" if isinstance(value, float) else repr(value)[:40]

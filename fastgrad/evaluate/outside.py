@@ -1,0 +1,146 @@
+"""What a function reads from outside: globals, closures, defaults, and what they are now.
+
+numba freezes all of it when it compiles. Python reads it at every call, and so a plain function that
+is compiled on its user's behalf is compiled afresh when any of it has changed; functions of equal
+code that read equal values share one compilation.
+"""
+
+import dis
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from fastgrad.evaluate.kernels import checksums
+
+LIBRARIES = frozenset({"numpy", "math", "cmath", "numba", "scipy", "operator", "builtins"})
+"""Modules whose contents nobody rebinds."""
+VALUES = (int, float, complex, bool, str, bytes, type(None), np.generic)
+"""What is known by its value; anything else by its identity."""
+
+
+class Same:
+    """An object known by its identity, and kept alive so that no other takes its address."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def outside(function: FunctionType) -> dict[str, Any]:
+    """What a function reads from outside, by name: values that can be compared and hashed."""
+    found = {}
+    for name, *attributes in global_names(function.__code__):
+        value = function.__globals__.get(name, Same)  # a builtin, or not defined yet
+        if isinstance(value, ModuleType):
+            if value.__name__.partition(".")[0] in LIBRARIES:
+                continue
+            name, value = _in_module(name, value, attributes)
+        found[name] = known(value)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = known(cell.cell_contents)
+        except ValueError:  # not assigned yet
+            found[name] = None
+    if function.__defaults__:
+        found["defaults"] = known(function.__defaults__)
+    if function.__kwdefaults__:
+        found["keyword defaults"] = known(tuple(function.__kwdefaults__.items()))
+    return found
+
+
+def identity(function: FunctionType) -> tuple[Any, ...]:
+    """What two functions share if, and only if, one compilation serves both."""
+    read = outside(function)
+    return function.__code__, id(function.__globals__), *read.items()
+
+
+def with_own_closure(function: FunctionType) -> FunctionType:
+    """The same function with its closure as it is now: numba reads it again for other types."""
+    if not function.__closure__:
+        return function
+    cells = []
+    for cell in function.__closure__:
+        try:
+            cells.append(CellType(_copied(cell.cell_contents)))
+        except ValueError:  # not assigned yet
+            cells.append(CellType())
+    made = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(cells),
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__, made.__module__ = function.__qualname__, function.__module__
+    return made
+
+
+def _copied(value: Any) -> Any:
+    if type(value) is tuple:
+        return tuple(map(_copied, value))
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def known(value: Any) -> Any:
+    """What a value is compared by, now and later."""
+    if isinstance(value, VALUES):
+        return type(value), value
+    if isinstance(value, tuple):
+        return type(value), *map(known, value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.dtype, value.shape, value.strides, fingerprint(value)
+    return Same(value)
+
+
+def fingerprint(array: np.ndarray[Any, Any]) -> int:
+    """A checksum of an array's contents."""
+    whole = np.ascontiguousarray(array)
+    sums = np.zeros(1, np.uint64)
+    if whole.nbytes:
+        checksums(np.array([[whole.__array_interface__["data"][0], whole.nbytes]]), sums)
+    return int(sums[0])
+
+
+@lru_cache(maxsize=1024)
+def global_names(code: CodeType) -> tuple[tuple[str, ...], ...]:
+    """Globals that code reads, functions inside it included, each with the attributes asked of it."""
+    return tuple(dict.fromkeys(_global_names(code)))
+
+
+def _global_names(code: CodeType) -> Iterator[tuple[str, ...]]:
+    chain: list[str] = []
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain.append(instruction.argval)
+            continue
+        if chain:
+            yield tuple(chain)
+        chain = [instruction.argval] if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") else []
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _global_names(constant)
+
+
+def _in_module(name: str, value: Any, attributes: list[str]) -> tuple[str, Any]:
+    """What is read of a module: the first of a chain of attributes that is no module itself."""
+    for attribute in attributes:
+        if not isinstance(value, ModuleType) or not hasattr(value, attribute):
+            break
+        name, value = f"{name}.{attribute}", getattr(value, attribute)
+    return name, value
+
+
+def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Names whose values differ."""
+    return [name for name in before if before[name] != now.get(name)]
