@@ -7,15 +7,28 @@ if TYPE_CHECKING:
     from fastgrad import errors, structured
     from fastgrad.checking import check_grad
     from fastgrad.gradient import grad, value_and_grad
+    from fastgrad.jacobian_checking import check_jacobian
+    from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_vjp
 
 __version__ = "0.1.0"
-__all__ = ["check_grad", "check_vjp", "errors", "grad", "structured", "value_and_grad"]
+__all__ = [
+    "check_grad",
+    "check_jacobian",
+    "check_vjp",
+    "errors",
+    "grad",
+    "jacobian",
+    "structured",
+    "value_and_grad",
+]
 
 _PLACES = {
     "check_grad": "fastgrad.checking",
+    "check_jacobian": "fastgrad.jacobian_checking",
     "check_vjp": "fastgrad.layers",
     "grad": "fastgrad.gradient",
+    "jacobian": "fastgrad.jacobians",
     "value_and_grad": "fastgrad.gradient",
 }
 """The modules of public names, loaded on first use: numba and scipy take half a second to import,

@@ -41,6 +41,22 @@ class GradientEstimate:
 
 
 @dataclass(frozen=True)
+class JacobianEstimate:
+    """A numerical Jacobian with its error bars.
+
+    ``jacobian`` and ``error`` are shaped outputs x inputs (structures of outputs, of structures of
+    inputs; sparse where a pattern was given), ``value`` like the outputs; ``noise`` is the standard
+    deviation of one evaluation of the noisiest output.
+    """
+
+    jacobian: Any
+    error: Any
+    value: Any
+    noise: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
 class EntryCheck:
     """One entry: ``verdict`` is "agrees", "disagrees", "inconclusive", "kink: valid subgradient" or
     "kink: outside"; ``step`` is the step of the difference that judged it."""
@@ -159,6 +175,8 @@ class GradientCheck:
     remarks: tuple[str, ...] = ()
     label: str = ""
     points: tuple["GradientCheck", ...] = ()
+    subject: str = "gradient"
+    """What was checked: "gradient", "vjp", "jvp", "Jacobian", "Hessian" or "hvp"."""
     _convergence: Callable[[], Convergence] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -228,9 +246,9 @@ def _headline(check: GradientCheck) -> str:
         if diagnosis.law in STATES:
             return f"The gradient is wrong{at}: it {diagnosis.sentence.removeprefix(SUBJECT)}"
     if check.verdict == "agrees":
-        return f"The gradient is right{at}: {_agreement(check)}."
+        return f"The {check.subject} is right{at}: {_agreement(check)}."
     if check.verdict == "disagrees":
-        return f"The gradient is wrong{at}: {_disagreement(check)}."
+        return f"The {check.subject} is wrong{at}: {_disagreement(check)}."
     return f"Inconclusive{at}: nothing is shown to be wrong, but {_doubt(check)}."
 
 

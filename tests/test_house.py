@@ -49,13 +49,14 @@ LAYERS = {
     """,
     "parameters": """
         parameters parameters.trees parameters.native parameters.layout parameters.steps
-        parameters.operands parameters.outputs
+        parameters.operands parameters.outputs parameters.pairs
     """,
     "evaluate": """
         evaluate evaluate.kernels evaluate.traits evaluate.intrinsics evaluate.process
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
         evaluate.compiling evaluate.units evaluate.outside evaluate.deadline evaluate.adapters
         evaluate.compiled evaluate.python evaluate.meaning evaluate.backends evaluate.layer
+        evaluate.vector
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise
@@ -67,6 +68,7 @@ LAYERS = {
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
+        differences.pairs
     """,
     "report": """
         report report.vocabulary report.escape report.document report.text report.annotations
@@ -76,7 +78,7 @@ LAYERS = {
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
         checks.state
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
-        checks.outputs
+        checks.outputs checks.matrix checks.sparse
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
@@ -86,7 +88,7 @@ LAYERS = {
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
     """,
-    "top": "gradient checking layers",
+    "top": "gradient checking layers jacobians jacobian_checking",
     "package": ".",
     "models": """
         models models._terms models._changes models.digits models.garch models.linear models.logistic
@@ -193,7 +195,16 @@ MOST_PARAMETERS = 6
 MOST_OF_A_CLASS = 5
 KERNELS = {"evaluate.kernels", "evaluate.intrinsics", "structured.kernels"}
 """Compiled code, which takes numbers and arrays one by one."""
-PUBLIC = {"grad", "check_grad", "check_vjp", "value_and_grad", "estimate", "__init__"}
+PUBLIC = {
+    "grad",
+    "check_grad",
+    "check_vjp",
+    "check_jacobian",
+    "jacobian",
+    "value_and_grad",
+    "estimate",
+    "__init__",
+}
 """What users call: options are named; what makes an object has a test of its own."""
 MADE_BY_USERS = {"Incremental", "Layered", "Separable"}
 """Classes that users make: options are named there too."""

@@ -212,3 +212,31 @@ def straight_stretch(
         return None
     off = np.abs(secants[first : last + 1] - secants[last]) * at[first : last + 1]
     return float(at[last]) if UNSHAKEN * off.max() < sigma else None
+
+
+def table_noises(values: Floats) -> Floats:
+    """`table_noise` of many functions at once, shape (p,), for values of shape (m + 1, p).
+
+    NaN where the table does not tell.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> values = 1.0 + 1e-9 * rng.standard_normal((7, 2)) * np.array([1.0, 0.0])
+    >>> sigma = table_noises(values)
+    >>> bool(0.3e-9 < sigma[0] < 3e-9), bool(np.isnan(sigma[1]))
+    (True, True)
+    """
+    sigma, changes = [], []
+    table = values
+    for k in range(1, values.shape[0]):
+        table = np.diff(table, axis=0)
+        sigma.append(np.sqrt(np.mean(table**2, axis=0) / comb(2 * k, k)))
+        changes.append((table.min(axis=0) < 0) & (table.max(axis=0) > 0))
+    found = np.full(values.shape[1], np.nan)
+    for k in reversed(range(len(sigma) - 2)):
+        window = np.array(sigma[k : k + 3])
+        largest = window.max(axis=0)
+        told = changes[k] & (largest > 0) & (largest <= PLATEAU * window.min(axis=0))
+        found[told] = sigma[k][told]
+    return found

@@ -142,7 +142,7 @@ class Operands:
         """
         found: dict[str, Array] = {}
         for k, part in zip(self.chosen, self._parts(result, who), strict=True):
-            for path, leaf, given in _paired(self.values[k], part, self.names[k], who):
+            for path, leaf, given in paired(self.values[k], part, self.names[k], who):
                 found[path] = _shaped_like(leaf, given, path, who)
         return found
 
@@ -197,7 +197,7 @@ def _is_numeric(value: Any) -> bool:
     return "floating" in found and "other" not in found
 
 
-def _paired(value: Any, part: Any, path: str, who: str) -> Iterator[tuple[str, Any, Any]]:
+def paired(value: Any, part: Any, path: str, who: str) -> Iterator[tuple[str, Any, Any]]:
     """The leaves of an input, each with its path and with what stands for it in ``part``."""
     if is_floating(value):
         yield path, value, part
@@ -211,7 +211,7 @@ def _paired(value: Any, part: Any, path: str, who: str) -> Iterator[tuple[str, A
                 f"{who} returned {describe(part)} for {path}: expected {key!r} in it, as {path} "
                 f"has{f'; it has {shortened(list(map(str, given)))}' if given else ''}"
             )
-        yield from _paired(child, given[key], f"{path}.{key}", who)
+        yield from paired(child, given[key], f"{path}.{key}", who)
 
 
 def _shaped_like(leaf: Any, given: Any, path: str, who: str) -> Array:

@@ -1,5 +1,6 @@
 """What a function returns, along one vector: an array, or a structure with floating leaves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,11 @@ class Outputs:
         if len(leaves) == 1:
             return np.asarray(leaves[0][1], np.float64).ravel()
         return np.concatenate([np.asarray(leaf, np.float64).ravel() for _, leaf in leaves])
+
+    def filled(self, parts: Sequence[Any]) -> Any:
+        """A structure like the output with other things in the places of its leaves."""
+        left = iter(parts)
+        return with_leaves(self.example, lambda _: next(left))
 
     def shaped(self, vector: Floats) -> Any:
         """A structure like the output with other leaves, in their own dtypes; zeros for the rest."""

@@ -1,0 +1,182 @@
+"""A Jacobian as the gradient of something of p x n parameters: one for each output and input.
+
+Everything that judges or estimates a gradient entry by entry then does so for the entries of a Jacobian,
+each with its own noise and bar, while outputs share evaluations: all pairs of an input cost what one
+does.
+"""
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.differences.directions import Directions
+from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.evaluate.units import Units
+from fastgrad.evaluate.vector import VectorEvaluator, require_alike
+from fastgrad.numerics.noise import (
+    FIRST_SPACING,
+    POINTS,
+    SPACING_FACTOR,
+    rounding_noise,
+    table_noises,
+)
+from fastgrad.numerics.norms import rms
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.pairs import PairLayout
+
+CACHE_BYTES = 1 << 28
+"""Outputs kept: pairs are asked for row by row, and come column by column."""
+NOISE_LINES = 3
+"""Directions of which the largest noise of each output counts."""
+SPACINGS = (FIRST_SPACING, FIRST_SPACING * SPACING_FACTOR)
+"""Spacings of points on them; at the second only if some output shows no noise at the first."""
+NOISE_STREAM = 1 << 33
+"""Directions from here on are for the noise of outputs."""
+
+
+class PairEvaluator(Evaluator):
+    """The outputs of a function, each by each column, as a loss of as many parameters.
+
+    Values are differences from those at theta.
+
+    Parameters
+    ----------
+    run : VectorEvaluator
+    layout : PairLayout
+    scales : ndarray, shape (n,)
+        How far each entry of a column moves when the column moves by one.
+    base, noise : ndarray, shape (p,)
+        The outputs at theta, and the noise of each.
+    """
+
+    structured = True
+
+    def __init__(
+        self, run: VectorEvaluator, layout: PairLayout, scales: Floats, base: Floats, noise: Floats
+    ):
+        self.run, self.layout, self.noise = run, layout, noise
+        self._base, self._scales = base, scales
+        self._kept: dict[tuple[int, float], Floats] = {}
+        columns = layout.columns
+        self._first = columns.first
+        self._single = columns.single
+        x = run.theta[self._first] / scales[self._first]
+        super().__init__(x[layout.pairs(np.arange(layout.size))[1]])
+
+    @property
+    def evaluations(self) -> int:
+        return self.run.evaluations
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.run.remarks
+
+    def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
+        """``values[k, j]``: how much an output changes when a column moves by ``offsets[k, j]``."""
+        outputs, columns = self.layout.pairs(np.asarray(indices))
+        width = offsets.shape[1]
+        key = np.repeat(columns, width) + 1j * offsets.ravel()
+        points, inverse = np.unique(key, return_inverse=True)
+        values = self._values(points.real.astype(np.intp), points.imag)
+        return values[inverse.ravel(), np.repeat(outputs, width)].reshape(offsets.shape)
+
+    def along(self, direction: Floats, offsets: Floats) -> Floats:
+        """Lines through all pairs at once, which nothing asks for."""
+        raise NotImplementedError("pairs of outputs and inputs have no common line")
+
+    def entry_noise(self, trainable: Mask | None, seed: int) -> Floats:
+        return self.noise[self.layout.pairs(np.arange(self.layout.size))[0]]
+
+    def _values(self, columns: Indices, offsets: Floats) -> Floats:
+        """The changes of all outputs at some points, shape (m, p); points are kept."""
+        points = list(zip(columns.tolist(), offsets.tolist(), strict=True))
+        if len(self._kept) * self._base.nbytes > CACHE_BYTES:
+            self._kept.clear()
+        new = [k for k, point in enumerate(points) if point not in self._kept]
+        if new:
+            found = self._evaluated(columns[new], offsets[new])
+            at_theta = offsets[new] == 0.0
+            require_alike(np.vstack([np.zeros(self._base.size), found[at_theta]]) + self._base)
+            for k, row in zip(new, found, strict=True):
+                self._kept[points[k]] = row
+        values = np.array([self._kept[point] for point in points])
+        for point in points:  # theta itself is asked for to see it change
+            if point[1] == 0.0:
+                self._kept.pop(point, None)
+        return values
+
+    def _evaluated(self, columns: Indices, offsets: Floats) -> Floats:
+        if self.advance is not None:
+            self.advance(columns.size)
+        if self._single:
+            first = self._first[columns]
+            found = self.run.coordinates(first, (offsets * self._scales[first])[:, None])[:, 0]
+            return np.asarray(found - self._base)
+        found = np.empty((columns.size, self._base.size))
+        for column in np.unique(columns).tolist():
+            rows = np.flatnonzero(columns == column)
+            direction = np.where(self.layout.columns.of_entry == column, self._scales, 0.0)
+            found[rows] = self.run.along(direction, offsets[rows]) - self._base
+        return found
+
+
+class PairLoss(Loss):
+    """The loss of all pairs: the noise of its outputs was measured when it was made."""
+
+    def glimpsed(self, seed: int) -> "PairLoss":
+        return self
+
+    def studied(self, seed: int) -> "PairLoss":
+        return self
+
+
+def scales_of(layout: PairLayout, units: Units) -> Floats:
+    """How far each input moves when its column moves by one, shape (n,): by its unit among others."""
+    return np.ones(units.entry.size) if layout.columns.single else units.entry
+
+
+def pair_loss(run: VectorEvaluator, layout: PairLayout, units: Units, seed: int) -> Loss:
+    """The loss of all pairs, with the noise of each output measured.
+
+    Raises
+    ------
+    NondeterministicLossError, ValueError
+        The outputs differ at one point, or are not finite.
+    """
+    base = run.base()
+    free = layout.columns.of_entry >= 0
+    noise = output_noise(run, base, Directions(units.entry, None if free.all() else free, seed))
+    scales = scales_of(layout, units)
+    pairs = PairEvaluator(run, layout, scales, base, noise)
+    first = layout.columns.first
+    of_column = units.entry[first] / scales[first]
+    entry = of_column[layout.pairs(np.arange(layout.size))[1]]
+    of_block = {
+        block.name: bool(one)
+        for block, one in zip(layout.inputs.blocks, units.one_unit, strict=True)
+    }
+    one_unit = np.array(
+        [of_block.get(block.name.split(" / ")[-1], False) for block in layout.blocks]
+    )
+    value = rms(base)
+    known = pairs.entry_noise(None, seed)
+    measured = Measured(value, float(noise.max()), Repeats(value), entry_noise=known)
+    return PairLoss(pairs, layout, None, Units(entry, one_unit), measured)
+
+
+def output_noise(run: VectorEvaluator, base: Floats, directions: Directions) -> Floats:
+    """sd of the noise of each output, shape (p,): that of difference tables along a few lines."""
+    noise = rounding_noise(base).copy()
+    for k in range(NOISE_LINES):
+        v = directions.draw_exact(NOISE_STREAM + k)
+        start = CENTRAL[2].step if k % 2 else 0.0
+        told = np.zeros(base.size, np.bool_)
+        for spacing in SPACINGS:
+            values = run.along(v, start + spacing * POINTS)
+            finite = np.isfinite(values).all(axis=0)
+            sigma = table_noises(np.where(finite, values, 0.0))
+            told |= ~np.isnan(sigma)
+            noise = np.fmax(noise, sigma)
+            if told.all():
+                break
+    return noise

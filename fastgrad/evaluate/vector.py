@@ -1,0 +1,296 @@
+"""A function with many outputs at perturbed parameters: the values of an evaluator gain an axis.
+
+Whatever evaluates losses evaluates it, in the same threaded kernels: what it is handed is a *recorder*,
+which calls the function, puts its outputs in the next free row of a store, and returns the number of
+that row as its value. Two threads take two rows, by an atomic addition.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numba import carray, njit
+from numba.core.registry import CPUDispatcher
+
+from fastgrad.arrays import Floats, Indices
+from fastgrad.errors import LossCompilationError
+from fastgrad.evaluate.adapters import compiled_for, dispatcher, type_of
+from fastgrad.evaluate.compiled import CompiledEvaluator
+from fastgrad.evaluate.explain import (
+    argument_name,
+    in_python,
+    loss_error,
+    name_of,
+    require_argument_count,
+)
+from fastgrad.evaluate.intrinsics import doubles_at
+from fastgrad.evaluate.kernels import _fetch_add
+from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.parameters.native import native_argument
+from fastgrad.parameters.operands import is_floating
+from fastgrad.parameters.outputs import Outputs
+from fastgrad.parameters.trees import children, taken_apart
+
+SPARE_ROWS = 8
+"""Rows of a store beyond those asked for: a point that raised is run again to see what."""
+SAME = 1e-6
+"""Compiled and called from Python, outputs are alike to this part."""
+REPEATS = 3
+"""Evaluations at theta itself, to begin with."""
+
+
+class VectorEvaluator:
+    """A function of many outputs around one flat theta.
+
+    Parameters
+    ----------
+    recorder : Evaluator
+        Of a loss that records outputs, and returns the number of their row.
+    store : Store
+        Where it records them.
+    """
+
+    def __init__(self, recorder: Evaluator, store: "Store", outputs: Outputs):
+        self.recorder, self.store, self.outputs = recorder, store, outputs
+
+    @property
+    def theta(self) -> Floats:
+        return self.recorder.theta
+
+    @property
+    def evaluations(self) -> int:
+        """How many were made so far."""
+        return self.recorder.evaluations
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a report says of how the function was run."""
+        return self.recorder.remarks
+
+    def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
+        """``values[k, j]``: the outputs at ``theta + offsets[k, j] e_{indices[k]}``, (m, k, p)."""
+        self.store.open(offsets.size)
+        return self.store.rows(self.recorder.coordinates(indices, offsets))
+
+    def along(self, direction: Floats, offsets: Floats) -> Floats:
+        """``values[j]``: the outputs at ``theta + offsets[j] direction``, shape (k, p)."""
+        self.store.open(offsets.size)
+        return self.store.rows(self.recorder.along(direction, offsets))
+
+    def base(self) -> Floats:
+        """The outputs at theta, from repeats of which all are alike, shape (p,).
+
+        Raises
+        ------
+        NondeterministicLossError
+            They are not.
+        ValueError
+            An output is not finite.
+        """
+        repeats = self.along(np.zeros(self.theta.size), np.zeros(REPEATS))
+        bad = np.flatnonzero(~np.isfinite(repeats[0]))
+        if bad.size:
+            raise ValueError(
+                f"{self.outputs.layout.name(int(bad[0]))} is {repeats[0, bad[0]]} at the given "
+                f"parameters ({bad.size} of {repeats.shape[1]} outputs are not finite): expected "
+                "finite outputs to start from"
+            )
+        require_alike(repeats)
+        return np.asarray(repeats[0])
+
+
+class Store:
+    """Rows of outputs, written one by one, and read when all are there."""
+
+    def open(self, count: int) -> None:
+        """Make room for so many rows."""
+        raise NotImplementedError
+
+    def rows(self, slots: Floats) -> Floats:
+        """The outputs in the rows of these numbers, shape (..., p)."""
+        raise NotImplementedError
+
+
+class PythonStore(Store):
+    """A list of outputs; the recorder is a Python function."""
+
+    def __init__(self, fun: Callable[..., Any], outputs: Outputs):
+        self._rows: list[Floats] = []
+        self._fun, self._outputs = fun, outputs
+
+    def open(self, count: int) -> None:
+        self._rows = []
+
+    def rows(self, slots: Floats) -> Floats:
+        return np.array(self._rows)[slots.astype(np.intp)]
+
+    def record(self, *args: Any) -> float:
+        """The function at some arguments; the number of the row that its outputs are in."""
+        out = self._outputs.vector(self._fun(*args), name_of(self._fun))
+        self._rows.append(out.copy())
+        return float(len(self._rows) - 1)
+
+
+class CompiledStore(Store):
+    """Rows in memory whose address compiled code is told: ``sink`` is (next row, address, p)."""
+
+    def __init__(self, size: int):
+        self._memory = np.empty((0, size))
+        self.sink = np.array([0, 0, size], np.int64)
+
+    def open(self, count: int) -> None:
+        self._memory = np.empty((count + SPARE_ROWS, self._memory.shape[1]))
+        self.sink[:2] = 0, self._memory.ctypes.data
+
+    def rows(self, slots: Floats) -> Floats:
+        return self._memory[slots.astype(np.intp)]
+
+
+def vector_evaluator(
+    fun: Callable[..., Any], inputs: Inputs, backend: str = "auto"
+) -> VectorEvaluator:
+    """The evaluator of a function of many outputs; ``backend`` as of a loss.
+
+    Raises
+    ------
+    LossCompilationError
+        It was to be compiled, and cannot be.
+    LossError, TypeError
+        It raised at theta, or returns no floating numbers.
+    """
+    if backend != "python":
+        try:
+            run = _compiled(fun, inputs)
+        except LossCompilationError as error:
+            if backend == "compiled":
+                raise
+            return _python(getattr(fun, "py_func", fun), inputs, in_python(error))
+        if (
+            type(fun) is not FunctionType
+            or backend == "compiled"
+            or _means_the_same(run, fun, inputs)
+        ):
+            return run
+        return _python(
+            fun, inputs, "The function is called from Python: compiled, it gives others."
+        )
+    return _python(fun, inputs, "")
+
+
+def _means_the_same(run: VectorEvaluator, fun: Callable[..., Any], inputs: Inputs) -> bool:
+    """Whether a plain function gives Python what it gives compiled code."""
+    plain = _python(fun, inputs, "")
+    there = plain.outputs.vector(plain.outputs.example, name_of(fun))
+    here = run.outputs.vector(run.outputs.example, name_of(fun))
+    return here.size == there.size and bool(np.allclose(here, there, rtol=SAME, equal_nan=True))
+
+
+def _python(fun: Callable[..., Any], inputs: Inputs, fallback: str) -> VectorEvaluator:
+    given = inputs.layout.given(inputs.theta.copy())
+    outputs = _example(fun, (*inputs.arguments[: inputs.argnum], given), inputs)
+    store = PythonStore(fun, outputs)
+    recorder = PythonEvaluator(store.record, inputs, fallback)
+    recorder._guard = _guard(fun, inputs)
+    recorder._may_draw = False  # slots differ anyhow; `base` compares outputs
+    return VectorEvaluator(recorder, store, outputs)
+
+
+def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
+    layout, theta, arguments, argnum = inputs
+    compiled = dispatcher(fun)
+    native = tuple(map(native_argument, arguments))
+    given = layout.native(theta.copy())
+    all_given = (*native[:argnum], given, *native[argnum:])
+    compiled_for(compiled, tuple(map(type_of, all_given)))  # its message names the function itself
+    outputs = _example(compiled, (*native[:argnum], given), inputs._replace(arguments=native))
+    store = CompiledStore(outputs.layout.size)
+    wrapped = recorder_of(compiled, len(all_given), _puts(outputs.example, "out"))
+    recorder = CompiledEvaluator(wrapped, Inputs(layout, theta, (*native, store.sink), argnum))
+    recorder._guard = _guard(fun, inputs._replace(arguments=native)) if native else None
+    recorder._may_draw = False
+    return VectorEvaluator(recorder, store, outputs)
+
+
+def _guard(fun: Callable[..., Any], inputs: Inputs) -> ArgumentGuard:
+    argnum = inputs.argnum
+    return ArgumentGuard(
+        inputs.arguments, lambda k: argument_name(fun, k + (k >= argnum)), name_of(fun)
+    )
+
+
+def _example(fun: Callable[..., Any], first: tuple[Any, ...], inputs: Inputs) -> Outputs:
+    """What the function returns at theta."""
+    args = (*first, *inputs.arguments[inputs.argnum :])
+    try:
+        out = fun(*args)
+    except Exception as error:
+        if isinstance(error, TypeError):
+            require_argument_count(fun, len(args))
+        raise loss_error("the given parameters", error) from error
+    return Outputs.of(out, name_of(fun))
+
+
+@lru_cache(maxsize=256)
+def recorder_of(fun: CPUDispatcher, count: int, puts: tuple[str, ...]) -> CPUDispatcher:
+    """An njit loss of ``fun``'s arguments and a sink: it records the outputs, as Store describes."""
+    given = ", ".join(f"a{k}" for k in range(count))
+    lines = "".join(f"    at = {expression}\n" for expression in puts)
+    source = (
+        f"def recorder({given}, sink):\n"
+        f"    out = fun({given})\n"
+        "    slot = fetch_add(sink, 1)\n"
+        "    target = carray(doubles_at(sink[1] + 8 * slot * sink[2]), (sink[2],))\n"
+        "    at = 0\n"
+        f"{lines}"
+        "    if at != sink[2]:\n"
+        '        raise ValueError("the outputs changed their shapes")\n'
+        "    return float(slot)\n"
+    )
+    scope: dict[str, Any] = {
+        "fun": fun,
+        "fetch_add": _fetch_add,
+        "carray": carray,
+        "doubles_at": doubles_at,
+        "put_array": _put_array,
+        "put_number": _put_number,
+    }
+    exec(compile(source, "<fastgrad recorder>", "exec"), scope)
+    scope["recorder"].__name__ = fun.__name__
+    return njit(nogil=True)(scope["recorder"])
+
+
+@njit(nogil=True)
+def _put_number(target: Any, at: Any, value: Any) -> Any:
+    if at < target.size:
+        target[at] = value
+    return at + 1
+
+
+@njit(nogil=True)
+def _put_array(target: Any, at: Any, values: Any) -> Any:
+    """Write numbers into an array, as far as there is room; where the next ones go."""
+    for value in values.flat:
+        at = _put_number(target, at, value)
+    return at
+
+
+def _puts(example: Any, path: str) -> tuple[str, ...]:
+    """What writes the floating parts of an output, in compiled code."""
+    if is_floating(example):
+        kind = "array" if isinstance(example, np.ndarray) else "number"
+        return (f"put_{kind}(target, at, {path})",)
+    if not children(example):
+        return ()
+    _, _, parts = taken_apart(example)
+    return tuple(name for k, part in enumerate(parts) for name in _puts(part, f"{path}[{k}]"))
+
+
+def require_alike(repeats: Floats) -> None:
+    """Raise `NondeterministicLossError` if outputs, shape (k, p), differ beyond reordered sums."""
+    differs = np.flatnonzero((repeats != repeats[0]).any(axis=0))
+    for i in differs.tolist():
+        require_deterministic(repeats[:, i])

@@ -1,0 +1,239 @@
+"""check_jacobian: a function of many outputs and its Jacobian in, a verdict out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checking import check_grad
+from fastgrad.checks.budget import Budget
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.rules import Rule, Verdict, overall
+from fastgrad.checks.sparse import sparse_sweep
+from fastgrad.checks.summary import checked_block, summarise
+from fastgrad.checks.sweep import sweep
+from fastgrad.differences.pairs import pair_loss
+from fastgrad.jacobians import Question
+from fastgrad.parameters.pairs import PairLayout
+from fastgrad.results import Diagnosis, GradientCheck
+
+MOST_PAIRS = 1 << 22
+"""Entries of a Jacobian judged one by one: some 160 bytes each."""
+SCREENS = 2
+"""Random cotangents that a screen takes."""
+STREAM = 0x6A6163
+"""Beside the seed, what draws them."""
+LOCATED = 16
+"""Columns of a Jacobian looked at one by one after a screen."""
+
+
+def check_jacobian(
+    fun: Callable[..., Any],
+    jac: Any,
+    x: Any,
+    *args: Any,
+    trainable: Any = None,
+    rtol: float = 1e-5,
+    strategy: str = "auto",
+    budget: float | None = 10.0,
+    seed: int = 0,
+    step: Any = None,
+    scale: Any = None,
+    backend: str = "auto",
+    progress: bool = False,
+) -> GradientCheck:
+    """Is a Jacobian right, and where is it wrong? Two evaluations of the function an input in all.
+
+    Every entry, the slope of one output by one input, is judged as by `check_grad`, with the noise of
+    its own output. Entries are named ``out[4] / x[2]``, ``out.residual[4] / W1[3, 17]``.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns an array of floats or a structure of them: an njit function, a plain
+        function that numba can compile, or any callable.
+    jac : callable, array, sparse matrix or structure
+        The Jacobian under test, ``jac(x, *args)``, or its value: an array of shape (outputs, inputs) or
+        ``out.shape + x.shape``, a structure like the outputs of structures like x, or one of scipy's
+        sparse arrays. Of a sparse one, inputs that no output shares are moved together, and entries
+        that it wrongly leaves out are found.
+    x : number, array or structure of arrays
+        Where to check.
+    trainable, rtol, seed, step, scale, backend, progress
+        As of `check_grad`.
+    strategy : {"auto", "sweep", "screen"}
+        ``"screen"`` checks random combinations of outputs along random directions, and looks at the
+        inputs that these blame.
+    budget : float or None
+        Seconds to spend.
+
+    Returns
+    -------
+    GradientCheck
+
+    Raises
+    ------
+    StructureMismatchError, TypeError, ValueError
+        The Jacobian is not shaped outputs x inputs, or something is not of its kind.
+
+    Examples
+    --------
+    >>> def polar(x):
+    ...     return np.array([x[0] * np.cos(x[1]), x[0] * np.sin(x[1])])
+    >>> def jac(x):
+    ...     c, s = np.cos(x[1]), np.sin(x[1])
+    ...     return np.array([[c, -x[0] * s], [s, x[0]]])
+    >>> report = check_jacobian(polar, jac, np.array([2.0, 0.5]), backend="python")
+    >>> report.verdict, report.entries[0].name
+    ('disagrees', 'out[1] / x[1]')
+    """
+    began = time.perf_counter()
+    if strategy not in ("auto", "sweep", "screen"):
+        raise ValueError(f'strategy={strategy!r}: expected "auto", "sweep" or "screen"')
+    if not 0 <= rtol < np.inf:
+        raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
+    question = Question.of(fun, x, args, {"trainable": trainable, "scale": scale}, backend)
+    value = asked(jac, (x, *args), args)
+    options = Options(step, strategy, None if strategy == "sweep" else budget, seed, progress)
+    if is_sparse(value):
+        report = _check_sparse(question, value, Rule(rtol), options)
+    else:
+        matrix, unit = dense_matrix(value, question.run.outputs, question.layout, caller_of(jac))
+        report = _check_dense(question, (matrix, unit), Rule(rtol), options)
+    return replace(
+        report,
+        subject="Jacobian",
+        remarks=tuple(_of_jacobian(remark) for remark in report.remarks),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _check_dense(
+    question: Question, given: tuple[Floats, float], rule: Rule, options: Options
+) -> GradientCheck:
+    """Judge all pairs, or those of the inputs that random cotangents blame."""
+    matrix, unit = given
+    budget = Budget(question.run.recorder, options.seconds)
+    entries = question.entries
+    with budget.timing():
+        question.run.base()
+    fits = 2 * entries.size * budget.evaluation <= budget.left()
+    fits &= question.run.outputs.layout.size * entries.size <= MOST_PAIRS
+    if options.strategy == "sweep" or (options.strategy == "auto" and fits):
+        return _swept(question, question.pairs(), (matrix, unit), rule, (options, budget))
+    screened, blamed = _screened(question, matrix, rule, options)
+    if not blamed:
+        return screened
+    pairs = question.pairs(np.array(sorted(blamed)[:LOCATED]))
+    found = _swept(question, pairs, (matrix, unit), rule, (options, budget))
+    verdict = "disagrees" if screened.verdict == "disagrees" else found.verdict
+    return replace(
+        found,
+        verdict=verdict,
+        strategy="screen",
+        evaluations=screened.evaluations + found.evaluations,
+        remarks=(
+            *found.remarks,
+            f"Random combinations of the outputs blame {len(blamed)} of {entries.size} inputs"
+            + (f", of which {LOCATED} were looked at." if len(blamed) > LOCATED else "."),
+        ),
+    )
+
+
+def _swept(
+    question: Question,
+    pairs: PairLayout,
+    given: tuple[Floats, float],
+    rule: Rule,
+    with_: tuple[Options, Budget],
+) -> GradientCheck:
+    """Judge pairs one by one, and look for laws of what is wrong."""
+    options, budget = with_
+    matrix, unit = given
+    loss = pair_loss(question.run, pairs, question.units, options.seed)
+    values = pairs.vector(matrix[:, pairs.columns.first])
+    claim = Claim(values, np.full(len(pairs.blocks), unit))
+    chosen = replace(options, steps=question.steps(pairs, options.steps))
+    outcome = _zeros_agree(sweep(loss, claim, rule, budget, chosen), pairs)
+    diagnoses: tuple[Diagnosis, ...] = ()
+    if outcome.verdict == "disagrees":
+        diagnoses = diagnose(evidence_of(outcome, loss, claim))
+    report = summarise(outcome, loss, rule, options, diagnoses)
+    return replace(report, strategy="sweep")
+
+
+def _zeros_agree(outcome: Outcome, pairs: PairLayout) -> Outcome:
+    """Pairs that do not depend on one another agree, however noisy the output is beside its others.
+
+    Both the claim and the difference are exactly zero.
+    """
+    judged = outcome.judged
+    assert judged is not None
+    zero = (judged.analytic == 0) & (judged.numeric == 0)
+    zero &= judged.verdict == Verdict.INCONCLUSIVE
+    if not zero.any():
+        return outcome
+    verdict = np.where(zero, np.int8(Verdict.AGREES), judged.verdict)
+    judged = replace(judged, verdict=verdict)
+    blocks = tuple(checked_block(judged, pairs, b) for b in range(len(pairs.blocks)))
+    return replace(outcome, verdict=overall(verdict), blocks=blocks, judged=judged)
+
+
+def _screened(
+    question: Question, matrix: Floats, rule: Rule, options: Options
+) -> tuple[GradientCheck, set[int]]:
+    """Random combinations of the outputs as losses, and the inputs that they blame."""
+    fun, x, args = question.asked
+    outputs, layout = question.run.outputs, question.layout
+    rng = np.random.default_rng([options.seed, STREAM])
+    checks, blamed = [], set()
+    seconds = None if options.seconds is None else options.seconds / (2 * SCREENS)
+    for k in range(SCREENS):
+        c = rng.standard_normal(outputs.layout.size)
+
+        def combination(x: Any, *args: Any, c: Floats = c) -> float:
+            return float(np.sum(c * outputs.vector(fun(x, *args), "fun")))
+
+        found = check_grad(
+            combination,
+            c @ matrix,
+            x,
+            *args,
+            trainable=question.free,
+            rtol=rule.rtol,
+            strategy="screen",
+            budget=seconds,
+            seed=options.seed + k,
+            backend="python",
+        )
+        checks.append(found)
+        of = {block.name: block for block in layout.blocks}
+        for entry in found.entries:
+            if entry.verdict == "disagrees":
+                block = of[entry.block if entry.block in of else layout.blocks[0].name]
+                blamed.add(
+                    block.start + int(np.ravel_multi_index(entry.index, block.shape or (1,)))
+                )
+        if blamed:
+            break
+    worst = next((check for check in checks if not check), checks[-1])
+    return replace(worst, evaluations=sum(check.evaluations for check in checks)), blamed
+
+
+def _check_sparse(question: Question, matrix: Any, rule: Rule, options: Options) -> GradientCheck:
+    """Judge the entries of the pattern, and look for others."""
+    given = matrix, question.free
+    return sparse_sweep(question.run, question.layout, question.units, given, rule, options)
+
+
+def _of_jacobian(remark: str) -> str:
+    return remark.replace("gradient under test", "Jacobian under test").replace(
+        "checked by central differences", "checked by central differences of all outputs together"
+    )

@@ -1,0 +1,205 @@
+"""jacobian: a function of many outputs in, the matrix of its slopes out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.differences.domain import sample_inside
+from fastgrad.differences.estimate import differences
+from fastgrad.differences.pairs import PairEvaluator, pair_loss, scales_of
+from fastgrad.evaluate.backends import require_backend
+from fastgrad.evaluate.explain import argument_name
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.units import Units
+from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.stencils import Stencil, stencil
+from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.pairs import Columns, PairLayout
+from fastgrad.parameters.steps import absolute_steps
+from fastgrad.results import JacobianEstimate
+from fastgrad.structured.sparsity import Pattern
+
+
+@dataclass(frozen=True)
+class Question:
+    """A function of many outputs at one point, and which of its inputs may vary."""
+
+    run: VectorEvaluator
+    layout: Layout
+    free: Mask | None
+    units: Units
+    asked: tuple[Callable[..., Any], Any, tuple[Any, ...]]
+    """The function, its first argument and the others, as they were passed."""
+
+    @classmethod
+    def of(
+        cls,
+        fun: Callable[..., Any],
+        x: Any,
+        args: tuple[Any, ...],
+        shaped: Mapping[str, Any],
+        backend: str,
+    ) -> "Question":
+        """Read the point, and call the function once."""
+        if not callable(fun):
+            raise TypeError(f"fun is {type(fun).__name__}: expected a function of x")
+        require_backend(backend)
+        layout, flat = flatten(x, argument_name(fun, 0))
+        free = layout.mask(shaped["trainable"])
+        run = vector_evaluator(fun, Inputs(layout, flat, args), backend)
+        return cls(run, layout, free, Units.of(flat, layout, shaped["scale"]), (fun, x, args))
+
+    @property
+    def entries(self) -> Indices:
+        """The inputs that may vary, as positions."""
+        return np.arange(self.layout.size) if self.free is None else np.flatnonzero(self.free)
+
+    def pairs(self, entries: Indices | None = None) -> PairLayout:
+        """The pairs of all outputs and some inputs, by default all that may vary."""
+        which = self.entries if entries is None else entries
+        columns = Columns.of_each(which, self.layout.size)
+        return PairLayout(self.run.outputs.layout, self.layout, columns)
+
+    def steps(self, pairs: PairLayout, step: Any) -> Any:
+        """The user's steps of an input, one a pair."""
+        steps = absolute_steps(self.layout, self.run.theta, step, self.free)
+        if not isinstance(steps, np.ndarray):
+            return steps
+        columns = pairs.pairs(np.arange(pairs.size))[1]
+        return steps[pairs.columns.first][columns]
+
+
+class JacobianFunction:
+    """The numerical Jacobian of a function; made by `jacobian`.
+
+    Parameters
+    ----------
+    fun : callable
+    method : Stencil
+    shaped : mapping
+        ``trainable``, ``scale`` and ``step``, which are shaped like x.
+    sparsity : scipy.sparse matrix, array, or None
+    backend : str
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        method: Stencil,
+        shaped: Mapping[str, Any],
+        sparsity: Any,
+        backend: str,
+    ):
+        self._fun, self._stencil, self._shaped = fun, method, shaped
+        self._sparsity, self._backend = sparsity, backend
+
+    def __call__(self, x: Any, *args: Any) -> Any:
+        """The Jacobian at x, shaped ``out.shape + x.shape``, or sparse.
+
+        Structures of outputs or inputs give a structure like the outputs of structures like x.
+        """
+        question, pairs = self._start(x, args)
+        base = question.run.base()
+        scales = scales_of(pairs, question.units)
+        run = PairEvaluator(question.run, pairs, scales, base, rounding_noise(base))
+        steps = question.steps(pairs, self._shaped["step"])
+        if isinstance(steps, str):
+            return self.estimate(x, *args).jacobian
+        columns = pairs.pairs(np.arange(pairs.size))[1]
+        first = pairs.columns.first
+        default = self._stencil.step * (question.units.entry / scales)[first][columns]
+        h = default if steps is None else steps
+        indices = np.arange(pairs.size)
+        values, h = sample_inside(run, pairs, self._stencil, indices, h, steps is None)
+        slopes = self._stencil.combine(values, 0.0, run.theta, self._stencil.offsets(h))
+        return self._laid_out(question, pairs, slopes)
+
+    def estimate(self, x: Any, *args: Any) -> JacobianEstimate:
+        """The Jacobian at x with error bars; twice the evaluations, and some 40 more."""
+        question, pairs = self._start(x, args)
+        loss = pair_loss(question.run, pairs, question.units, seed=0)
+        steps = question.steps(pairs, self._shaped["step"])
+        slopes, error, _ = differences(loss, self._stencil, steps)
+        jacobian, bars = (self._laid_out(question, pairs, part) for part in (slopes, error))
+        value = question.run.outputs.shaped(question.run.base())
+        return JacobianEstimate(jacobian, bars, value, loss.noise, question.run.evaluations)
+
+    def _start(self, x: Any, args: tuple[Any, ...]) -> tuple[Question, PairLayout]:
+        question = Question.of(self._fun, x, args, self._shaped, self._backend)
+        if self._sparsity is None:
+            return question, question.pairs()
+        if question.free is not None:
+            raise ValueError("trainable and sparsity: expected one of them, not both")
+        pattern = Pattern(self._sparsity)
+        outputs = question.run.outputs.layout
+        pattern.require_shape(outputs.size, question.layout)
+        columns = Columns(pattern.colours, int(pattern.colours.max()) + 1)
+        return question, PairLayout(outputs, question.layout, columns)
+
+    def _laid_out(self, question: Question, pairs: PairLayout, flat: Floats) -> Any:
+        """Slopes of pairs in the structure of outputs and inputs."""
+        by_column = pairs.matrix(flat)
+        if self._sparsity is not None:
+            return _spread(by_column, self._sparsity, pairs, scales_of(pairs, question.units))
+        outputs, inputs = question.run.outputs, question.layout
+        matrix = np.zeros((outputs.layout.size, inputs.size))
+        matrix[:, pairs.columns.first] = by_column
+        rows = []
+        for block in outputs.layout.blocks:
+            part = matrix[block.start : block.stop]
+            blocks = [
+                part[:, b.start : b.stop].reshape(block.shape + b.shape) for b in inputs.blocks
+            ]
+            rows.append(inputs.filled(blocks))
+        return outputs.filled(rows)
+
+
+def _spread(by_column: Floats, sparsity: Any, pairs: PairLayout, scales: Floats) -> Any:
+    """The slopes of colours as a sparse matrix of the pattern."""
+    from scipy import sparse
+
+    pattern = Pattern(sparsity).matrix.tocoo()
+    values = by_column[pattern.row, pairs.columns.of_entry[pattern.col]] / scales[pattern.col]
+    return sparse.csr_array((values, (pattern.row, pattern.col)), shape=pattern.shape)
+
+
+def jacobian(
+    fun: Callable[..., Any],
+    *,
+    trainable: Any = None,
+    order: int = 2,
+    step: Any = None,
+    scale: Any = None,
+    sparsity: Any = None,
+    backend: str = "auto",
+) -> JacobianFunction:
+    """The numerical Jacobian of a function, as a function of the same arguments.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns an array of floats or a structure of them.
+    order : {2, 4, 6}
+        Of the central differences: so many evaluations an input, however many outputs.
+    sparsity : scipy.sparse matrix or array of shape (outputs, inputs), optional
+        Where the Jacobian may differ from zero: inputs that no output shares are moved together, and
+        the Jacobian comes back sparse.
+    trainable, step, scale, backend
+        As of `fastgrad.grad`.
+
+    Examples
+    --------
+    >>> J = jacobian(lambda x: np.array([x[0] * x[1], x[1] ** 2]), backend="python")
+    >>> np.round(J(np.array([2.0, 3.0])), 6)
+    array([[3., 2.],
+           [0., 6.]])
+    """
+    if not callable(fun):
+        raise TypeError(f"fun is {type(fun).__name__}: expected a function of x")
+    require_backend(backend)
+    shaped = {"trainable": trainable, "scale": scale, "step": step}
+    return JacobianFunction(fun, stencil("central", order), shaped, sparsity, backend)
