@@ -52,7 +52,7 @@ LAYERS = {
         parameters.operands parameters.outputs parameters.pairs
     """,
     "evaluate": """
-        evaluate evaluate.kernels evaluate.traits evaluate.intrinsics evaluate.process
+        evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
         evaluate.compiling evaluate.units evaluate.outside evaluate.deadline evaluate.adapters
         evaluate.compiled evaluate.python evaluate.meaning evaluate.backends evaluate.layer

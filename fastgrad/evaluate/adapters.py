@@ -54,6 +54,8 @@ class CompiledLoss(CFunction):
     """A loss for one structure of theta and one list of argument types."""
 
     traits: Traits
+    value_types: tuple[Any, ...]
+    """The types of its arguments beside theta."""
     given: tuple[Any, ...]
     """The types that the loss is compiled for."""
     read: dict[str, Any]
@@ -62,6 +64,12 @@ class CompiledLoss(CFunction):
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
     meanings: dict[int, Any] = field(default_factory=dict, init=False)
     """How it departs from Python, by the bytes that an evaluation reads; see `meaning`."""
+    only_reads: bool | None = field(default=None, init=False)
+    """Whether it leaves the state alone that its arguments hold; None before it was looked at."""
+    races: bool = field(default=False, init=False)
+    """Whether it gave other values on several threads than on one."""
+    compared: float = field(default=float("-inf"), init=False)
+    """When its values on several threads were last held against those on one."""
     python_seconds: float = field(default=0.0, init=False)
     """What one call from Python took."""
 
@@ -230,7 +238,10 @@ def _adapt(
     argnum: int,
     value_types: tuple[Any, ...],
 ) -> CompiledLoss:
-    """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``."""
+    """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``.
+
+    A loss that may keep its theta, in a jitclass or a list, gets a copy that it can own.
+    """
     loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:])
     result, signature = compiled_for(loss, loss_types)
     line = dict_keys.walks_over_dict(result)
@@ -241,21 +252,27 @@ def _adapt(
     arguments_type = types.Tuple((types.int64[::1], *value_types))
     names = [f"arguments[{k + 1}]" for k in range(len(value_types))]
     names.insert(argnum, "parameters")
+    inside = getattr(result.type_annotation, "typemap", {}).values()
+    traits = traits_of(names_in(result.library), value_types, inside)
+    keeps = traits.has_state or traits.uses_python
     source = (
         "def adapter(theta_address, size, failed, arguments_address):\n"
         "    if size < 0:\n"
         "        release(arguments_address)\n"
         "        return 0.0\n"
-        "    theta = carray(doubles_at(theta_address), (size,))\n"
+        "    row = carray(doubles_at(theta_address), (size,))\n"
+        f"    theta = {'row.copy()' if keeps else 'row'}\n"
         "    arguments = load(arguments_address)\n"
         "    table = arguments[0]\n"
         f"    parameters = {parameters}\n"
-        f"    return call(failed, ({', '.join(names)},))\n"
+        f"    value = call(failed, ({', '.join(names)},))\n"
+        f"    {'row[:] = theta' if keeps else ''}\n"  # so that what was written to it is seen
+        "    return value\n"
     )
     scope = {
         "carray": carray,
         "doubles_at": doubles_at,
-        "load": loader(arguments_type),
+        "load": loader(arguments_type, borrowed=not keeps),
         "release": releaser(arguments_type),
         "call": caller(result, signature),
         **{f"Record{k}": record for k, record in enumerate(records)},
@@ -268,7 +285,8 @@ def _adapt(
         arguments_size=target.get_abi_sizeof(target.get_value_type(arguments_type)),
         release=partial(release, adapter.address),
         keep=(result, adapter),
-        traits=traits_of(names_in(result.library), value_types),
+        traits=traits,
+        value_types=value_types,
         given=tuple(signature.args),
         read=outside(loss.py_func),
     )

@@ -1,13 +1,16 @@
 """A compiled loss at perturbed parameters: threads, slabs, and what can go wrong in them."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.evaluate import kernels
+from fastgrad.errors import NondeterministicLossError
+from fastgrad.evaluate import explain, kernels
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher, fitted
 from fastgrad.evaluate.explain import (
     argument_name,
@@ -17,11 +20,21 @@ from fastgrad.evaluate.explain import (
     wrote_to_theta,
 )
 from fastgrad.evaluate.outside import changed, outside
-from fastgrad.evaluate.process import parallel_launch, require_threads_after_fork, state_kept
+from fastgrad.evaluate.process import forks, parallel_launch, require_threads_after_fork, state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
+from fastgrad.evaluate.state import fingerprint, holds_state, kind_of
 from fastgrad.parameters.native import native_argument, plain_array
+
+SHOWING_SECONDS = 1.0
+"""Work from which it pays to show that a loss only reads its state: that compiles for about as long."""
+COMPARE_SECONDS = 1.0
+"""Values made on several threads are held against those of one so often."""
+COMPARED = 4
+"""How many of them."""
+AWAY = 2.0**-17
+"""A step, in units of the entry, at which the loss is evaluated twice."""
 
 
 class CompiledEvaluator(Evaluator):
@@ -63,13 +76,23 @@ class CompiledEvaluator(Evaluator):
         """Seconds of an evaluation, shared by all evaluators that read as many bytes."""
         if self.traits.launches_threads:
             require_threads_after_fork()
-        self._may_draw = self.traits.uses_random
+        self._to_repeat = (
+            self.traits.uses_random or self.traits.has_state or self.traits.calls_unseen
+        )
+        """Whether to see first that the loss gives the same value again."""
+        self._shared = False
+        """Whether the evaluations under way were made on several threads."""
+        self._held_back = False
+        """Whether more threads would have paid."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
         return tuple(self._remarks())
 
     def _remarks(self) -> Iterator[str]:
+        if self._held_back:
+            shared = f"threads would share {self._stateful()}"
+            yield explain.one_thread(explain.RACES if self.compiled.races else shared)
         now = outside(self._loss.py_func)
         for name in changed(self.compiled.read, now):
             yield (
@@ -99,7 +122,7 @@ class CompiledEvaluator(Evaluator):
         NondeterministicLossError
             The loss draws random numbers that nothing seeds.
         """
-        if self._may_draw:
+        if self._to_repeat:
             self._require_deterministic()
         if not self._rows_are_theta:
             self.rows[:, : self.theta.size] = self.theta
@@ -123,7 +146,7 @@ class CompiledEvaluator(Evaluator):
             point[indices[i]] += offsets[i, j]
             return point, place(self._layout, int(indices[i]), offsets[i, j])
 
-        self._run(launch, failed, where)
+        self._run(launch, values, failed, where)
         return values
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
@@ -134,7 +157,7 @@ class CompiledEvaluator(Evaluator):
         LossError, MutatedInputError, NondeterministicLossError
             As `coordinates`.
         """
-        if self._may_draw:
+        if self._to_repeat:
             self._require_deterministic()
         direction, offsets = plain_array(direction), plain_array(offsets)
         values = np.empty(offsets.shape)
@@ -152,17 +175,22 @@ class CompiledEvaluator(Evaluator):
         def where(k: int) -> tuple[Floats, str]:
             return self.theta + offsets[k] * direction, place_along(offsets[k])
 
-        self._run(launch, failed, where)
+        self._run(launch, values, failed, where)
         return values
 
     def _run(
         self,
         launch: Launch,
+        values: Floats,
         failed: NDArray[np.uint8],
         where: Callable[[int], tuple[Floats, str]],
     ) -> None:
         """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
         traits, guard = self.traits, self._guard
+        if traits.has_state:
+            launch = locked(launch, lambda: forks.state_lock)
+        if traits.launches_threads:
+            launch = locked(launch, parallel_launch)
         # The first evaluation is watched by itself: two changes of sign look like none.
         alone = guard is not None and not self.compiled.watched
 
@@ -177,18 +205,62 @@ class CompiledEvaluator(Evaluator):
             if self.advance is not None:
                 self.advance(stop - start)
 
+        self._shared = False
+        work = Work(launch, done, self._grow)
         with state_kept(traits, self._arguments):
-            in_slabs(
-                failed.size,
-                self.cost,
-                Work(locked(launch) if traits.launches_threads else launch, done, self._grow),
-                1 if traits.one_at_a_time else self._threads,
-                alone,
-            )
+            threads = 1 if self._one_thread(launch, failed.size) else self._threads
+            before = self._state() if traits.has_state and threads != 1 else None
+            in_slabs(failed.size, self.cost, work, threads, alone)
+            if self._shared and (before != self._state(before) or self._differ(launch, values)):
+                self.compiled.races = True
+                self._make_rows(1)
+                failed[:] = 0
+                made = self._evaluations
+                in_slabs(failed.size, self.cost, work, 1)
+                self._evaluations = made
         if guard is not None:
             guard.check()
 
+    def _one_thread(self, launch: Launch, count: int) -> bool:
+        """Whether threads must not share the loss, as far as is known before ``count`` evaluations."""
+        compiled = self.compiled
+        if self.traits.one_at_a_time or compiled.races:
+            self._held_back |= compiled.races
+            return True
+        if not self.traits.has_state:
+            return False
+        work = (self.cost.seconds or 0.0) * count
+        if compiled.only_reads is None and work > SHOWING_SECONDS:
+            before = self._state()
+            launch(0, 1, 1)
+            launch(count - 1, count, 1)
+            compiled.only_reads = before is not None and before == self._state()
+        if not compiled.only_reads:
+            self._held_back |= self._threads != 1 and self.cost.threads(count) > 1
+        return not compiled.only_reads
+
+    def _state(self, like: Any = ()) -> tuple[int, ...] | None:
+        """A fingerprint of what the arguments hold beside arrays, unless there is none to compare."""
+        return None if like is None else fingerprint(self._arguments, self.compiled.value_types)
+
+    def _differ(self, launch: Launch, values: Floats) -> bool:
+        """Whether some values that threads made differ from those that this thread makes alone.
+
+        Looked at when a loss is first shared, and again every `COMPARE_SECONDS`.
+        """
+        now = time.perf_counter()
+        if now - self.compiled.compared < COMPARE_SECONDS:
+            return False
+        self.compiled.compared = now
+        made = values.reshape(-1)
+        sample = np.unique(np.linspace(0, made.size - 1, COMPARED).astype(np.int64))
+        theirs = made[sample]
+        for k in sample.tolist():
+            launch(k, k + 1, 1)
+        return theirs.tobytes() != made[sample].tobytes()
+
     def _grow(self, threads: int) -> None:
+        self._shared |= threads > 1
         if threads > 1 and threads != self.rows.shape[0]:
             self._make_rows(threads)
 
@@ -197,10 +269,26 @@ class CompiledEvaluator(Evaluator):
         self._rows_are_theta = True
 
     def _require_deterministic(self) -> None:
-        self._may_draw = False
-        # In one run: the random state is put back after each.
-        values = self.coordinates(np.zeros(2, np.int64), np.zeros((2, 1)))
-        require_deterministic(values.ravel())
+        self._to_repeat = False
+        # In one run: the random state is put back after each. And a step away: there may be noise
+        # that is multiplied by the distance from theta, and state that remembers where it was.
+        away = AWAY * max(abs(self.theta[0]), 1.0)
+        values = self.coordinates(np.zeros(1, np.int64), np.array([[0.0, away, 0.0, away]]))[0]
+        for repeats in (values[::2], values[1::2]):
+            try:
+                require_deterministic(repeats)
+            except NondeterministicLossError:
+                if not self.traits.has_state or self.traits.uses_random:
+                    raise
+                raise explain.reads_its_state(self._stateful(), repeats.tolist()) from None
+
+    def _stateful(self) -> str:
+        """The arguments that hold state, in words."""
+        return " and ".join(
+            f"its argument {argument_name(self._loss, k + (k >= self._argnum))}, {kind_of(its_type)}"
+            for k, its_type in enumerate(self.compiled.value_types)
+            if holds_state(its_type)
+        )
 
     def _raise(
         self, failed: NDArray[np.uint8], where: Callable[[int], tuple[Floats, str]]
@@ -250,11 +338,11 @@ def aligned_rows(count: int, theta: Floats) -> Floats:
     return memory[first : first + count * width].reshape(count, width)
 
 
-def locked(launch: Launch) -> Launch:
-    """The launch of a loss that is parallel itself, which two threads may not make at once."""
+def locked(launch: Launch, lock: Callable[[], AbstractContextManager[Any]]) -> Launch:
+    """The launch of a loss that two threads of Python may not run at once."""
 
     def launch_alone(start: int, stop: int, threads: int) -> None:
-        with parallel_launch():
+        with lock():
             launch(start, stop, threads)
 
     return launch_alone

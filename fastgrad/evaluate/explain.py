@@ -214,6 +214,24 @@ def wrote_to_theta(name: str, was: float, became: float) -> MutatedInputError:
     )
 
 
+def reads_its_state(arguments: str, values: Sequence[float]) -> MutatedInputError:
+    """The error for a loss whose value depends on what its earlier evaluations left behind."""
+    shown = ", ".join(f"{v:.17g}" for v in values)
+    return MutatedInputError(
+        f"the loss gave different values at the same parameters ({shown}): it writes to {arguments} "
+        "and reads it again: expected it to leave its arguments as they were; reset them at its start"
+    )
+
+
+def one_thread(reason: str) -> str:
+    """A remark on a loss that threads cannot share."""
+    return f"The loss ran on one thread: {reason}."
+
+
+RACES = "on several its values were others, so threads disturb each other in it"
+"""Why a loss runs on one thread that shares something nobody told of."""
+
+
 def name_of(loss: Any) -> str:
     return str(getattr(loss, "__name__", type(loss).__name__))
 

@@ -40,17 +40,20 @@ def bind(values, memory):
 
 
 @lru_cache(maxsize=256)
-def loader(value_type: Any) -> Any:
+def loader(value_type: Any, borrowed: bool = True) -> Any:
     """Reads what `bind` stored at an address, its arrays without a reference of their own.
 
-    Counting references, threads would wait for each other: by a third in a `delta` of 2 us.
+    Counting references, threads would wait for each other: by a third in a `delta` of 2 us. Where a
+    function may keep what it is given, arrays are not ``borrowed``, and outlive the call.
     """
 
     @intrinsic
     def load(typingctx, address):
         def codegen(context, builder, signature, args):
             pointer = builder.inttoptr(args[0], context.get_value_type(value_type).as_pointer())
-            value = _borrowed(context, builder, value_type, builder.load(pointer, align=8))
+            value = builder.load(pointer, align=8)
+            if borrowed:
+                value = _borrowed(context, builder, value_type, value)
             context.nrt.incref(builder, value_type, value)
             return value
 

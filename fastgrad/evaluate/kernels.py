@@ -103,13 +103,14 @@ def _coordinate_points(loss, arguments, theta, row, indices, offsets, values, fa
     for e in range(start, stop):
         i = indices[r]
         x = theta[i] + offsets[r, j]
+        before = row[i]
         row[i] = x
         values[r, j] = function(
             row.ctypes.data, theta.size, failed.ctypes.data + np.uint64(e), np.uint64(arguments)
         )
         if row[i] != x:
             failed[e] = WROTE
-        row[i] = theta[i]
+        row[i] = before  # not theta[i]: what an earlier evaluation wrote there is to be found
         j += 1
         if j == offsets.shape[1]:
             r, j = r + 1, 0

@@ -81,12 +81,14 @@ class Forks:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         """Held around launches where `parallel_launch` says so."""
+        self.state_lock = threading.RLock()
+        """Held by a loss whose arguments hold state, while it runs."""
         self.forked_from_threads = False
         """Whether numba's threads had started there: GNU OpenMP ends a child at its first launch."""
 
     def after_fork(self) -> None:
         """Let go of what other threads held, and take note."""
-        self.lock = threading.RLock()
+        self.lock, self.state_lock = threading.RLock(), threading.RLock()
         one_blas_thread.after_fork()
         self.forked_from_threads |= threading_layer() is not None
 

@@ -1,10 +1,13 @@
 """What running a compiled loss does to the process around it, read off its machine code."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from numba import types
+
+from fastgrad.evaluate.state import holds_state
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,18 @@ class Traits:
     """Whether it has a block in object mode, which may do anything."""
     uses_random: bool
     """Whether it draws random numbers."""
+    calls_unseen: bool
+    """Whether it calls functions by address, whose code is not seen: they may draw, or keep state."""
     launches_threads: bool
     """Whether it is parallel itself, or calls something that is."""
+    has_state: bool
+    """Whether arguments hold state that threads would share, and that the loss may keep theta in."""
     one_at_a_time: bool
     """Whether threads must not share it, or would gain nothing by it."""
+
+
+UNSEEN = types.FunctionType, types.ExternalFunctionPointer, types.ExternalFunction
+"""Types of functions that are known by their address."""
 
 
 def names_in(library: Any) -> str:
@@ -32,8 +43,11 @@ def names_in(library: Any) -> str:
     return " ".join(function.name for function in library._get_module_for_linking().functions)
 
 
-def traits_of(names: str, value_types: tuple[Any, ...]) -> Traits:
-    """The traits of code that calls functions of these names, of arguments of these types."""
+def traits_of(names: str, value_types: tuple[Any, ...], inside: Iterable[Any] = ()) -> Traits:
+    """The traits of code that calls functions of these names, of arguments of these types.
+
+    ``inside`` are the types of its variables.
+    """
     uses_python = "PyObject_CallFunctionObjArgs" in names
     has_generator = any(isinstance(t, types.NumPyRandomGeneratorType) for t in value_types)
     launches_threads = "numba_parallel_for" in names
@@ -42,6 +56,11 @@ def traits_of(names: str, value_types: tuple[Any, ...]) -> Traits:
         uses_blas=uses_python or re.search(r"\bnumba_(x|ez_)", names) is not None,
         uses_python=uses_python,
         uses_random=uses_python or has_generator or draws,
+        calls_unseen=any(isinstance(t, UNSEEN) for t in (*value_types, *inside)),
         launches_threads=launches_threads,
+        has_state=any(
+            holds_state(t) and not isinstance(t, types.NumPyRandomGeneratorType)
+            for t in value_types
+        ),
         one_at_a_time=uses_python or has_generator or launches_threads,
     )
