@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastgrad.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from fastgrad import errors, structured
     from fastgrad.checking import check_grad
@@ -11,7 +13,6 @@ if TYPE_CHECKING:
     from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_vjp
 
-__version__ = "0.1.0"
 __all__ = [
     "check_grad",
     "check_jacobian",

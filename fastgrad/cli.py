@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fastgrad import __version__
+from fastgrad.version import __version__
 
 COULD_NOT_RUN = 2
 INTERRUPTED = 130

@@ -1,14 +1,22 @@
 """What fastgrad answers: frozen values, and the documents that say them in words."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from fastgrad.errors import GradientMismatch
+from fastgrad.numerics.norms import rms
+from fastgrad.parameters.layout import flatten
+from fastgrad.report.arrays import BlockArrays, Kept
 from fastgrad.report.document import Case, Column, Document, Sentences, Table
 from fastgrad.report.escape import visible
+from fastgrad.report.figures import figure_of, figures_of
+from fastgrad.report.figures import steps as steps_figure
 from fastgrad.report.vocabulary import words_of
+from fastgrad.version import __version__
 
 SCHEMA = "fastgrad/gradient-check/1"
 """Name and version of `GradientCheck.to_dict`; the version changes when a field does."""
@@ -16,6 +24,9 @@ ENTRIES_SHOWN = 10
 BLOCKS_NAMED = 5
 STATES = ("stale", "accumulates", "random")
 """Laws of a gradient whose answers at one theta differ: said before all else."""
+UNSEEN = ("budget", "cost", "detection-limit", "directions", "not-checked")
+"""Words of remarks that say what was not looked at."""
+UNSEEN_TITLE = "What was not looked at:"
 SUBJECT = "The gradient "
 """What their sentences begin with."""
 LINE_LIMIT = 200
@@ -38,6 +49,26 @@ class GradientEstimate:
     value: float
     noise: float
     evaluations: int
+
+    def _repr_html_(self) -> str | None:
+        return _fragment(self.document())
+
+    def document(self) -> Document:
+        """The blocks of the gradient, with their sizes and widest bars."""
+        layout, gradient = flatten(self.gradient)
+        _, error = flatten(self.error)
+        numbers = "shape", "rms", "largest error bar"
+        columns = (Column("block", names=True), *(Column(name, True) for name in numbers))
+        rows = []
+        for block in layout.blocks:
+            inside = slice(block.start, block.stop)
+            size, bar = gradient[inside], error[inside].max(initial=0.0)
+            rows.append((block.name, _shape(block.shape), f"{rms(size):.6g}", f"{bar:.1e}"))
+        said = (
+            f"The gradient of {layout.size:,} parameters at a loss of {self.value:.9g}, from "
+            f"{self.evaluations:,} evaluations, each noisy by {self.noise:.1e}."
+        )
+        return Document(said, (Table(columns, tuple(rows)),))
 
 
 @dataclass(frozen=True)
@@ -131,6 +162,9 @@ class Convergence:
     def __getitem__(self, k: int) -> ConvergenceRow:
         return self.rows[k]
 
+    def _repr_html_(self) -> str | None:
+        return _fragment(replace(self.document(), figures=(steps_figure(self.rows, self.summary),)))
+
     def document(self) -> Document:
         """The table of errors against steps."""
         columns = *(Column(name, True) for name in ("step", "error", "ratio")), Column("reading")
@@ -178,6 +212,7 @@ class GradientCheck:
     subject: str = "gradient"
     """What was checked: "gradient", "vjp", "jvp", "Jacobian", "Hessian" or "hvp"."""
     _convergence: Callable[[], Convergence] | None = field(default=None, repr=False, compare=False)
+    _kept: Kept | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.verdict == "agrees"
@@ -198,6 +233,79 @@ class GradientCheck:
         """
         sections = tuple(_sections(self, entries))
         return Document(_headline(self), sections, self.verdict, _cases(self), self.seconds)
+
+    def page(self, entries: int = ENTRIES_SHOWN) -> Document:
+        """`document` with its figures, how it was found, and everything as JSON.
+
+        The error against the step is measured here, in some 20 evaluations, if the report still has
+        its loss and these take less than `PATIENCE`.
+        """
+        figures = tuple(figures_of(self))
+        each = self.seconds / max(self.evaluations, 1)
+        if self._convergence is not None and each * STEPS_COST <= PATIENCE:
+            found = self.convergence()
+            figures += (steps_figure(found.rows, found.summary),)
+        document = self.document(entries)
+        return replace(document, figures=figures, facts=_facts(self), data=self.to_json())
+
+    def to_html(self, path: str | os.PathLike[str] | None = None, title: str = "") -> str:
+        """The report as one page of HTML, written to a file if there is a path.
+
+        Nothing in it runs, and nothing is loaded from elsewhere. It needs ``fastgrad[report]``.
+        """
+        from fastgrad.report.html import page
+
+        text = page([(title or "Gradient check", self.page())])
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _repr_html_(self) -> str | None:
+        return _fragment(replace(self.document(), figures=tuple(figures_of(self))))
+
+    def plot(self, kind: str, block: str | None = None, ax: Any = None) -> Any:
+        """Draw a figure of the report, and return its axes. It needs ``fastgrad[report]``.
+
+        Parameters
+        ----------
+        kind : {"blocks", "residual", "scatter", "steps", "directions"}
+            Relative errors of all blocks; where a block is off; its analytic gradient against the
+            numerical one; the error against the step; the random directions of a screen.
+        block : str, optional
+            Which block; by default the first that disagrees, or the first.
+        ax : matplotlib Axes, optional
+            Where to draw; by default new axes of pyplot.
+        """
+        from fastgrad.report.plots import draw
+
+        return draw(figure_of(self, kind, block), ax)
+
+    @property
+    def readings(self) -> tuple[tuple[str, float, float], ...]:
+        """The directions of a screen: through what, the error seen along it, and its bar."""
+        return () if self._kept is None else self._kept.readings
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether `arrays` has something: not where nothing was checked entry by entry."""
+        return self._kept is not None and self._kept.indices.size > 0
+
+    def arrays(self, block: str | None = None) -> BlockArrays:
+        """The arrays that a block was judged by, in its shape; NaN where it was not checked.
+
+        Parameters
+        ----------
+        block : str, optional
+            Its name; may be left out where there is only one.
+
+        Raises
+        ------
+        ValueError
+            There is no such block, or the report has no arrays.
+        """
+        if self._kept is None:
+            raise ValueError("this report has no arrays: expected one that check_grad returned")
+        return self._kept.block(block)
 
     def raise_if_wrong(self) -> None:
         """Raise `GradientMismatch`, with the whole report, unless the verdict is "agrees"."""
@@ -237,6 +345,37 @@ class GradientCheck:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_convergence": None}
+
+
+PATIENCE = 10.0
+"""Seconds that a page may take to measure the error against the step."""
+STEPS_COST = 18
+"""Evaluations of that: two at each of nine steps."""
+
+
+def _fragment(document: Document) -> str | None:
+    """The document for a notebook; None where the extra that makes HTML is not installed."""
+    try:
+        from fastgrad.report.html import fragment
+
+        return fragment(document)
+    except ModuleNotFoundError:
+        return None
+
+
+def _facts(check: GradientCheck) -> tuple[tuple[str, str], ...]:
+    """How a verdict was found."""
+    return (
+        ("fastgrad", __version__),
+        ("strategy", check.strategy),
+        ("seed", str(check.seed)),
+        ("rtol", f"{check.rtol:g}"),
+        ("entries checked", f"{check.checked:,} of {check.size:,}"),
+        ("relative error", f"{check.relative_error:.3g}"),
+        ("noise of the loss", f"{check.noise:.3g}"),
+        ("evaluations", f"{check.evaluations:,}"),
+        ("seconds", f"{check.seconds:.3g}"),
+    )
 
 
 def _headline(check: GradientCheck) -> str:
@@ -340,7 +479,11 @@ def _sections(check: GradientCheck, entries: int) -> Iterator[Sentences | Table]
     if check.entries and entries:
         yield _entries(check, entries)
     remarks = _remarks(check)
-    yield Sentences(remarks, words=words_of(remarks))
+    words = words_of(remarks)
+    for title, unseen in ((UNSEEN_TITLE, True), ("", False)):
+        chosen = [(r, w) for r, w in zip(remarks, words, strict=True) if (w in UNSEEN) == unseen]
+        if chosen:
+            yield Sentences(tuple(r for r, _ in chosen), title, tuple(w for _, w in chosen))
 
 
 def _points(check: GradientCheck) -> Sentences:
@@ -366,7 +509,7 @@ def _blocks(check: GradientCheck) -> Table:
 
 
 def _block_cells(block: BlockCheck, with_kinks: bool) -> tuple[str, ...]:
-    shape = "x".join(map(str, block.shape)) or "number"
+    shape = _shape(block.shape)
     kinks = (f"{block.kinks:,}" if block.kinks else "",) if with_kinks else ()
     if block.detection_limit == 0.0 and block.checked == 0:
         return block.name, shape, "none", "", "", *kinks, "", "not checked"
@@ -440,6 +583,10 @@ def _remarks(check: GradientCheck) -> tuple[str, ...]:
             "it in float64."
         )
     return tuple(remarks)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "number"
 
 
 def _entries_words(count: int) -> str:

@@ -42,7 +42,7 @@ def test_kernels_import_numba_numpy_and_math_alone():
 
 
 LAYERS = {
-    "foundations": "errors arrays",
+    "foundations": "errors arrays version",
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
@@ -71,7 +71,8 @@ LAYERS = {
         differences.pairs
     """,
     "report": """
-        report report.vocabulary report.escape report.document report.text report.annotations
+        report report.vocabulary report.escape report.arrays report.figures report.document
+        report.text report.annotations report.plots report.html
         report.junit report.progress results
     """,
     "checks": """
@@ -98,7 +99,7 @@ LAYERS = {
         commands commands.targets commands.settings commands.check commands.explain
         commands.bench commands.demo commands.demo_training
     """,
-    "shell": "cli __main__",
+    "shell": "cli __main__ pytest_plugin",
 }
 """Every module of the package, layer by layer from below: what a layer imports lies in it or below."""
 

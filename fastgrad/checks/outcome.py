@@ -81,6 +81,8 @@ class Outcome:
     remarks: tuple[str, ...]
     judged: Judged | None = None
     """None where no entry was checked by itself."""
+    readings: tuple[tuple[str, float, float], ...] = ()
+    """Directions that were measured: through what, the error seen along it, and its bar."""
     located: frozenset[int] = frozenset()
     """Blocks of which all wrong entries are known, though not all entries were checked."""
     loss: Loss | None = None

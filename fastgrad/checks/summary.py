@@ -1,6 +1,6 @@
 """An outcome and its diagnoses -> the report: blocks, entries, counts and remarks."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Block, Layout
+from fastgrad.report.arrays import BlockArrays, Kept, Place
 from fastgrad.results import BlockCheck, Diagnosis, EntryCheck, GradientCheck
 
 MOST_ENTRIES = 1000
@@ -44,7 +45,28 @@ def summarise(
         checked=0 if judged is None else judged.indices.size,
         counts={} if judged is None else counts_of(judged),
         remarks=outcome.remarks,
+        _kept=_kept(outcome, loss.layout, rule),
     )
+
+
+def _kept(outcome: Outcome, layout: Layout, rule: Rule) -> Kept | None:
+    """The arrays and directions that the outcome rests on."""
+    judged = outcome.judged
+    if judged is None and not outcome.readings:
+        return None
+    places = {b.name: Place(b.shape, b.start, b.stop) for b in layout.blocks}
+    if judged is None:
+        nothing = {column.name: np.zeros(0) for column in fields(BlockArrays)}
+        return Kept(places, np.zeros(0, np.intp), nothing, outcome.readings)
+    columns = {
+        "analytic": judged.analytic,
+        "numeric": judged.numeric,
+        "error_bar": judged.bar,
+        "step": judged.differences.step,
+        "allowance": rule.allowance(judged.bar, judged.scales.entry),
+        "verdict": np.array([v.words for v in Verdict])[judged.verdict],
+    }
+    return Kept(places, judged.indices, columns, outcome.readings)
 
 
 def worst_of(checks: list[GradientCheck]) -> GradientCheck:

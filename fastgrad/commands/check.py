@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fastgrad.report.annotations import annotation, command
 from fastgrad.report.document import Document
 from fastgrad.report.escape import visible
 from fastgrad.report.junit import Suite, as_junit
+from fastgrad.report.plots import NEEDED
 from fastgrad.report.text import as_text
 from fastgrad.results import ENTRIES_SHOWN, GradientCheck
 
@@ -102,6 +104,10 @@ def exit_code(codes: Sequence[int], asked: Asked) -> int:
 
 def _unwritable(asked: Asked) -> str:
     """Why a file that is asked for cannot be written; said before the work is done."""
+    if asked.html is not None:
+        missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+        if missing:
+            return f"--html {NEEDED.replace('matplotlib', ' and '.join(missing))}"
     for name in (asked.output, asked.html, asked.junitxml, asked.json_file):
         if name is not None and not Path(name).parent.is_dir():
             return f"cannot write {name}: there is no folder {Path(name).parent}"
@@ -143,6 +149,11 @@ def _write(results: Sequence[Result], asked: Asked, say: Callable[[str], object]
         say(text)
     if asked.json_file is not None:
         Path(asked.json_file).write_text(_json(results, asked) + "\n", encoding="utf-8")
+    if asked.html is not None:
+        from fastgrad.report.html import page
+
+        pages = [(visible(r.target), _page_of(r, asked)) for r in results]
+        Path(asked.html).write_text(page(pages), encoding="utf-8")
     if asked.junitxml is not None:
         suites = [Suite(r.target, _document(r, asked), r.error) for r in results]
         xml = as_junit(suites, asked.allow_inconclusive or asked.exit_zero)
@@ -151,6 +162,12 @@ def _write(results: Sequence[Result], asked: Asked, say: Callable[[str], object]
 
 def _document(result: Result, asked: Asked) -> Document | None:
     return None if result.report is None else result.report.document(asked.entries)
+
+
+def _page_of(result: Result, asked: Asked) -> Document:
+    if result.report is None:
+        return Document(f"Could not be run: {result.error}", ())
+    return result.report.page(asked.entries)
 
 
 def _text(results: Sequence[Result], asked: Asked) -> str:

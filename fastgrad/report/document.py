@@ -7,6 +7,8 @@ knows this file alone.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fastgrad.report.figures import Figure
+
 
 class Column(NamedTuple):
     """A column of a table: of words, of numbers, which stand to the right, or of names, which are
@@ -74,6 +76,12 @@ class Document:
         The verdict by parts; one of them has the verdict of the whole.
     seconds : float
         What it took to find out.
+    figures : tuple of Figure
+        What can be drawn; text leaves it out.
+    facts : tuple of (str, str)
+        How it was found, by name.
+    data : str
+        Everything, as JSON.
     """
 
     headline: str
@@ -81,3 +89,6 @@ class Document:
     verdict: str = ""
     cases: tuple[Case, ...] = ()
     seconds: float = 0.0
+    figures: tuple[Figure, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    data: str = ""

@@ -49,8 +49,20 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
             cost,
         ),
         judged,
+        _directions(found, layout),
         frozenset(located if found.certified else ()),
     )
+
+
+def _directions(found: Found, layout: Layout) -> tuple[tuple[str, float, float], ...]:
+    """What was measured along directions, in the order of measuring."""
+    if found.screen is None:
+        return ()
+    named = [("everything", reading) for reading in found.screen.readings]
+    for block, own in zip(layout.blocks, found.screen.blocks, strict=True):
+        named += [(block.name, reading) for reading in own]
+    named += [("what is not blamed", reading) for reading in found.fresh]
+    return tuple((name, reading.y, reading.bar) for name, reading in named)
 
 
 def _block(
