@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.bound import BoundGradient
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.backends import evaluator, require_backend, warn_of_python
 from fastgrad.evaluate.explain import argument_name, require_argument_count
+from fastgrad.evaluate.outside import watch
 from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
@@ -62,7 +64,9 @@ class GradientFunction:
         self._trainable = differencing.trainable
         self._running = running
         self._progress = progress
-        self._root = "theta" if argnum == 0 else argument_name(loss, argnum)
+        self.root = "theta" if argnum == 0 else argument_name(loss, argnum)
+        """The name of a theta that is a single array."""
+        self._alone = self.bind() if argnum == 0 else None
 
     def __call__(self, *args: Any) -> Any:
         """The gradient at ``args``, in the structure of the argument differentiated.
@@ -74,14 +78,34 @@ class GradientFunction:
         LossCompilationError, LossError, NonFiniteLossError, MutatedInputError
             What went wrong in the loss, and where.
         """
+        if self._alone is not None and len(args) == 1:
+            return self._alone(args[0])
         layout, run = self._start(args)
-        return layout.rebuild(self._differentiate(layout, run))
+        return layout.rebuild(self.differentiate(layout, run))
+
+    def bind(self, *args: Any) -> BoundGradient:
+        """The gradient as a function of theta alone, its other arguments checked and bound once.
+
+        Parameters
+        ----------
+        *args
+            All arguments of the loss but those differentiated by, in order.
+
+        Examples
+        --------
+        >>> def loss(theta, X, y):
+        ...     return ((X @ theta - y) ** 2).sum()
+        >>> g = grad(loss).bind(np.eye(2), np.zeros(2))
+        >>> np.round(g(np.array([1.0, 2.0])), 6)
+        array([2., 4.])
+        """
+        return BoundGradient(self, args)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
         """The loss and its gradient at ``args``."""
         layout, run = self._start(args)
         value = finite_value(run)
-        return value, layout.rebuild(self._differentiate(layout, run, value))
+        return value, layout.rebuild(self.differentiate(layout, run, value))
 
     def estimate(self, *args: Any) -> GradientEstimate:
         """The gradient at ``args`` with error bars; twice the evaluations, and some 40 more.
@@ -122,12 +146,30 @@ class GradientFunction:
         if len(args) <= k:
             require_argument_count(self._loss, len(args))
             raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
-        layout, theta = flatten(args[k], self._root)
-        others = args[:k] + args[k + 1 :]
-        run = evaluator(self._loss, Inputs(layout, theta, others, k), **self._running)
+        return self.start(args[k], args[:k] + args[k + 1 :])
+
+    def watch(self) -> Callable[[], bool] | None:
+        """Whether what the loss reads from outside is still the same; None where it cannot change."""
+        return watch(self._loss)
+
+    def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
+        """The loss around a theta, with its other arguments."""
+        layout, flat = flatten(theta, self.root)
+        inputs = Inputs(layout, flat, arguments, self._argnum)
+        run = evaluator(self._loss, inputs, **self._running)
         if run.fallback:
             warn_of_python(self._loss, run)
         return layout, run
+
+    def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
+        """A shorter way to gradients at thetas of the same layout, if there is one."""
+        return run.direct(self._stencil) if self._is_plain else None
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether all entries are wanted at default steps, and no bar is to be shown."""
+        options = self._step, self._scale, self._trainable
+        return all(option is None for option in options) and not self._progress
 
     def _units(self, layout: Layout, run: Evaluator) -> Units:
         return Units.of(run.theta, layout, self._scale)
@@ -135,7 +177,8 @@ class GradientFunction:
     def _bar(self, run: Evaluator, expected: int) -> AbstractContextManager[Any]:
         return progress_bar(run, "gradient", expected) if self._progress else nullcontext()
 
-    def _differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
+    def differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
+        """The gradient along the flat theta; ``value`` is the loss there, where that is known."""
         mask = layout.mask(self._trainable)
         chosen = None if mask is None else np.flatnonzero(mask)
         count = layout.size if chosen is None else chosen.size
@@ -151,7 +194,9 @@ class GradientFunction:
         if value is None and self._stencil.needs_value:
             value = finite_value(run)
         base = 0.0 if value is None else value - run.reference
-        whole = run.gradient(self._stencil) if steps is None else None
+        whole = None
+        if steps is None and self._scale is None and (run.structured or self._is_plain):
+            whole = run.gradient(self._stencil)
         if whole is not None and np.isfinite(whole).all():
             if mask is not None:
                 whole[~mask] = 0.0

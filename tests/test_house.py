@@ -57,6 +57,7 @@ LAYERS = {
         evaluate.compiling evaluate.units evaluate.outside evaluate.deadline evaluate.adapters
         evaluate.compiled evaluate.python evaluate.meaning evaluate.backends evaluate.layer
         evaluate.vector
+        evaluate.proofs evaluate.direct
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise
@@ -89,7 +90,7 @@ LAYERS = {
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
     """,
-    "top": "gradient checking layers jacobians jacobian_checking",
+    "top": "bound gradient checking layers jacobians jacobian_checking",
     "package": ".",
     "models": """
         models models._terms models._changes models.digits models.garch models.linear models.logistic

@@ -80,7 +80,7 @@ def measure(name: str, g: GradientFunction, theta: Any, args: tuple[Any, ...]) -
             g(theta, *args)
             times.append(time.perf_counter() - began)
         layout, run = g._start((theta, *args))
-        g._differentiate(layout, run)
+        g.differentiate(layout, run)
         estimate = g.estimate(theta, *args)
     except ArithmeticError as error:
         return Measured(name, failure=str(error).partition(":")[0])

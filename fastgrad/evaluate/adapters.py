@@ -28,6 +28,7 @@ from fastgrad.evaluate import dict_keys, explain
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
 from fastgrad.evaluate.outside import identity, outside, with_own_closure
+from fastgrad.evaluate.proofs import only_read
 from fastgrad.evaluate.schedule import Cost
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.layout import Layout
@@ -60,6 +61,8 @@ class CompiledLoss(CFunction):
     """The types that the loss is compiled for."""
     read: dict[str, Any]
     """What it read from outside when it was compiled, or first seen."""
+    only_read: tuple[bool, ...]
+    """Whether each other argument is proved to be left alone."""
     watched: bool = field(default=False, init=False)
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
     meanings: dict[int, Any] = field(default_factory=dict, init=False)
@@ -289,7 +292,15 @@ def _adapt(
         value_types=value_types,
         given=tuple(signature.args),
         read=outside(loss.py_func),
+        only_read=_of_values(only_read(result), argnum, len(value_types)),
     )
+
+
+def _of_values(only_read: tuple[bool, ...], argnum: int, count: int) -> tuple[bool, ...]:
+    """What is proved of ``count`` arguments beside theta; ``*args`` share what is proved of them."""
+    rest = (only_read[-1:] or (False,)) * (count + 1 - len(only_read))
+    every = (*only_read, *rest)[: count + 1]
+    return every[:argnum] + every[argnum + 1 :]
 
 
 def compiled_for(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, Any]:

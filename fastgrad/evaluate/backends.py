@@ -1,5 +1,6 @@
 """Which evaluator runs a loss: its structure's, or that of the backend asked for."""
 
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -42,6 +43,8 @@ def compiled(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
         raise LossCompilationError(found.sentence)
     return run
 
+
+PACKAGE = f"{__name__.partition('.')[0]}."
 
 BACKENDS: dict[str, Callable[..., Evaluator]] = {
     "auto": compiled_or_python,
@@ -118,7 +121,15 @@ def warn_of_python(loss: Any, run: Evaluator) -> None:
         _warned.add(known)
     except TypeError:  # unhashable, or it takes no weak reference
         pass
-    warnings.warn(run.fallback, PythonBackendWarning, stacklevel=4)
+    warnings.warn(run.fallback, PythonBackendWarning, stacklevel=_calls_within())
+
+
+def _calls_within() -> int:
+    """How many calls up from here this package was called: where a warning belongs."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 _warned: WeakSet[Any] = WeakSet()

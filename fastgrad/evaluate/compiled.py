@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from copy import copy
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import NondeterministicLossError
 from fastgrad.evaluate import explain, kernels
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher, fitted
+from fastgrad.evaluate.direct import STENCIL, DirectGradient
 from fastgrad.evaluate.explain import (
     argument_name,
     loss_error,
@@ -25,6 +27,7 @@ from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
 from fastgrad.evaluate.state import fingerprint, holds_state, kind_of
+from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.native import native_argument, plain_array
 
 SHOWING_SECONDS = 1.0
@@ -64,26 +67,25 @@ class CompiledEvaluator(Evaluator):
         """Copies of theta, one a thread, in which its entries are perturbed."""
         self._rows_are_theta = True
         """Lines leave another point in them, and look at what they wrote themselves."""
-        self.workload = theta.nbytes
+        self.workload = theta.nbytes + sum(getattr(a, "nbytes", 0) for a in self._arguments)
         """Bytes that an evaluation reads."""
-        self._guard: ArgumentGuard | None = None
-        if arguments:
-            self.workload += sum(getattr(a, "nbytes", 0) for a in self._arguments)
-            self._guard = ArgumentGuard(
-                self._arguments, lambda k: argument_name(loss, k + (k >= argnum))
-            )
+        self._guard = self._guard_of(loss)
         self.cost = self.compiled.costs[self.workload]
         """Seconds of an evaluation, shared by all evaluators that read as many bytes."""
         if self.traits.launches_threads:
             require_threads_after_fork()
-        self._to_repeat = (
-            self.traits.uses_random or self.traits.has_state or self.traits.calls_unseen
-        )
+        self._to_repeat = self._may_differ
         """Whether to see first that the loss gives the same value again."""
         self._shared = False
         """Whether the evaluations under way were made on several threads."""
         self._held_back = False
         """Whether more threads would have paid."""
+
+    @property
+    def _may_differ(self) -> bool:
+        """Whether the loss might give another value at the same parameters."""
+        traits = self.traits
+        return traits.uses_random or traits.has_state or traits.calls_unseen
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -109,6 +111,41 @@ class CompiledEvaluator(Evaluator):
     def forget(self) -> None:
         """Count from zero again."""
         self._evaluations = 0
+
+    def _guard_of(self, loss: Any) -> ArgumentGuard | None:
+        """What notices that the loss wrote to an argument, where it is not proved to write to none."""
+        open_ = [k for k, proved in enumerate(self.compiled.only_read) if not proved]
+        if not open_:
+            return None
+        return ArgumentGuard(
+            tuple(self._arguments[k] for k in open_),
+            lambda k: argument_name(loss, open_[k] + (open_[k] >= self._argnum)),
+        )
+
+    def at(self, theta: Floats) -> Evaluator:
+        """The same loss with the same arguments, as they are now, at another theta of its layout."""
+        other = copy(self)
+        other.theta, other._evaluations = theta, 0
+        other._make_rows(1)
+        if self._guard is not None:
+            other._guard = self._guard.renewed()
+        other._to_repeat, other._shared, other._held_back = self._may_differ, False, False
+        return other
+
+    def direct(self, stencil: Stencil) -> DirectGradient | None:
+        """The way to small gradients that asks for no entries, where the loss allows it."""
+        watched = self._guard is None or self.compiled.watched
+        if stencil is not STENCIL or self._may_differ or self.traits.launches_threads or not watched:
+            return None
+        return DirectGradient(self.compiled, self._bound, self._layout, self._guard, self.cost)
+
+    def gradient(self, stencil: Stencil) -> Floats | None:
+        """The whole gradient at default steps, if it is a brief one."""
+        direct = self.direct(stencil)
+        found = None if direct is None else direct(self.theta.reshape(direct.shape))
+        if found is not None:
+            self._evaluations += 2 * self.theta.size
+        return None if found is None else found.reshape(-1)
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).

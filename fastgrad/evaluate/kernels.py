@@ -310,6 +310,72 @@ def fill_direction(out, random, units, exact, scale):
 
 
 @_kernel()
+def central_gradient(plan, settings, theta, gradient):
+    """The gradient by central differences at default steps in one call; whether that was all.
+
+    Entry by entry the numbers of `coordinates_serial` and `fill_units`. Where anything is not as it
+    should be (theta or a value is not finite, the loss raised or wrote to its parameters) it stops.
+
+    Parameters
+    ----------
+    plan : ndarray of int64
+        Addresses of the C function and of its bound arguments, then where blocks of theta stop.
+    settings : ndarray
+        The step at unit scale, then the settings of `fill_units`.
+    theta, gradient : ndarray, shape (n,)
+    """
+    n = theta.size
+    memory = np.empty(n + LINE)
+    start = -(memory.ctypes.data // 8) % LINE
+    row = memory[start : start + n]
+    for i in range(n):
+        row[i] = theta[i]
+        if not math.isfinite(theta[i]):
+            return False
+    fill_units(gradient, theta, plan[2:], np.empty(plan.size - 2, np.bool_), _seven(settings))
+    failed = np.zeros(1, np.uint8)
+    if not _central_differences(plan[0], plan[1], settings[0], row, gradient, failed):
+        return False
+    kept = True
+    for i in range(n):
+        kept &= row[i] == theta[i]
+    return kept
+
+
+@njit
+def _seven(settings):
+    return (
+        settings[1],
+        settings[2],
+        settings[3],
+        settings[4],
+        settings[5],
+        settings[6],
+        settings[7],
+    )
+
+
+@njit
+def _central_differences(loss, arguments, step, row, gradient, failed):
+    """Slopes in the place of units; whether every one is finite, and nothing failed."""
+    function = _function_at(loss)
+    for i in range(row.size):
+        x = row[i]
+        above, below = x + step * gradient[i], x - step * gradient[i]
+        row[i] = above
+        up = function(row.ctypes.data, row.size, failed.ctypes.data, np.uint64(arguments))
+        kept = row[i] == above
+        row[i] = below
+        down = function(row.ctypes.data, row.size, failed.ctypes.data, np.uint64(arguments))
+        kept &= row[i] == below
+        row[i] = x
+        gradient[i] = (up - down) / (above - below)
+        if failed[0] or not (kept and math.isfinite(gradient[i])):
+            return False
+    return True
+
+
+@_kernel()
 def release(loss, arguments):
     """Give back the arguments bound at an address."""
     _function_at(loss)(np.uint64(0), -1, np.uint64(0), np.uint64(arguments))

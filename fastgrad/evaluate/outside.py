@@ -6,7 +6,7 @@ code that read equal values share one compilation.
 """
 
 import dis
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -62,6 +62,17 @@ def identity(function: FunctionType) -> tuple[Any, ...]:
     """What two functions share if, and only if, one compilation serves both."""
     read = outside(function)
     return function.__code__, id(function.__globals__), *read.items()
+
+
+def watch(function: Any) -> Callable[[], bool] | None:
+    """Whether a plain function would still be compiled to the same; None where nothing can change.
+
+    An njit function keeps what it was compiled with, and so does one that reads nothing from outside.
+    """
+    if type(function) is not FunctionType or not outside(function):
+        return None
+    before = identity(function)
+    return lambda: identity(function) == before
 
 
 def with_own_closure(function: FunctionType) -> FunctionType:

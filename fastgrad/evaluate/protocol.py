@@ -83,6 +83,20 @@ class Evaluator(ABC):
         """The loss at theta."""
         return float(self.coordinates(np.zeros(1, np.int64), np.zeros((1, 1)))[0, 0])
 
+    def at(self, theta: Floats) -> "Evaluator | None":
+        """The same loss with the same arguments, as they are now, at another theta of its layout.
+
+        None where that is no shorter than starting anew.
+        """
+        return None
+
+    def direct(self, stencil: Stencil) -> Callable[[Any], Floats | None] | None:
+        """A function of theta, as its user passes it, that is a shorter way to small gradients.
+
+        It returns None wherever `coordinates` must be asked.
+        """
+        return None
+
     def entry_noise(self, trainable: Mask | None, seed: int) -> Floats | None:
         """sd of the noise of each entry's values, shape (n,), where it is not that of the loss."""
         return None

@@ -4,6 +4,7 @@ Every backend asks here, and whoever calls other functions of the user's.
 """
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,16 @@ class ArgumentGuard:
         spans = [number for *_, array in self._arrays for number in _span(array)]
         self._spans = np.array(spans, np.int64).reshape(-1, 2)
         self._before = self._checksums()
+
+    def unchanged(self) -> bool:
+        """Whether all is as it was."""
+        return not self._arrays or self._checksums().tobytes() == self._before.tobytes()
+
+    def renewed(self) -> "ArgumentGuard":
+        """A guard of what is there now."""
+        guard = copy(self)
+        guard._before = guard._checksums()
+        return guard
 
     def check(self) -> None:
         """Raise `MutatedInputError`, naming the array, if one has changed."""

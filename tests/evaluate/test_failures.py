@@ -172,10 +172,15 @@ def test_a_read_only_argument_is_not_looked_at():
     run = evaluator_of(rosenbrock_with, np.ones(3), y)
     base[0] = 2.0
     assert run.value() == 2.0
-    run = evaluator_of(rosenbrock_with, np.ones(3), base)
+    run = evaluator_of(with_blas, np.ones(3), base)  # which is not proved to write nowhere
     base[0] = 3.0
     with pytest.raises(MutatedInputError):
         run.value()
+
+
+@njit
+def with_blas(x, y):
+    return rosenbrock(x) + y @ y
 
 
 @njit

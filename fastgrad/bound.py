@@ -1,0 +1,89 @@
+"""A gradient whose other arguments are fixed: checked and bound once, then called with theta alone."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from fastgrad.arrays import Floats
+from fastgrad.evaluate.protocol import Evaluator, finite_value
+from fastgrad.parameters.layout import Layout, flatten
+
+
+class Differentiates(Protocol):
+    """What a bound gradient asks of the gradient function that it was made from."""
+
+    root: str
+    """The name of a theta that is a single array."""
+
+    def watch(self) -> Callable[[], bool] | None:
+        """Whether what the loss reads from outside is still the same; None where it cannot change."""
+        ...
+
+    def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
+        """The loss around a theta, with its other arguments."""
+        ...
+
+    def differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
+        """The gradient along the flat theta."""
+        ...
+
+    def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
+        """A shorter way to gradients at thetas of the same layout, if there is one."""
+        ...
+
+
+class BoundGradient:
+    """The numerical gradient of a loss of theta alone; made by `GradientFunction.bind`.
+
+    Its arguments are held as they are, not copied: what is written into an array between two calls
+    is what the next call sees, and so is what a plain function reads from outside. It may be called
+    from several threads.
+
+    Parameters
+    ----------
+    function : GradientFunction
+    arguments : tuple
+        All arguments of the loss but those differentiated by, in order.
+    """
+
+    def __init__(self, function: Differentiates, arguments: tuple[Any, ...]):
+        self._function = function
+        self._arguments = arguments
+        self._latest: tuple[Layout, Evaluator] | None = None
+        self._direct: Callable[[Any], Floats | None] | None = None
+        self._is_current: Callable[[], bool] | None = None
+
+    def __call__(self, theta: Any) -> Any:
+        """The gradient at theta, in its own structure.
+
+        Raises
+        ------
+        ValueError, TypeError, LossCompilationError, LossError, NonFiniteLossError, MutatedInputError
+            As the gradient function that this was made from.
+        """
+        direct = self._direct
+        if direct is not None and (self._is_current is None or self._is_current()):
+            found = direct(theta)
+            if found is not None:
+                return found
+        layout, run = self._at(theta)
+        gradient = self._function.differentiate(layout, run)
+        self._direct = self._function.direct(run) if layout.plain else None
+        return layout.rebuild(gradient)
+
+    def value_and_grad(self, theta: Any) -> tuple[float, Any]:
+        """The loss and its gradient at theta."""
+        layout, run = self._at(theta)
+        value = finite_value(run)
+        return value, layout.rebuild(self._function.differentiate(layout, run, value))
+
+    def _at(self, theta: Any) -> tuple[Layout, Evaluator]:
+        """The loss around theta, with the arguments bound as they were for the last one."""
+        layout, flat = flatten(theta, self._function.root)
+        latest, is_current = self._latest, self._is_current
+        if latest and layout is latest[0] and (is_current is None or is_current()):
+            run = latest[1].at(flat)
+            if run is not None:
+                return layout, run
+        self._direct, self._is_current = None, self._function.watch()
+        self._latest = self._function.start(theta, self._arguments)
+        return self._latest

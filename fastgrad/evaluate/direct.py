@@ -1,0 +1,99 @@
+"""A small gradient in one call of compiled code: 2 n evaluations and little else."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss
+from fastgrad.evaluate.kernels import central_gradient
+from fastgrad.evaluate.process import NOTHING_KEPT, state_kept
+from fastgrad.evaluate.purity import ArgumentGuard
+from fastgrad.evaluate.schedule import WORTH_A_LAUNCH, Cost, LaunchCost
+from fastgrad.evaluate.units import SETTINGS
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.layout import Layout
+
+STENCIL = CENTRAL[2]
+"""The one that is used here."""
+KERNEL_SETTINGS = np.array([STENCIL.step, *SETTINGS])
+DOUBLE = np.dtype(np.float64)
+LONGEST_SECONDS = 10e-3
+"""What takes longer is better made in slabs, between which Ctrl-C is answered."""
+BRIEF_SECONDS = WORTH_A_LAUNCH * LaunchCost.IDLE
+"""What no launch would shorten."""
+
+
+class DirectGradient:
+    """The central differences of a compiled loss at default steps, for thetas of one layout.
+
+    Parameters
+    ----------
+    compiled : CompiledLoss
+        One that any thread may run, and that draws no random numbers.
+    bound : BoundArguments
+    layout : Layout
+    guard : ArgumentGuard or None
+        Of the arguments, if the loss might write to them.
+    cost : Cost
+        Of an evaluation.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledLoss,
+        bound: BoundArguments,
+        layout: Layout,
+        guard: ArgumentGuard | None,
+        cost: Cost,
+    ):
+        self._bound = bound  # keeps what lies at its address
+        self._guard = guard
+        self._cost = cost
+        self._state = state_kept(compiled.traits, ()) if compiled.traits.uses_blas else None
+        self._evaluations = 2 * layout.size
+        self.shape = layout.blocks[0].shape if layout.plain else (layout.size,)
+        """The shape of the arrays that it takes: theta's own if that is one array, else flat."""
+        self._plan = np.array([compiled.address, bound.address, *layout.stops])
+
+    def __call__(self, theta: Any) -> Floats | None:
+        """The gradient at a theta that is an array; None where the general way must be gone.
+
+        That is for another shape or type, where threads would pay, and where anything is not as it
+        should be: the general way finds out what.
+        """
+        if (
+            type(theta) is not np.ndarray
+            or theta.dtype is not DOUBLE
+            or theta.shape != self.shape
+            or not theta.flags.carray
+            or not self._is_brief()
+        ):
+            return None
+        gradient = np.empty(self.shape)
+        began = time.perf_counter()
+        if self._state is None and len(self.shape) == 1:
+            good = central_gradient(self._plan, KERNEL_SETTINGS, theta, gradient)
+        else:
+            good = self._flat(theta.reshape(-1), gradient.reshape(-1))
+        seconds = time.perf_counter() - began
+        if seconds > BRIEF_SECONDS:  # evaluations have become dearer
+            self._cost.saw(self._evaluations, 1, seconds)
+        if not good or (self._guard is not None and not self._guard.unchanged()):
+            return None
+        return gradient
+
+    def _is_brief(self) -> bool:
+        """Whether this thread alone is as quick as others would be."""
+        each = self._cost.seconds
+        if each is None:
+            return False
+        seconds = each * self._evaluations
+        return seconds < BRIEF_SECONDS or (
+            seconds < LONGEST_SECONDS and self._cost.threads(self._evaluations) == 1
+        )
+
+    def _flat(self, theta: Floats, gradient: Floats) -> bool:
+        with NOTHING_KEPT if self._state is None else self._state:
+            return bool(central_gradient(self._plan, KERNEL_SETTINGS, theta, gradient))
