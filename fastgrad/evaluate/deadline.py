@@ -32,22 +32,31 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     """
     thread = threading.get_ident()
     finished, lock = threading.Event(), threading.Lock()
+    over: list[bool] = []  # filled in one step, which nothing interrupts half-way
 
     def watch() -> None:
         left = seconds
         while not finished.wait(left):
             with lock:
-                if not finished.is_set() and not _compiles(thread):
+                if over:
+                    return
+                if not _compiles(thread):
                     _raise_in(thread, ctypes.py_object(TookTooLong))
             left = AGAIN_SECONDS
 
-    threading.Thread(target=watch, daemon=True).start()
     try:
+        threading.Thread(target=watch, daemon=True).start()  # which it may interrupt already
         return call()
     finally:
+        while True:
+            try:
+                over.append(True)
+                with lock:  # whatever was about to be raised has been
+                    _raise_in(thread, None)
+                break
+            except TookTooLong:  # it came when the call was over
+                pass
         finished.set()
-        with lock:  # whatever was about to be raised has been
-            _raise_in(thread, None)
 
 
 def _raise_in(thread: int, exception: Any) -> None:
