@@ -135,7 +135,12 @@ class CompiledEvaluator(Evaluator):
     def direct(self, stencil: Stencil) -> DirectGradient | None:
         """The way to small gradients that asks for no entries, where the loss allows it."""
         watched = self._guard is None or self.compiled.watched
-        if stencil is not STENCIL or self._may_differ or self.traits.launches_threads or not watched:
+        if (
+            stencil is not STENCIL
+            or self._may_differ
+            or self.traits.launches_threads
+            or not watched
+        ):
             return None
         return DirectGradient(self.compiled, self._bound, self._layout, self._guard, self.cost)
 

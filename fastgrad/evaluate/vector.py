@@ -211,7 +211,7 @@ def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
     wrapped = recorder_of(compiled, len(all_given), _puts(outputs.example, "out"))
     recorder = CompiledEvaluator(wrapped, Inputs(layout, theta, (*native, store.sink), argnum))
     recorder._guard = _guard(fun, inputs._replace(arguments=native)) if native else None
-    recorder._may_draw = False
+    recorder._to_repeat = False
     return VectorEvaluator(recorder, store, outputs)
 
 
