@@ -1,10 +1,12 @@
 """Default steps near the edge of the domain of the loss."""
 
+import math
+
 import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.errors import NonFiniteLossError
+from fastgrad.errors import LossError, NonFiniteLossError
 
 METHODS = {
     "forward": ({"method": "forward"}, 1e-4),
@@ -69,3 +71,48 @@ def test_an_edge_at_theta_itself_is_an_error(method):
     for answer in (g, g.estimate):
         with pytest.raises(NonFiniteLossError, match=r"nan at theta\[1\] -"):
             answer(np.array([1.0, 0.0]))
+
+
+def raises_below_zero(p):
+    if p[0] < 0:
+        raise ValueError("negative")
+    return np.log(p[0]) + p[1] ** 2
+
+
+class TestOutside:
+    """Points where the loss raises or is complex lie outside its domain, as those where it is NaN."""
+
+    LOSSES = {  # noqa: RUF012
+        "a power": (lambda p: (1 - p[0] / 190.53) ** 1.5 + p[1] ** 2, [190.5299, 1e-3]),
+        "math.log": (lambda p: math.log(p[0]) + p[1] ** 2, [3e-6, 2.0]),
+        "raises": (raises_below_zero, [3e-6, 2.0]),
+    }
+    SLOPES = {  # noqa: RUF012
+        "a power": lambda p: -1.5 / 190.53 * (1 - p[0] / 190.53) ** 0.5,
+        "math.log": lambda p: 1 / p[0],
+        "raises": lambda p: 1 / p[0],
+    }
+
+    @pytest.mark.parametrize("backend", ["auto", "python"])
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_a_right_gradient_agrees_and_a_wrong_one_does_not(self, name, backend):
+        loss, at = self.LOSSES[name]
+        theta = np.array(at)
+        right = np.array([self.SLOPES[name](theta), 2 * theta[1]])
+        np.testing.assert_allclose(fg.grad(loss, backend=backend)(theta), right, rtol=1e-3)
+        assert fg.check_grad(loss, right, theta, backend=backend)
+        for i in range(2):
+            wrong = right.copy()
+            wrong[i] *= 1.01
+            assert fg.check_grad(loss, wrong, theta, backend=backend).verdict == "disagrees"
+
+    @pytest.mark.parametrize("backend", ["auto", "python"])
+    def test_a_step_that_was_given_is_not_shortened_and_the_exception_is_the_users(self, backend):
+        with pytest.raises(LossError, match=r"ValueError at theta\[0\] -1e-05: negative") as info:
+            fg.grad(raises_below_zero, step=1e-5, backend=backend)(np.array([3e-6, 2.0]))
+        assert isinstance(info.value.__cause__, ValueError)
+
+    def test_the_report_says_so(self):
+        loss, theta = raises_below_zero, np.array([1e-9, 2.0])
+        report = fg.check_grad(loss, np.array([1e9, 4.0]), theta, step=1e-7)
+        assert any("raised ValueError at theta[0]" in remark for remark in report.remarks)

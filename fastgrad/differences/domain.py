@@ -39,8 +39,8 @@ def sample_inside(
 
     Raises
     ------
-    NonFiniteLossError
-        It is not finite there, at any step if they are the default ones.
+    NonFiniteLossError, LossError
+        It is not finite there, or raises, at any step if they are the default ones.
     """
     multiples = sampling.unit_offsets
     values = run.coordinates(indices, h[:, None] * multiples)
@@ -58,6 +58,8 @@ def sample_inside(
         finite[rows[np.isfinite(again).all(axis=1)]] = True
     row, column = map(int, np.argwhere(~finite)[0])
     name = layout.name(int(indices[row]))
+    if run.outside is not None:
+        raise run.outside
     raise NonFiniteLossError(
         f"the loss is {values[row, column]} at {name} {h[row] * multiples[column]:+.3g} "
         f"({name} = {run.theta[indices[row]]:.6g}): expected finite values on both sides; pass a "

@@ -9,7 +9,6 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.directions import Directions
-from fastgrad.errors import LossError
 from fastgrad.evaluate.protocol import Evaluator, require_finite
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.units import Units
@@ -264,11 +263,10 @@ def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:
 def _twice_at_both(run: Evaluator, outward: Floats) -> Floats | None:
     """The loss twice at theta and twice away from it; None where it raises at any distance."""
     for distance in AWAY:
-        try:
-            with np.errstate(all="ignore"):
-                return run.along(outward, distance * PAIR) + run.reference
-        except LossError:
-            continue
+        with np.errstate(all="ignore"):
+            both = run.along(outward, distance * PAIR) + run.reference
+        if run.outside is None or np.isfinite(both).all():
+            return both
     return None
 
 

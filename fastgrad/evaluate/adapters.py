@@ -67,7 +67,7 @@ class CompiledLoss(CFunction):
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
     meanings: dict[int, Any] = field(default_factory=dict, init=False)
     """How it departs from Python, by the bytes that an evaluation reads; see `meaning`."""
-    only_reads: bool | None = field(default=None, init=False)
+    leaves_state: bool | None = field(default=None, init=False)
     """Whether it leaves the state alone that its arguments hold; None before it was looked at."""
     races: bool = field(default=False, init=False)
     """Whether it gave other values on several threads than on one."""

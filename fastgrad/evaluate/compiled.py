@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -92,6 +93,7 @@ class CompiledEvaluator(Evaluator):
         return tuple(self._remarks())
 
     def _remarks(self) -> Iterator[str]:
+        yield from super().remarks
         if self._held_back:
             shared = f"threads would share {self._stateful()}"
             yield explain.one_thread(explain.RACES if self.compiled.races else shared)
@@ -125,7 +127,7 @@ class CompiledEvaluator(Evaluator):
     def at(self, theta: Floats) -> Evaluator:
         """The same loss with the same arguments, as they are now, at another theta of its layout."""
         other = copy(self)
-        other.theta, other._evaluations = theta, 0
+        other.theta, other._evaluations, other.outside = theta, 0, None
         other._make_rows(1)
         if self._guard is not None:
             other._guard = self._guard.renewed()
@@ -164,7 +166,7 @@ class CompiledEvaluator(Evaluator):
         NondeterministicLossError
             The loss draws random numbers that nothing seeds.
         """
-        if self._to_repeat:
+        if self._to_repeat and self.pure:
             self._require_deterministic()
         if not self._rows_are_theta:
             self.rows[:, : self.theta.size] = self.theta
@@ -199,7 +201,7 @@ class CompiledEvaluator(Evaluator):
         LossError, MutatedInputError, NondeterministicLossError
             As `coordinates`.
         """
-        if self._to_repeat:
+        if self._to_repeat and self.pure:
             self._require_deterministic()
         direction, offsets = plain_array(direction), plain_array(offsets)
         values = np.empty(offsets.shape)
@@ -240,7 +242,7 @@ class CompiledEvaluator(Evaluator):
             self._evaluations += stop - start
             rows = self.rows if self._rows_are_theta else self.rows[:0]
             if not kernels.is_sound(self.theta, rows, failed, start, stop):
-                self._raise(failed, where)
+                self._leave_out(failed[start:stop], rows, lambda k: where(start + k))
             if alone and start == 0 and guard is not None:
                 guard.check()
                 self.compiled.watched = True
@@ -272,14 +274,14 @@ class CompiledEvaluator(Evaluator):
         if not self.traits.has_state:
             return False
         work = (self.cost.seconds or 0.0) * count
-        if compiled.only_reads is None and work > SHOWING_SECONDS:
+        if compiled.leaves_state is None and work > SHOWING_SECONDS:
             before = self._state()
             launch(0, 1, 1)
             launch(count - 1, count, 1)
-            compiled.only_reads = before is not None and before == self._state()
-        if not compiled.only_reads:
+            compiled.leaves_state = before is not None and before == self._state()
+        if not compiled.leaves_state:
             self._held_back |= self._threads != 1 and self.cost.threads(count) > 1
-        return not compiled.only_reads
+        return not compiled.leaves_state
 
     def _state(self, like: Any = ()) -> tuple[int, ...] | None:
         """A fingerprint of what the arguments hold beside arrays, unless there is none to compare."""
@@ -291,7 +293,7 @@ class CompiledEvaluator(Evaluator):
         Looked at when a loss is first shared, and again every `COMPARE_SECONDS`.
         """
         now = time.perf_counter()
-        if now - self.compiled.compared < COMPARE_SECONDS:
+        if not self.pure or now - self.compiled.compared < COMPARE_SECONDS:
             return False
         self.compiled.compared = now
         made = values.reshape(-1)
@@ -331,6 +333,36 @@ class CompiledEvaluator(Evaluator):
             for k, its_type in enumerate(self.compiled.value_types)
             if holds_state(its_type)
         )
+
+    def _leave_out(
+        self,
+        failed: NDArray[np.uint8],
+        rows: Floats,
+        where: Callable[[int], tuple[Floats, str]],
+    ) -> None:
+        """Take the points where the loss raised for such outside its domain.
+
+        Raises
+        ------
+        LossError, MutatedInputError, KeyboardInterrupt
+            It raised at theta, or something else went wrong.
+        """
+        raised = np.flatnonzero(failed == kernels.RAISED)
+        others = np.count_nonzero(failed) > raised.size
+        if others or not kernels.is_sound(self.theta, rows, failed, 0, 0):
+            self._raise(failed, where)
+        first = int(raised[0])
+        for k in {first, int(raised[-1])}:  # repeats at theta are asked for by themselves
+            if np.array_equal(where(k)[0], self.theta):
+                self._raise(failed[k:], partial(_later, where, k))
+        if self.outside is None:
+            point, name = where(first)
+            own = self._own_exception(point)
+            if own is None:
+                raise loss_error(name, None)
+            self.outside = loss_error(name, own)
+            self.outside.__cause__ = own
+        failed[raised] = 0
 
     def _raise(
         self, failed: NDArray[np.uint8], where: Callable[[int], tuple[Floats, str]]
@@ -378,6 +410,10 @@ def aligned_rows(count: int, theta: Floats) -> Floats:
     memory = np.empty(count * width + kernels.LINE)
     first = kernels.fill_rows(memory, theta, count, width)
     return memory[first : first + count * width].reshape(count, width)
+
+
+def _later(where: Callable[[int], tuple[Floats, str]], by: int, k: int) -> tuple[Floats, str]:
+    return where(by + k)
 
 
 def locked(launch: Launch, lock: Callable[[], AbstractContextManager[Any]]) -> Launch:

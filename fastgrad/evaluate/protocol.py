@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
-from fastgrad.errors import NonFiniteLossError
+from fastgrad.errors import LossError, NonFiniteLossError
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.layout import Layout
 
@@ -52,6 +52,14 @@ class Evaluator(ABC):
     fallback: str = ""
     """Why the loss is called from Python where compiled code was tried, in one line."""
 
+    pure: bool = True
+    """Whether equal points are to give equal values, so that they are looked at twice."""
+    outside: LossError | None = None
+    """What the loss raised at the first point beside theta where it did.
+
+    Such points are outside its domain, as those where it is NaN: their values are NaN.
+    """
+
     def __init__(self, theta: Floats):
         self.theta = theta
         self._evaluations = 0
@@ -59,7 +67,10 @@ class Evaluator(ABC):
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a report says of how the loss was run; known when it has run."""
-        return (self.fallback,) if self.fallback else ()
+        said = (self.fallback,) if self.fallback else ()
+        if self.outside is None:
+            return said
+        return *said, f"Outside its domain, as it seems, {self.outside}."
 
     @property
     def evaluations(self) -> int:

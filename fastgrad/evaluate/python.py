@@ -98,7 +98,7 @@ class PythonEvaluator(Evaluator):
 
     def _evaluated(self, point: Floats, place: Callable[[], str]) -> float:
         """The loss at a point, whose name is only made up when it is needed."""
-        if not self._may_draw:
+        if not (self._may_draw and self.pure):
             return self._value_at(point, place)
         self._may_draw = False
         before = python_random_fingerprint()
@@ -115,12 +115,19 @@ class PythonEvaluator(Evaluator):
         except Exception as error:
             if isinstance(error, TypeError):
                 require_argument_count(self._loss, len(self._before) + 1 + len(self._after))
-            raise loss_error(place(), error) from error
+            if np.array_equal(point, self.theta):
+                raise loss_error(place(), error) from error
+            if self.outside is None:
+                self.outside = loss_error(place(), error)
+                self.outside.__cause__ = error
+            value = np.nan
         if not np.array_equal(own, point):
             i = int(np.flatnonzero(own != point)[0])
             raise wrote_to_theta(self._layout.name(i), point[i], own[i])
         if self.advance is not None:
             self.advance(1)
+        if np.iscomplexobj(value) and not np.array_equal(point, self.theta):
+            return np.nan  # a power of a negative number: outside, as in compiled code
         return self._real_number(value)
 
     def _real_number(self, value: Any) -> float:

@@ -74,12 +74,17 @@ class VectorEvaluator:
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the outputs at ``theta + offsets[k, j] e_{indices[k]}``, (m, k, p)."""
         self.store.open(offsets.size)
-        return self.store.rows(self.recorder.coordinates(indices, offsets))
+        return self._rows(self.recorder.coordinates(indices, offsets))
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """``values[j]``: the outputs at ``theta + offsets[j] direction``, shape (k, p)."""
         self.store.open(offsets.size)
-        return self.store.rows(self.recorder.along(direction, offsets))
+        return self._rows(self.recorder.along(direction, offsets))
+
+    def _rows(self, slots: Floats) -> Floats:
+        if self.recorder.outside is not None:
+            raise self.recorder.outside
+        return self.store.rows(slots)
 
     def base(self) -> Floats:
         """The outputs at theta, from repeats of which all are alike, shape (p,).
@@ -195,7 +200,7 @@ def _python(fun: Callable[..., Any], inputs: Inputs, fallback: str) -> VectorEva
     store = PythonStore(fun, outputs)
     recorder = PythonEvaluator(store.record, inputs, fallback)
     recorder._guard = _guard(fun, inputs)
-    recorder._may_draw = False  # slots differ anyhow; `base` compares outputs
+    recorder.pure = False  # slots differ anyhow; `base` compares outputs
     return VectorEvaluator(recorder, store, outputs)
 
 
@@ -211,7 +216,7 @@ def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
     wrapped = recorder_of(compiled, len(all_given), _puts(outputs.example, "out"))
     recorder = CompiledEvaluator(wrapped, Inputs(layout, theta, (*native, store.sink), argnum))
     recorder._guard = _guard(fun, inputs._replace(arguments=native)) if native else None
-    recorder._to_repeat = False
+    recorder.pure = False
     return VectorEvaluator(recorder, store, outputs)
 
 
