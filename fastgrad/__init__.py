@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from fastgrad.gradient import grad, value_and_grad
     from fastgrad.jacobian_checking import check_jacobian
     from fastgrad.jacobians import jacobian
-    from fastgrad.layers import check_vjp
+    from fastgrad.layers import check_jvp, check_vjp
 
 __all__ = [
     "check_grad",
     "check_jacobian",
+    "check_jvp",
     "check_vjp",
     "errors",
     "grad",
@@ -27,6 +28,7 @@ __all__ = [
 _PLACES = {
     "check_grad": "fastgrad.checking",
     "check_jacobian": "fastgrad.jacobian_checking",
+    "check_jvp": "fastgrad.layers",
     "check_vjp": "fastgrad.layers",
     "grad": "fastgrad.gradient",
     "jacobian": "fastgrad.jacobians",

@@ -80,7 +80,7 @@ LAYERS = {
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
         checks.state
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
-        checks.outputs checks.matrix checks.sparse
+        checks.outputs checks.matrix checks.sparse checks.along
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
@@ -201,6 +201,7 @@ PUBLIC = {
     "grad",
     "check_grad",
     "check_vjp",
+    "check_jvp",
     "check_jacobian",
     "jacobian",
     "value_and_grad",

@@ -5,6 +5,8 @@ each with its own noise and bar, while outputs share evaluations: all pairs of a
 does.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
@@ -22,6 +24,7 @@ from fastgrad.numerics.noise import (
 )
 from fastgrad.numerics.norms import rms
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import PairLayout
 
 CACHE_BYTES = 1 << 28
@@ -59,8 +62,9 @@ class PairEvaluator(Evaluator):
         self._kept: dict[tuple[int, float], Floats] = {}
         columns = layout.columns
         self._first = columns.first
-        self._single = columns.single
-        x = run.theta[self._first] / scales[self._first]
+        self._single = columns.single and bool(np.all(scales == 1.0))
+        # Along a line the steps are exact; one is the size of what moves, in its own units.
+        x = run.theta[self._first] if self._single else np.ones(columns.count)
         super().__init__(x[layout.pairs(np.arange(layout.size))[1]])
 
     @property
@@ -135,8 +139,28 @@ def scales_of(layout: PairLayout, units: Units) -> Floats:
     return np.ones(units.entry.size) if layout.columns.single else units.entry
 
 
-def pair_loss(run: VectorEvaluator, layout: PairLayout, units: Units, seed: int) -> Loss:
+@dataclass(frozen=True)
+class Directional:
+    """A direction in the space of the inputs, their units, and the outputs by name."""
+
+    direction: Floats
+    units: Units
+    outputs: Layout
+
+
+def pair_loss(
+    run: VectorEvaluator,
+    layout: PairLayout,
+    units: Units,
+    seed: int,
+    scales: Floats | None = None,
+) -> Loss:
     """The loss of all pairs, with the noise of each output measured.
+
+    Parameters
+    ----------
+    scales : ndarray, shape (n,), optional
+        How far each input moves when its column moves by one.
 
     Raises
     ------
@@ -146,17 +170,18 @@ def pair_loss(run: VectorEvaluator, layout: PairLayout, units: Units, seed: int)
     base = run.base()
     free = layout.columns.of_entry >= 0
     noise = output_noise(run, base, Directions(units.entry, None if free.all() else free, seed))
-    scales = scales_of(layout, units)
+    given = scales is not None
+    scales = scales_of(layout, units) if scales is None else scales
     pairs = PairEvaluator(run, layout, scales, base, noise)
     first = layout.columns.first
-    of_column = units.entry[first] / scales[first]
+    of_column = np.ones(first.size) if given else units.entry[first] / scales[first]
     entry = of_column[layout.pairs(np.arange(layout.size))[1]]
     of_block = {
         block.name: bool(one)
         for block, one in zip(layout.inputs.blocks, units.one_unit, strict=True)
     }
     one_unit = np.array(
-        [of_block.get(block.name.split(" / ")[-1], False) for block in layout.blocks]
+        [given or of_block.get(block.name.split(" / ")[-1], False) for block in layout.blocks]
     )
     value = rms(base)
     known = pairs.entry_noise(None, seed)

@@ -24,6 +24,65 @@ PAIR = 2
 """What a function with a cache returns: the output, and the cache."""
 
 
+@dataclass(frozen=True)
+class Pushforward:
+    """A function at some inputs, and its forward-mode rule.
+
+    Parameters
+    ----------
+    fun, jvp : callable
+    operands : Operands
+    outputs : Outputs
+    """
+
+    fun: Callable[..., Any]
+    jvp: Callable[..., Any]
+    operands: Operands
+    outputs: Outputs
+
+    @classmethod
+    def of(
+        cls, fun: Callable[..., Any], jvp: Callable[..., Any], inputs: tuple[Any, ...], argnums: Any
+    ) -> "Pushforward":
+        """Call the function once, and read what it takes and returns.
+
+        Raises
+        ------
+        TypeError, ValueError, LossError, MutatedInputError
+        """
+        _require_functions(fun=fun, jvp=jvp)
+        names = [argument_name(fun, k) for k in range(len(inputs))]
+        operands = Operands.of(names, inputs, argnums)
+        return cls(fun, jvp, operands, Outputs.of(_called_at(fun, operands), name_of(fun)))
+
+    def of_leaves(self, leaves: Mapping[str, Any]) -> Any:
+        """The function of the leaves of its inputs."""
+        return self.fun(*self.operands.filled(leaves))
+
+    def forward(self, tangent: Mapping[str, Any]) -> tuple[Floats, Floats]:
+        """The outputs' derivative along a tangent, and the rounding unit of each block of outputs.
+
+        Raises
+        ------
+        MutatedInputError, StructureMismatchError, TypeError
+            The rule wrote to the tangent or to an input, or returned what is not like the outputs.
+        """
+        theta, who = self.operands.theta, name_of(self.jvp)
+        given = {path: _copied(leaf) for path, leaf in theta.items()}
+        moved = {path: _copied(leaf) for path, leaf in tangent.items()}
+        inputs = self.operands.filled(given)
+        parts = self.operands.filled(moved)
+        chosen = tuple(parts[k] for k in self.operands.chosen)
+        result = self.jvp(chosen[0] if len(chosen) == 1 else chosen, *inputs)
+        _require_kept(moved, tangent, who, "the tangent of ")
+        _require_kept(given, theta, who)
+        units = [
+            float(np.finfo(np.asarray(leaf).dtype).eps)
+            for _, leaf in floating_leaves(result, "out")
+        ]
+        return self.outputs.claimed(result, who), np.array(units)
+
+
 STREAM = 0x636F74
 """Beside the seed, what draws cotangents: data that a user drew with the same seed are another stream.
 The gradient of a batch norm of x along a cotangent that is x itself is zero."""
@@ -71,19 +130,10 @@ class Layer:
         TypeError, ValueError, LossError, MutatedInputError
             What is wrong with the function, its inputs or its output.
         """
-        for what, function in (("fun", fun), ("vjp", vjp)):
-            if not callable(function):
-                raise TypeError(f"{what} is {describe(function)}: expected a function")
+        _require_functions(fun=fun, vjp=vjp)
         names = [argument_name(fun, k) for k in range(len(inputs))]
         operands = Operands.of(names, inputs, argnums)
-        try:
-            out = _called(fun, operands, operands.theta)
-        except (MutatedInputError, TypeError):
-            raise
-        except Exception as error:
-            raise LossError(
-                f"{name_of(fun)} raised {type(error).__name__} at the given inputs: {error}"
-            ) from error
+        out = _called_at(fun, operands)
         if with_cache:
             out, _ = _split(fun, out)
         elif isinstance(out, tuple) and len(out) == PAIR and not _is_floating_tree(out[1]):
@@ -182,6 +232,24 @@ class Layer:
         )
 
 
+def _require_functions(**functions: Any) -> None:
+    for what, function in functions.items():
+        if not callable(function):
+            raise TypeError(f"{what} is {describe(function)}: expected a function")
+
+
+def _called_at(fun: Callable[..., Any], operands: Operands) -> Any:
+    """The function at its inputs; what it raises is named."""
+    try:
+        return _called(fun, operands, operands.theta)
+    except (MutatedInputError, TypeError):
+        raise
+    except Exception as error:
+        raise LossError(
+            f"{name_of(fun)} raised {type(error).__name__} at the given inputs: {error}"
+        ) from error
+
+
 def _called(fun: Callable[..., Any], operands: Operands, leaves: Mapping[str, Any]) -> Any:
     """The function at copies of the leaves, which it must leave alone."""
     given = {path: _copied(leaf) for path, leaf in leaves.items()}
@@ -196,7 +264,9 @@ def _copied(leaf: Any) -> Any:
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
-def _require_kept(now: Mapping[str, Any], before: Mapping[str, Any], who: str) -> None:
+def _require_kept(
+    now: Mapping[str, Any], before: Mapping[str, Any], who: str, of: str = "its input "
+) -> None:
     """Raise `MutatedInputError` naming the entry, unless inputs are what they were."""
     for path, leaf in now.items():
         old, new = np.asarray(before[path]), np.asarray(leaf)
@@ -205,7 +275,7 @@ def _require_kept(now: Mapping[str, Any], before: Mapping[str, Any], who: str) -
             index = tuple(map(int, changed[0]))
             entry = f"{path}[{', '.join(map(str, index))}]" if index else path
             raise MutatedInputError(
-                f"{who} wrote to its input {path} ({entry} was {old[index]:.17g}, became "
+                f"{who} wrote to {of}{path} ({entry} was {old[index]:.17g}, became "
                 f"{new[index]:.17g}): expected it to leave its inputs alone; copy what it changes "
                 "first"
             )

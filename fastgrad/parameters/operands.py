@@ -143,7 +143,7 @@ class Operands:
         found: dict[str, Array] = {}
         for k, part in zip(self.chosen, self._parts(result, who), strict=True):
             for path, leaf, given in paired(self.values[k], part, self.names[k], who):
-                found[path] = _shaped_like(leaf, given, path, who)
+                found[path] = shaped_like(leaf, given, path, who)
         return found
 
     def _parts(self, result: Any, who: str) -> list[Any]:
@@ -214,7 +214,7 @@ def paired(value: Any, part: Any, path: str, who: str) -> Iterator[tuple[str, An
         yield from paired(child, given[key], f"{path}.{key}", who)
 
 
-def _shaped_like(leaf: Any, given: Any, path: str, who: str) -> Array:
+def shaped_like(leaf: Any, given: Any, path: str, who: str) -> Array:
     shape = np.shape(leaf)
     if given is None:
         raise TypeError(

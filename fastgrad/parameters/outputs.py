@@ -9,7 +9,13 @@ import numpy as np
 from fastgrad.arrays import Array, Floats
 from fastgrad.errors import StructureMismatchError
 from fastgrad.parameters.layout import Layout
-from fastgrad.parameters.operands import floating_leaves, is_floating, with_leaves
+from fastgrad.parameters.operands import (
+    floating_leaves,
+    is_floating,
+    paired,
+    shaped_like,
+    with_leaves,
+)
 from fastgrad.parameters.trees import (
     Branch,
     children,
@@ -74,6 +80,21 @@ class Outputs:
         if len(leaves) == 1:
             return np.asarray(leaves[0][1], np.float64).ravel()
         return np.concatenate([np.asarray(leaf, np.float64).ravel() for _, leaf in leaves])
+
+    def claimed(self, value: Any, who: str) -> Floats:
+        """What ``who`` returned to stand for the outputs, along one vector.
+
+        Raises
+        ------
+        StructureMismatchError, TypeError
+            It is not shaped like the outputs: where, expected, and what came.
+        """
+        parts = list(paired(self.example, value, "out", who))
+        found = [
+            shaped_like(leaf, given, path, who).astype(np.float64).ravel()
+            for path, leaf, given in parts
+        ]
+        return np.concatenate(found)
 
     def filled(self, parts: Sequence[Any]) -> Any:
         """A structure like the output with other things in the places of its leaves."""

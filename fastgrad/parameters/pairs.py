@@ -77,6 +77,8 @@ class PairLayout(Layout):
     columns : Columns
     name_of : callable, optional
         ``name_of(output, column)``; by default by output and by the only entry of the column.
+    named_by_outputs : bool
+        Whether there is one column, and pairs are called by their outputs alone.
     """
 
     def __init__(
@@ -85,9 +87,11 @@ class PairLayout(Layout):
         inputs: Layout,
         columns: Columns,
         name_of: Callable[[int, int], str] | None = None,
+        named_by_outputs: bool = False,
     ):
         self.outputs, self.inputs, self.columns = outputs, inputs, columns
         self.root = "jacobian"
+        self._by_outputs = named_by_outputs
         self.plain = False
         self._first = columns.first
         self.parts = tuple(self._pair_blocks(name_of or self._plain_name))
@@ -102,6 +106,8 @@ class PairLayout(Layout):
         for rows in self.outputs.blocks:
             for name, shape, which in self._parts_of_inputs():
                 place = f"{rows.name} / {name}", rows.shape + shape, start
+                if self._by_outputs:
+                    place = rows.name, rows.shape, start
                 made = PairBlock(*place, float64, False, rows, which, name_of)
                 yield made
                 start = made.stop

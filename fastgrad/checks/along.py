@@ -1,0 +1,81 @@
+"""Derivatives along one direction under test: every output judged with its own noise and bar.
+
+A tangent moves all inputs at once, and is one column of a Jacobian: its entries are the outputs.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.budget import Budget
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.options import Options
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.summary import summarise
+from fastgrad.checks.sweep import sweep
+from fastgrad.differences.pairs import Directional, pair_loss
+from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar, truncation
+from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.pairs import Columns, PairLayout
+from fastgrad.results import GradientCheck
+
+CLEAR = 10.0
+"""An output is to blame on part of a tangent where it is off by so many bars."""
+NOISY = 16.0
+"""Noise of an output, in its own roundings: what sums over many terms come to."""
+
+
+def check_along(
+    run: VectorEvaluator,
+    layout: Layout,
+    along: Directional,
+    claimed: tuple[Floats, Floats],
+    rule: Rule,
+    options: Options,
+) -> GradientCheck:
+    """Judge what is claimed to be the derivative of each output along a direction.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the inputs.
+    along : Directional
+        The direction, and what the outputs are called.
+    claimed : (ndarray, ndarray)
+        The derivatives, shape (p,), and the rounding unit of each block of outputs.
+    """
+    columns = Columns(np.zeros(layout.size, np.intp), 1)
+    outputs = along.outputs
+
+    def name_of(output: int, column: int) -> str:
+        return outputs.name(output)
+
+    pairs = PairLayout(outputs, layout, columns, name_of, named_by_outputs=True)
+    loss = pair_loss(run, pairs, along.units, options.seed, along.direction)
+    claim = Claim(claimed[0], claimed[1])
+    outcome = sweep(loss, claim, rule, Budget(run.recorder, options.seconds), options)
+    if outcome.verdict != "disagrees":
+        report = summarise(outcome, loss, rule, options)
+    else:
+        report = summarise(
+            outcome, loss, rule, options, diagnose(evidence_of(outcome, loss, claim))
+        )
+    return replace(report, strategy="sweep")
+
+
+def is_off(run: VectorEvaluator, direction: Floats, claimed: Floats, rtol: float) -> bool:
+    """Whether some output's derivative along a direction is clearly not what is claimed."""
+    h = CENTRAL[2].step
+    values = run.along(direction, np.array([h, -h, WIDER * h, -WIDER * h]))
+    near = (values[0] - values[1]) / (2 * h)
+    wide = (values[2] - values[3]) / (2 * WIDER * h)
+    t = truncation(near, wide)
+    bar = noise_bar(NOISY * rounding_noise(np.abs(values).max(axis=0)), h)
+    bar += np.abs(t) + ROUNDING * np.abs(near)
+    slope = near - t
+    return bool(np.any(np.abs(claimed - slope) > CLEAR * bar + rtol * np.abs(slope)))
