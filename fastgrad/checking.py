@@ -261,10 +261,14 @@ def _explained(
     rule, options, budget = asked
     if outcome.verdict != "disagrees" or outcome.judged is None:
         return summarise(outcome, loss, rule, options)
-    diagnoses = diagnose(evidence_of(outcome, loss, claim), dims)
-    if claim.function is not None and CURL_CALLS * budget.gradient <= budget.left():
+    diagnoses = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol)
+    finite = bool(np.isfinite(claim.values).all())
+    if claim.function is not None and finite and CURL_CALLS * budget.gradient <= budget.left():
         found = curl(claim.function, loss.theta, options.seed, claim.values)
-        outcome = replace(outcome, remarks=(*outcome.remarks, found.sentence))
+        # Where a law explains the error, as a change of variables does, a curl says no more.
+        if found.conservative or not all(diagnosis.explains for diagnosis in diagnoses):
+            sentence = found.beside(outcome.relative_error)
+            outcome = replace(outcome, remarks=(*outcome.remarks, sentence))
     return summarise(outcome, loss, rule, options, diagnoses)
 
 

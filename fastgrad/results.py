@@ -135,6 +135,12 @@ class Diagnosis:
     constants: dict[str, float]
     sentence: str
 
+    @property
+    def explains(self) -> bool:
+        """Whether there is a law, and not only a place."""
+        words = self.law.split("+")
+        return "unexplained" not in words and not words[0].startswith("wrong-")
+
 
 @dataclass(frozen=True)
 class ConvergenceRow:
@@ -386,9 +392,17 @@ def _headline(check: GradientCheck) -> str:
             return f"The gradient is wrong{at}: it {diagnosis.sentence.removeprefix(SUBJECT)}"
     if check.verdict == "agrees":
         return f"The {check.subject} is right{at}: {_agreement(check)}."
+    if check.verdict == "disagrees" and _is_unused(check):
+        sentence = check.diagnoses[0].sentence.removeprefix(f"{check.diagnoses[0].block}: ")
+        return f"The {check.subject} is wrong{at}: {sentence}"
     if check.verdict == "disagrees":
         return f"The {check.subject} is wrong{at}: {_disagreement(check)}."
     return f"Inconclusive{at}: nothing is shown to be wrong, but {_doubt(check)}."
+
+
+def _is_unused(check: GradientCheck) -> bool:
+    """Whether the loss is constant, which is said before anything else."""
+    return bool(check.diagnoses) and all(found.law == "unused" for found in check.diagnoses)
 
 
 def _agreement(check: GradientCheck) -> str:

@@ -26,6 +26,10 @@ STEEP = 100.0
 """A slope of an entry beyond so many of the largest entry is a kink at theta itself (a weight of
 exactly 0 under L1) if it also makes jumps of one size in both directions, to within `ALIKE`."""
 ALIKE = 0.05
+SLIGHT = 4.0
+"""An asymmetry up to so many times the relative error is of its size."""
+SMALL_ERROR = 0.1
+"""An error that may be an approximation."""
 USEFUL = 0.3
 """A bar beyond this part of ``|H u| + |H v|`` could not show what broken gradients show."""
 
@@ -41,6 +45,20 @@ class Curl:
     bar: float
     conservative: bool
     sentence: str
+
+    def beside(self, relative_error: float) -> str:
+        """The sentence, unless the asymmetry is no larger than the error of the gradient itself.
+
+        Gradients that are approximate by design, or of solvers that stop early, are asymmetric by
+        about what they are off.
+        """
+        if self.conservative or not self.value <= SLIGHT * relative_error < SMALL_ERROR:
+            return self.sentence
+        return (
+            f"The gradient under test is nearly a gradient (its derivative is asymmetric by "
+            f"{self.value:.1e}, it is off by {2 * relative_error:.1e}): an approximation by design, or "
+            "what a solver leaves that stops at a tolerance; one cause, and not a broken formula."
+        )
 
 
 def curl(

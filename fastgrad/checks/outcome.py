@@ -1,6 +1,8 @@
 """What a strategy found: verdicts, and the entries that it checked one by one."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,20 @@ class Differences:
     D: Floats
     bar: Floats
     step: Floats
+    second: Floats | None = None
+    """Second differences at the first step, where they were kept."""
+    second_bar: Floats | None = None
+    """Their error bars."""
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Differences]", which: Indices) -> "Differences":
+        """Those of some of the entries of several parts."""
+        taken: dict[str, Any] = {}
+        for field_ in fields(cls):
+            known = [getattr(part, field_.name) for part in parts]
+            missing = any(values is None for values in known)
+            taken[field_.name] = None if missing else np.concatenate(known)[which]
+        return cls(**taken)
 
 
 @dataclass(frozen=True)
@@ -100,16 +116,11 @@ def merged(parts: list[Judged]) -> Judged | None:
         for offset, part in zip(offsets, parts, strict=False)
         for k, note in part.notes.items()
     }
-    taken = [part.differences for part in parts]
     scales = [part.scales for part in parts]
     return Judged(
         indices,
         np.concatenate([part.analytic for part in parts])[first],
-        Differences(
-            np.concatenate([d.D for d in taken])[first],
-            np.concatenate([d.bar for d in taken])[first],
-            np.concatenate([d.step for d in taken])[first],
-        ),
+        Differences.joined([part.differences for part in parts], first),
         np.concatenate([part.verdict for part in parts])[first],
         Scales(
             np.concatenate([s.block for s in scales])[first],

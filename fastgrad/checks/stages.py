@@ -131,6 +131,8 @@ class _Stages:
     def _first_stage(self, h: Floats) -> Quotients:
         everything = np.arange(h.size)
         first = self._at(everything, h / self.s)
+        self.second = (first.above - 2 * self.entries.loss.base + first.below) / first.h**2
+        self.second_bar = BEND_SDS * first.sigma / first.h**2
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         self._leave_borrowed_units(first)
@@ -144,7 +146,13 @@ class _Stages:
         return Judged(
             self.entries.indices,
             self.a / self.s,
-            Differences(self.D / self.s, self.bar / self.s, self.h * self.s),
+            Differences(
+                self.D / self.s,
+                self.bar / self.s,
+                self.h * self.s,
+                self.second / self.s**2,
+                self.second_bar / self.s**2,
+            ),
             self.verdict,
             Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
             self.notes,

@@ -43,6 +43,28 @@ clipped (limit)
     cut off at a limit.
 line-scale (axis, min, max)
     scaled by a factor of its own in every row, or column.
+line-offset (axis), marginal-offset
+    with a constant of its own too much in every row, or column; or one for each of both.
+masked (entries)
+    right, but for entries on which the loss does not depend: dropout, a clip, a ReLU.
+conjugate
+    of the wrong sign in every second entry.
+triangle, off-diagonal (factor)
+    that by a symmetric matrix, where the loss reads one triangle; right on the diagonal, and twice or
+    half of it elsewhere.
+change-of-variables (sign)
+    the derivative by log(theta), exp(theta), softplus(theta), ...
+function-of-theta (weight)
+    with a multiple of exp(theta), theta**2, ... too much: a function of each entry's own parameter.
+hessian, newton
+    the second derivative; the first over the second.
+not-projected (lambda), not-scale-free, not-shift-free, not-rotation-free (largest)
+    not 0 where the loss does not change: along theta or ones alone; with lengths; when all is
+    shifted, or rotated.
+unused
+    whatever it is: the loss does not change with theta at all.
+wrong-range (start, stop)
+    right, but for a range or a box.
 wrong-row, wrong-column, wrong-axis2, ..., wrong-entries
     right, or as the words before say, but for these, where it obeys no law.
 unexplained (cosine, norm_ratio)

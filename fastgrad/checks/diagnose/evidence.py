@@ -1,6 +1,6 @@
 """What is known of a block that disagrees, as the laws are shown it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.claim import Claim
+from fastgrad.checks.diagnose.named_constants import Size, sizes_of
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.differences.loss import Loss
@@ -38,6 +39,8 @@ class Evidence:
         Whether the block was found right.
     located : bool
         Whether all wrong entries are known to be among the positions, though these are not all.
+    second, second_bar : ndarray, shape (k,), or None
+        Second differences there, and their error bars.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Evidence:
     bar: Floats
     agrees: bool
     located: bool = False
+    second: Floats | None = None
+    second_bar: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,17 @@ class Finding:
     def law(self) -> str:
         return "+".join(self.words)
 
+    @property
+    def is_lawless(self) -> bool:
+        """Whether it says of some entries only that they are wrong."""
+        return any(word.startswith("wrong-") for word in self.words)
+
 
 @dataclass(frozen=True)
 class Case:
     """Some sampled entries of one block, and what else is known to the laws.
 
-    ``others`` are the other blocks' evidence, ``dims`` the leading dimensions of the loss's
-    arguments.
+    ``others`` are the other blocks' evidence, ``dims`` the sizes that a factor may come from.
     """
 
     name: str
@@ -85,8 +94,10 @@ class Case:
     D: Floats
     bar: Floats
     others: tuple[Evidence, ...] = ()
-    dims: tuple[int, ...] = ()
+    dims: tuple[Size, ...] = ()
     located: bool = False
+    second: Floats | None = None
+    second_bar: Floats | None = None
 
     @property
     def k(self) -> int:
@@ -146,9 +157,25 @@ class Case:
         first = wrong[: max(most // 2, most - right.size)]
         return self.take(np.sort(np.concatenate([first, right[: most - first.size]])))
 
+    def widened(self, part: float) -> "Case":
+        """The same with bars of at least this part of both gradients."""
+        return replace(
+            self, bar=np.maximum(self.bar, part * np.maximum(np.abs(self.D), np.abs(self.a)))
+        )
+
     def take(self, mask: Mask | Indices) -> "Case":
         """The same block with some of the samples."""
-        return replace(self, positions=self.positions[mask], D=self.D[mask], bar=self.bar[mask])
+        second, second_bar = (
+            None if known is None else known[mask] for known in (self.second, self.second_bar)
+        )
+        return replace(
+            self,
+            positions=self.positions[mask],
+            D=self.D[mask],
+            bar=self.bar[mask],
+            second=second,
+            second_bar=second_bar,
+        )
 
     def entry(self, sample: int) -> str:
         """Name of a sampled entry."""
@@ -156,11 +183,20 @@ class Case:
         return f"{self.name}[{at}]" if at else self.name
 
 
+Law = Callable[[Case], Finding | None]
+"""What finds a law, if every sample obeys it."""
+
+
 def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
     """What an outcome knows of each block: the entries that plainly agree or disagree."""
     judged = outcome.judged
     assert judged is not None
     plain = np.isin(judged.verdict, (Verdict.AGREES, Verdict.DISAGREES))
+    # What agrees within the tolerance is right, here as there: its bar holds what it is off by.
+    bar = np.where(
+        judged.verdict == Verdict.AGREES, np.maximum(judged.bar, judged.residual), judged.bar
+    )
+    second, second_bar = judged.differences.second, judged.differences.second_bar
     evidence = []
     for b, block in enumerate(loss.layout.blocks):
         inside = (judged.block == b) & plain
@@ -173,9 +209,11 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
                 claim.values[part],
                 judged.indices[inside] - block.start,
                 judged.numeric[inside],
-                judged.bar[inside],
+                bar[inside],
                 agrees=outcome.blocks[b].verdict != "disagrees",
                 located=b in outcome.located,
+                second=None if second is None else second[inside],
+                second_bar=None if second_bar is None else second_bar[inside],
             )
         )
     return evidence
@@ -198,6 +236,8 @@ def case_of(block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int]) 
         D,
         np.maximum(block.bar[known], least + np.finfo(np.float64).tiny),
         tuple(other for other in evidence if other is not block),
-        tuple(dict.fromkeys(int(m) for m in dims if m > 1)),
+        sizes_of(dims, block.name, block.shape),
         block.located,
+        None if block.second is None else block.second[known],
+        None if block.second_bar is None else block.second_bar[known],
     )

@@ -1,36 +1,68 @@
 """The laws in order of complexity, and what is said where none holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from fastgrad.checks.diagnose.change_of_variables import by_another_variable, function_of_theta
 from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, not_finite, rounded, zero
-from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, case_of
+from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
+from fastgrad.checks.diagnose.few_entries import alternate, exchanged, one_number, same_size
 from fastgrad.checks.diagnose.fingerprint import fingerprint
-from fastgrad.checks.diagnose.fitting import best_fit
+from fastgrad.checks.diagnose.fitting import best_fit, roughly
+from fastgrad.checks.diagnose.invariance import invariance, not_projected
+from fastgrad.checks.diagnose.line_offsets import by_line_offsets
+from fastgrad.checks.diagnose.masks import masked
+from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.checks.diagnose.outliers import with_outliers
 from fastgrad.checks.diagnose.row_factors import by_lines
+from fastgrad.checks.diagnose.second_derivative import hessian
+from fastgrad.checks.diagnose.several_blocks import shared, unused
+from fastgrad.checks.diagnose.symmetric import off_diagonal, triangle
 from fastgrad.checks.diagnose.where_to_start import start_here
 from fastgrad.numerics.norms import norm
 from fastgrad.results import Diagnosis
 
 CLEAR = 100.0
 """No law is named unless half of the wrong samples are wrong by this many bars."""
+NEAR = 30.0
+"""A law of one constant is, by this many bars, where so many samples as `MANY_WRONG` hold it."""
+MANY_WRONG = 8
+CONSTANTS_OF_ONE: tuple[Law, ...] = (
+    zero,
+    one_number,
+    exchanged,
+    lambda case: best_fit(case, most=1),
+)
 
-LAWS: tuple[Callable[[Case], Finding | None], ...] = (
+LAWS: tuple[Law, ...] = (
     zero,
     rounded,
+    one_number,
+    exchanged,
+    not_projected,
     lambda case: best_fit(case, most=1),
     *ELEMENTWISE,
+    masked,
+    alternate,
+    triangle,
+    off_diagonal,
+    hessian,
+    by_another_variable,
+    function_of_theta,
+    by_line_offsets,
     lambda case: best_fit(case, most=4, least=2),
     fingerprint,
     with_outliers,
     by_lines,
+    invariance,
 )
-"""The laws in order of complexity: the first that holds is the diagnosis."""
+"""All laws in order of complexity: the first that holds is the diagnosis."""
 
 
-def diagnose(evidence: Sequence[Evidence], dims: Sequence[int] = ()) -> tuple[Diagnosis, ...]:
+def diagnose(
+    evidence: Sequence[Evidence], dims: Sequence[int] = (), rtol: float = 0.0
+) -> tuple[Diagnosis, ...]:
     """Why do the blocks disagree that do? One diagnosis for each of them.
 
     Parameters
@@ -39,6 +71,8 @@ def diagnose(evidence: Sequence[Evidence], dims: Sequence[int] = ()) -> tuple[Di
         All blocks, in the order in which the loss applies them.
     dims : sequence of int
         Leading dimensions of the loss's array arguments, for constants such as 1/m.
+    rtol : float
+        A law that holds within so much of the gradient holds.
 
     Examples
     --------
@@ -47,14 +81,15 @@ def diagnose(evidence: Sequence[Evidence], dims: Sequence[int] = ()) -> tuple[Di
     >>> print(diagnose([block])[0].sentence)
     w: the analytic gradient is the numerical one minus 0.01 * w: the L2 term (lambda = 0.01) is...
     """
-    start = start_here(evidence)
+    failing = [block for block in evidence if not block.agrees]
+    cases = [case_of(block, evidence, dims) for block in failing]
+    everywhere = unused(evidence)
+    laws = shared(cases, [everywhere or explain(case, rtol) for case in cases])
+    start = None if everywhere else start_here(evidence)
     found = []
-    for block in evidence:
-        if block.agrees:
-            continue
-        case = case_of(block, evidence, dims)
-        law = explain(case)
-        sentence = f"{law.clause}.{_asides(law, block, evidence)}"
+    for block, law in zip(failing, laws, strict=True):
+        stop = "" if law.clause.endswith("?") else "."
+        sentence = f"{law.clause}{stop}{_asides(law, block, evidence)}"
         if not law.clause.startswith(f"{block.name}["):
             sentence = f"{block.name}: {sentence}"
         if start and start[0] == block.name:
@@ -63,22 +98,47 @@ def diagnose(evidence: Sequence[Evidence], dims: Sequence[int] = ()) -> tuple[Di
     return tuple(found)
 
 
-def explain(case: Case) -> Finding:
-    """The least complex law that every sample obeys, or "unexplained"."""
+def explain(case: Case, rtol: float = 0.0) -> Finding:
+    """The least complex law that every sample obeys, or "unexplained".
+
+    Laws hold within the bars, or else within ``rtol``, or else approximately, which is said.
+    """
     with np.errstate(all="ignore"):
         bad = not_finite(case)
         if bad is not None:
             return bad
-        error = np.abs(case.a - case.D) / case.bar
         if not case.wrong.any():
             return unexplained(case, "no wrong entry was sampled, so no law can be looked for")
-        if np.median(error[case.wrong]) < CLEAR:
+        found = _named(case)
+        if rtol and (found is None or found.is_lawless):
+            within = _named(case.widened(rtol))
+            found = within if within is not None and not within.is_lawless else found
+        if found is None:
+            found = roughly(case)
+        if found is not None:
+            return found
+        if _clearness(case) < CLEAR:
             return unexplained(case, "its error is too near the error bars to name a law")
-        for law in LAWS:
-            found = law(case)
-            if found is not None:
-                return found
         return unexplained(case)
+
+
+def _named(case: Case) -> Finding | None:
+    """The first law that holds, of those that the bars are narrow enough for."""
+    clear = _clearness(case)
+    many = np.count_nonzero(case.wrong & case.telling) >= MANY_WRONG
+    laws = LAWS if clear >= CLEAR else CONSTANTS_OF_ONE if clear >= NEAR and many else ()
+    found = next((found for law in laws if (found := law(case)) is not None), None)
+    broken = invariance(case) if found is not None and found.is_lawless else None
+    if found is None or broken is None:
+        return found
+    words, constants = broken.words + found.words, broken.constants | found.constants
+    return Finding(words, constants, f"{found.clause}; {broken.clause}", found.complexity + 1)
+
+
+def _clearness(case: Case) -> float:
+    """The bars by which the wrong samples are wrong, in the median."""
+    error = np.abs(case.a - case.D) / case.bar
+    return float(np.median(error[case.wrong])) if case.wrong.any() else 0.0
 
 
 def unexplained(case: Case, why: str = "no law explains its error") -> Finding:
@@ -87,12 +147,21 @@ def unexplained(case: Case, why: str = "no law explains its error") -> Finding:
     norms = norm(a), norm(D)
     cosine = float((a / norms[0]) @ (D / norms[1])) if min(norms) else 0.0
     ratio = norms[0] / norms[1] if norms[1] else float("inf")
+    constants = {"cosine": cosine, "norm_ratio": ratio}
+    if case.k == 1 and D[0] != 0:
+        clause = (
+            f"the analytic gradient is {a[0]:.6g} where the numerical one is {D[0]:.6g}: "
+            f"{a[0] / D[0]:.6g} times, {a[0] - D[0]:+.6g}"
+        )
+        return Finding(("unexplained",), constants, clause)
     wrong = case.counted(int(np.count_nonzero(case.wrong)))
+    hint = invariance(case, hints=True)
+    more = "" if hint is None else f"; {hint.clause}"
     clause = (
-        f"{why}: {wrong}, the cosine with the numerical gradient is {cosine:.6g} and the norm "
-        f"{ratio:.4g} times its norm"
+        f"{why}: {wrong}, the cosine with the numerical gradient is {beside_one(cosine, 6)} and the "
+        f"norm {beside_one(ratio)} times its norm{same_size(case)}{more}"
     )
-    return Finding(("unexplained",), {"cosine": cosine, "norm_ratio": ratio}, clause)
+    return Finding(("unexplained",), constants, clause)
 
 
 def _asides(law: Finding, block: Evidence, evidence: Sequence[Evidence]) -> str:

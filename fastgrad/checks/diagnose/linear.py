@@ -24,6 +24,10 @@ MOVED = 2
 """Samples wanted of a law without coefficients."""
 ROUGH = 1e-6
 """Relative error of coefficients that came from as few samples as there are coefficients."""
+CANCELS = 100.0
+"""Terms cancel where one is so many bars large and the entry is right."""
+CANCELLED = 0.2
+"""Part of the entries in which they may."""
 CONDITION = 1e-4
 """Smallest singular value of the normalised features: below it they say the same thing."""
 
@@ -43,6 +47,7 @@ TERMS = (
     Term("l1", "lambda1", " * sign({})", lambda case, base: np.sign(case.x)),
     Term("offset", "offset", "", lambda case, base: np.ones(case.k)),
 )
+L1 = TERMS[1]
 RIGHT_L2 = Term("right-l2", "lambda", "", lambda case, base: case.x - base.theta)
 """The data's part is rearranged and the penalty is right: ``T(a) = T(l theta) + (g - l theta)``."""
 
@@ -100,9 +105,18 @@ class Linear:
         return own + [term.values(self.case, self.base) for term in self.shape.terms]
 
     def fit(self, mask: Mask | None = None) -> Fit | None:
-        """Least squares on the samples in ``mask``; None where they leave coefficients open."""
+        """Least squares on the samples in ``mask``; None where they leave coefficients open.
+
+        The rounding of the gradient grows by the factor that it is multiplied with.
+        """
+        found = self._fit(mask)
+        if found is None or not self.shape.free_factor or abs(found.b[0]) <= 2:
+            return found
+        return self._fit(mask, float(abs(found.b[0])))
+
+    def _fit(self, mask: Mask | None, growth: float = 1.0) -> Fit | None:
         case, used = self.case, np.ones(self.case.k, np.bool_) if mask is None else mask
-        bar = case.bar + case.unit * np.abs(self.base.values)
+        bar = case.bar + growth * case.unit * np.abs(self.base.values)
         target = self.target
         F = np.array(self.features).reshape(-1, case.k).T
         if not F.shape[1]:
@@ -135,9 +149,22 @@ class Linear:
             effects += [np.abs(self.base.values - case.a), np.abs(self.base.values)]
             if fit.b.size == 0 and case.k < case.analytic.size:
                 needed = SAMPLES
-        if np.any(np.abs(fit.b) < KNOWN * fit.sd):
+        if np.any(np.abs(fit.b) < KNOWN * fit.sd) or self._cancels(effects, used):
             return False
         return all(np.count_nonzero((e > SHOWS * case.bar) & used) >= needed for e in effects)
+
+    def _cancels(self, effects: list[Floats], used: Mask) -> bool:
+        """Whether constants explain no more entries than there are of them, or cancel elsewhere.
+
+        Of terms that really are too much, few add up to nothing.
+        """
+        if self.base.word or len(effects) < 2:
+            return False
+        wrong = self.case.wrong & used
+        if np.count_nonzero(wrong) <= len(effects):
+            return True
+        shows = (np.max(effects, axis=0) > CANCELS * self.case.bar) & used
+        return bool(np.count_nonzero(shows & ~wrong) > CANCELLED * np.count_nonzero(shows))
 
     def obeyed(self, b: Floats) -> Mask:
         """Samples that obey the law, roughly, with these coefficients: shape (..., k)."""
@@ -170,10 +197,18 @@ def identity(case: Case) -> Rearranged:
 
 
 def linear_laws(case: Case, most: int, least: int = 0) -> list[Linear]:
-    """Linear laws of these complexities, the least complex first."""
+    """Linear laws of these complexities, the least complex first.
+
+    Where all of theta has one sign, an L1 term is a constant, and is called that.
+    """
     bases = [identity(case), *rearrangements(case)]
+    one_sign = case.k > 0 and bool(np.all(case.x > 0) or np.all(case.x < 0))
     laws = [
-        Linear(case, base, shape) for shape in SHAPES for base in bases if _makes_sense(base, shape)
+        Linear(case, base, shape)
+        for shape in SHAPES
+        if not (one_sign and L1 in shape.terms)
+        for base in bases
+        if _makes_sense(base, shape)
     ]
     return sorted(
         (law for law in laws if least <= law.complexity <= most), key=lambda law: law.complexity

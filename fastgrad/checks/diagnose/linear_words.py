@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import Finding
+from fastgrad.checks.diagnose.evidence import Case, Finding
 from fastgrad.checks.diagnose.linear import RIGHT_L2, Fit, Linear, Term
 from fastgrad.checks.diagnose.named_constants import Constant
 
@@ -67,14 +67,19 @@ def _clause(law: Linear, scale: Constant, weights: list[Constant]) -> str:
         return text + (f" ({scale.meaning})" if scale.meaning else "")
     if law.shape.free_factor:
         return text + _readings(law, scale, weights)
-    return text + ": " + " and ".join(_told(t, w) for t, w in zip(terms, weights, strict=True))
+    said = [_told(law.case, t, w) for t, w in zip(terms, weights, strict=True)]
+    return text + ": " + " and ".join(said)
 
 
-def _told(term: Term, weight: Constant) -> str:
+def _told(case: Case, term: Term, weight: Constant) -> str:
     """What a term too much or too little usually is."""
     size = weight.text.lstrip("-")
     if term.word == "offset":
-        return "a constant in every entry"
+        if abs(weight.value) in (1.0, 0.5):
+            return "a constant in every entry (perhaps the log-Jacobian of a change of variables)"
+        one_sign = np.all(case.x > 0) or np.all(case.x < 0)
+        alike = f" (where all of {case.name} has one sign, an L1 term looks the same)"
+        return "a constant in every entry" + (alike if one_sign and case.k > 1 else "")
     kind = term.word.upper()
     if weight.value > 0:
         return f"the {kind} term (lambda = {size}) is missing"

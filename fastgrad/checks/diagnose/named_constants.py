@@ -1,6 +1,9 @@
-"""Names of fitted constants: -1, 2, 1/2, m, 1/m and their products, and round decimals."""
+"""Names of fitted constants: -1, 2, 1/2, sizes that are in the data, units, 1/k, round decimals."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +14,45 @@ NAMEABLE = 3e-3
 ROUND_DIGITS = 2
 """Round decimals have at most so many digits, and are believed if one in `ROUND_ODDS` is hit."""
 ROUND_ODDS = 50.0
+SURE_UNIT = 1e-5
+"""A constant that is known this well, relatively, is compared with factors between units: of some 60
+of either sign one is hit by chance once in a thousand times."""
+UNIT_DIGITS = 1e-6
+"""Relative slack of physical constants: code has six or seven digits of them."""
+LARGEST_INTEGER = 100_000
+SURE_INTEGER = 1e-3
+"""A constant that is so many units near an integer, or its inverse, by its own tolerance."""
+
+
+CLOSE_TO_ONE = 1e-3
+"""A ratio this near to 1 is told by its distance from it."""
+
+
+class Size(NamedTuple):
+    """A number that is in the data, such as the rows of an argument, and what it is."""
+
+    value: int
+    symbol: str
+    said: str
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the leading dimension of an argument, the usual m of a mean."""
+        return self.symbol == "m"
+
+
+def sizes_of(dims: Sequence[int], name: str, shape: tuple[int, ...]) -> tuple[Size, ...]:
+    """Leading dimensions of the loss's arguments, and the sizes of a block."""
+    found = [
+        Size(int(m), "m", f"m = {m} is the length of an argument of the loss")
+        for m in dims
+        if m > 1
+    ]
+    found += [Size(prod(shape), "", f"{prod(shape):,} is the number of entries of {name}")]
+    axes = shape if len(shape) > 1 else ()
+    found += [Size(k, "", f"{k} is the size of axis {d} of {name}") for d, k in enumerate(axes)]
+    seen: set[int] = {0, 1}
+    return tuple(z for z in found if not (z.value in seen or seen.add(z.value)))  # type: ignore[func-returns-value]
 
 
 @dataclass(frozen=True)
@@ -26,15 +68,15 @@ class Constant:
     meaning: str = ""
 
 
-def factor(value: float, tolerance: float, dims: tuple[int, ...]) -> Constant:
+def factor(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant:
     """Name a factor of a gradient.
 
     Parameters
     ----------
     value, tolerance : float
         The fitted factor, and how far off it may be.
-    dims : tuple of int
-        Leading dimensions of the loss's arguments.
+    dims : tuple of Size
+        What the data have so many of.
     """
     value, tolerance = float(value), float(tolerance)
     if tolerance > NAMEABLE * abs(value):
@@ -43,27 +85,30 @@ def factor(value: float, tolerance: float, dims: tuple[int, ...]) -> Constant:
         if _near(value, candidate, tolerance):
             text = f"{candidate:.9g}"
             return Constant(candidate, f"{text} (= {symbol})" if symbol else text, True, meaning)
-    return _rounded(value, tolerance)
+    round_ = _rounded(value, tolerance)
+    return _unit(value, tolerance) or (
+        round_ if round_.named else _integer(value, tolerance) or round_
+    )
 
 
-def has_name(constant: Constant, dims: tuple[int, ...]) -> bool:
-    """Whether a factor is -1, 2, 1/2, or made of m: more than a round decimal."""
-    return any(constant.value == value for value, _, _ in _factors(dims))
+def has_name(constant: Constant, dims: tuple[Size, ...]) -> bool:
+    """Whether a factor is -1, 2, 1/2, made of m, or between units: more than a round decimal."""
+    return bool(constant.meaning) or any(constant.value == value for value, _, _ in _factors(dims))
 
 
-def coefficient(value: float, tolerance: float, dims: tuple[int, ...]) -> Constant:
+def coefficient(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant:
     """Name a weight such as lambda: a round decimal, or a round decimal over m."""
     plain = _rounded(float(value), float(tolerance))
     if plain.named:
         return plain
-    for m in dims:
+    for m in (size.value for size in dims if size.leads):
         scaled = _rounded(value * m, tolerance * m)
         if scaled.named:
             return Constant(scaled.value / m, f"{scaled.text}/{m}", True)
     return plain
 
 
-def _factors(dims: tuple[int, ...]) -> list[tuple[float, str, str]]:
+def _factors(dims: tuple[Size, ...]) -> list[tuple[float, str, str]]:
     found = [
         (-1.0, "", ""),
         (
@@ -73,12 +118,17 @@ def _factors(dims: tuple[int, ...]) -> list[tuple[float, str, str]]:
         ),
         (0.5, "1/2", "perhaps a 1/2 too much, or the 2 of a square's derivative forgotten"),
     ]
-    for m in dims:
-        said = f"m = {m} is the length of an argument of the loss"
-        summed, averaged = (
-            f"{said}: perhaps a sum for a mean",
-            f"{said}: perhaps averaged twice",
-        )
+    for m, symbol, said in dims:
+        summed, averaged = f"{said}: perhaps a sum for a mean", f"{said}: perhaps averaged twice"
+        if not symbol:
+            averaged = f"{said}: perhaps a mean for a sum"
+            found += [
+                (float(m), "", summed),
+                (1 / m, f"1/{m}", averaged),
+                (m**0.5, f"sqrt({m})", f"{said}, and this its root"),
+                (m**-0.5, f"1/sqrt({m})", f"{said}, and this 1 over its root"),
+            ]
+            continue
         found += [
             (float(m), "m", summed),
             (1 / m, "1/m", averaged),
@@ -92,6 +142,107 @@ def _factors(dims: tuple[int, ...]) -> list[tuple[float, str, str]]:
             found += [(m / (m - 1), "m/(m - 1)", ddof), ((m - 1) / m, "(m - 1)/m", ddof)]
     signed = [(-value, f"-{symbol}" if symbol else "", why) for value, symbol, why in found[1:]]
     return found + signed
+
+
+UNITS = (
+    (np.pi / 180, "pi/180", "degrees taken for radians"),
+    (100.0, "100", "per cent"),
+    (1e4, "1e4", "basis points"),
+    (252.0, "252", "trading days of a year"),
+    (252.0**0.5, "sqrt(252)", "the root of the trading days of a year"),
+    (365.0, "365", "days of a year"),
+    (365.25, "365.25", "days of a year"),
+    (360.0, "360", "days of a banker's year, or degrees of a turn"),
+    (12.0, "12", "months of a year, or inches of a foot"),
+    (60.0, "60", "minutes or seconds"),
+    (3600.0, "3600", "seconds of an hour"),
+    (86400.0, "86400", "seconds of a day"),
+    (1e3, "1e3", "a prefix of units, milli or kilo"),
+    (1e6, "1e6", "a prefix of units, micro or mega"),
+    (1e9, "1e9", "a prefix of units, nano or giga"),
+    (1e12, "1e12", "a prefix of units, pico or tera"),
+    (np.log(10), "ln 10", "log10 for the natural logarithm"),
+    (np.log(2), "ln 2", "log2 for the natural logarithm, or a half-life for a rate"),
+    (10 / np.log(10), "10/ln 10", "decibels"),
+    (20 / np.log(10), "20/ln 10", "decibels of an amplitude"),
+    (np.pi, "pi", ""),
+    (2 * np.pi, "2 pi", "a frequency for an angular frequency"),
+    (4 * np.pi, "4 pi", ""),
+    (np.pi / 2, "pi/2", ""),
+    ((2 * np.pi) ** 0.5, "sqrt(2 pi)", "the constant of a normal density"),
+    (2.0**0.5, "sqrt(2)", ""),
+    (np.e, "e", ""),
+    (0.529177211, "0.529177", "bohr and angstrom"),
+    (27.2113862, "27.2114", "hartree and electron volt"),
+    (51.4220675, "51.4221", "hartree/bohr and electron volt/angstrom"),
+    (13.6056931, "13.6057", "rydberg and electron volt"),
+    (627.509474, "627.509", "hartree and kcal/mol"),
+    (2625.49964, "2625.5", "hartree and kJ/mol"),
+    (96.4853321, "96.4853", "electron volt and kJ/mol"),
+    (23.0605478, "23.0605", "electron volt and kcal/mol"),
+    (4.184, "4.184", "calorie and joule"),
+    (8.31446262, "8.31446", "the gas constant"),
+    (1.98720426, "1.98720", "the gas constant in cal/(mol K)"),
+    (8.61733326e-5, "8.61733e-05", "Boltzmann's constant in eV/K"),
+    (1.380649e-23, "1.380649e-23", "Boltzmann's constant"),
+    (1.60217663e-19, "1.60218e-19", "electron volt and joule"),
+    (6.02214076e23, "6.02214e+23", "Avogadro's number"),
+    (96485.3321, "96485.3", "Faraday's constant"),
+    (9.80665, "9.80665", "standard gravity"),
+    (101325.0, "101325", "atmosphere and pascal"),
+    (760.0, "760", "atmosphere and torr"),
+    (1.01325, "1.01325", "atmosphere and bar"),
+    (2.54, "2.54", "inch and centimetre"),
+    (0.3048, "0.3048", "foot and metre"),
+    (1.609344, "1.60934", "mile and kilometre"),
+    (0.45359237, "0.453592", "pound and kilogram"),
+)
+"""Factors that are forgotten between units, one way or the other."""
+
+
+def _units() -> Iterator[tuple[float, str, str]]:
+    for value, symbol, meaning in UNITS:
+        inverse = f"1/({symbol})" if "/" in symbol or " " in symbol else f"1/{symbol}"
+        inverse = "180/pi" if symbol == "pi/180" else inverse
+        yield value, symbol, f"perhaps {meaning}" if meaning else "a factor of a formula"
+        yield 1 / value, inverse, f"perhaps {meaning}" if meaning else "a factor of a formula"
+
+
+def _unit(value: float, tolerance: float) -> Constant | None:
+    """A factor between units, of either sign, where the constant is known well enough."""
+    if tolerance > SURE_UNIT * abs(value):
+        return None
+    for size, symbol, meaning in _units():
+        if abs(abs(value) - size) <= tolerance + UNIT_DIGITS * size:
+            sign = "-" if value < 0 else ""
+            exact = f"{sign}{size:.6g}"
+            said = exact if exact == f"{sign}{symbol}" else f"{exact} (= {sign}{symbol})"
+            return Constant(float(np.copysign(size, value)), said, True, meaning)
+    return None
+
+
+def _integer(value: float, tolerance: float) -> Constant | None:
+    """An integer k, or 1/k, that chance does not give."""
+    if not value or not np.isfinite(value):
+        return None
+    inverse = abs(value) < 1
+    k, near = (1 / value, tolerance / value**2) if inverse else (value, tolerance)
+    whole = float(np.round(k))
+    exact = near <= SURE_INTEGER and abs(k - whole) <= near + CLOSE * abs(k)
+    if not exact or not 2 < abs(whole) <= LARGEST_INTEGER:
+        return None
+    if inverse:
+        sign = "-" if whole < 0 else ""
+        return Constant(1 / whole, f"{sign}1/{abs(whole):.0f}", True)
+    return Constant(whole, f"{whole:.0f}", True)
+
+
+def beside_one(value: float, digits: int = 4) -> str:
+    """A ratio in words that show how far it is from 1."""
+    off = value - 1.0
+    if off and abs(off) < CLOSE_TO_ONE:
+        return f"1 {'+' if off > 0 else '-'} {abs(off):.2g}"
+    return f"{value:.{digits}g}"
 
 
 def _near(value: float, candidate: float, tolerance: float) -> bool:

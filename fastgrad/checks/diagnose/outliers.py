@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.checks.diagnose.boxes import in_box, is_range, said_of_box
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 from fastgrad.checks.diagnose.fingerprint import look_up
@@ -45,7 +46,8 @@ def with_outliers(case: Case) -> Finding | None:
 
 def _laws_of_the_rest(case: Case) -> Iterator[tuple[Finding | None, Mask]]:
     """Laws that hold at most samples, and where they do not; None is "the rest is right"."""
-    if np.count_nonzero(case.telling & ~case.wrong) >= OBEYING - 1:
+    right = np.count_nonzero(case.telling & ~case.wrong)
+    if right >= OBEYING - 1 or (right and case.complete):
         yield None, case.wrong
     for law in linear_laws(case.thinned(PROBE), most=2):
         if law.base.word == "swapped":
@@ -93,14 +95,16 @@ def _tries(law: Linear, samples: Indices, p: int) -> Floats:
 
 
 def _describe(case: Case, outliers: Mask) -> Finding | None:
-    """Whole lines if the outliers fill some, else single entries."""
+    """Whole lines if the outliers fill some, a range or box, else single entries."""
     if not outliers.any():
         return None
     line = _lines(case, outliers)
     if line is not None:
         return line
-    if np.count_nonzero(outliers) > MOST_OUTLIERS * case.population:
-        return None
+    box = in_box(case, outliers)
+    if box is not None:
+        place, where = box
+        return said_of_box(case, place, where, _cause(case.take(outliers)))
     return _entries(case, outliers)
 
 
@@ -112,7 +116,8 @@ def _lines(case: Case, outliers: Mask) -> Finding | None:
         bad = np.unique(index[outliers])
         pure = not np.any(telling & ~outliers & np.isin(index, bad))
         counts = [np.count_nonzero(outliers & (index == line)) for line in bad]
-        if pure and min(counts) >= SAMPLES - 1 and 2 * bad.size <= np.unique(index[telling]).size:
+        few = 2 * bad.size <= np.unique(index[telling]).size and not is_range(bad)
+        if pure and min(counts) >= SAMPLES - 1 and few:
             return _said_of_lines(case, outliers, axis, bad)
     return None
 
@@ -123,7 +128,8 @@ def _said_of_lines(case: Case, outliers: Mask, axis: int, bad: Indices) -> Findi
     )
     place = kind if len(case.shape) == MATRIX_AXES else f"axis{axis}"
     numbers = ", ".join(map(str, bad[:LISTED])) + (", ..." if bad.size > LISTED else "")
-    what = f"{kind} {numbers}" if bad.size == 1 else f"{kind}s {numbers}"
+    kinds = f"axis {axis}, indices" if len(case.shape) != MATRIX_AXES else f"{kind}s"
+    what = f"{kind} {numbers}" if bad.size == 1 else f"{kinds} {numbers}"
     where = {place: float(bad[0])} if bad.size == 1 else {f"{place}s": float(bad.size)}
     slots = [
         "..." if bad.size > 1 else str(bad[0]) if d == axis else ":" for d in range(len(case.shape))
@@ -140,13 +146,16 @@ def _said_of_lines(case: Case, outliers: Mask, axis: int, bad: Indices) -> Findi
     return Finding(cause.words, where | cause.constants, name + said, 1 + cause.complexity)
 
 
-def _entries(case: Case, outliers: Mask) -> Finding:
+def _entries(case: Case, outliers: Mask) -> Finding | None:
     some = case.take(outliers)
     count = some.k
+    cause = _cause(some)
+    # Many that are scattered are a finding only where they have a law in common.
+    if count > MOST_OUTLIERS * case.population and cause is None:
+        return None
     listed = ", ".join(some.entry(k) for k in range(min(count, LISTED)))
     listed += ", ..." if count > LISTED else ""
     said = f"{case.counted(count)} ({listed})"
-    cause = _cause(some)
     where = {"entries": float(count)}
     if cause is None:
         known = (
@@ -156,6 +165,9 @@ def _entries(case: Case, outliers: Mask) -> Finding:
             ("wrong-entries",), where, said + (known if count == 1 else ", without a law")
         )
     there = "there " + cause.clause
+    if cause.words == ("scale",) and count >= SAMPLES and "factor" in cause.constants:
+        weight = 1 / cause.constants["factor"]
+        there += f"; the others are right: a weight of {weight:.6g} is missing there"
     return Finding(cause.words, where | cause.constants, f"{said}: {there}", 1 + cause.complexity)
 
 

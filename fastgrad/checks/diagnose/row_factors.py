@@ -4,6 +4,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.numerics.bars import NOISE_SDS
 
 SAMPLES = 3
@@ -22,7 +23,7 @@ def by_lines(case: Case) -> Finding | None:
             low, high = float(np.min(1 / factors)), float(np.max(1 / factors))
             clause = (
                 f"every {line} of the analytic gradient is the numerical one times a factor of its "
-                f"own, from {low:.4g} to {high:.4g}"
+                f"own, from {beside_one(low)} to {beside_one(high)}"
             )
             return Finding(("line-scale",), {"axis": float(axis), "min": low, "max": high}, clause)
     return None

@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from fastgrad.checks.diagnose.evidence import Evidence
 
 
-def depths(evidence: Sequence[Evidence]) -> list[tuple[int, ...]]:
+def depths(evidence: Sequence[Evidence]) -> list[tuple[int, ...]] | None:
     """Depth of every block: the numbers in its name if all names have them, else its position.
+
+    Positions count only where what is wrong and what is right supports them: blocks that fail up to
+    one, and right ones after it.
 
     ``weights.0, weights.1, biases.0, biases.1`` are two layers, though they lie in another order.
     """
     numbers = [tuple(map(int, re.findall(r"\d+", block.name))) for block in evidence]
     if all(numbers) and len({len(found) for found in numbers}) == 1:
         return numbers
+    agree = [block.agrees for block in evidence]
+    if not any(agree) or agree != sorted(agree):
+        return None
     return [(position,) for position in range(len(evidence))]
 
 
@@ -24,6 +30,8 @@ def start_here(evidence: Sequence[Evidence]) -> tuple[str, str] | None:
     comes later: so what fails last, in the order in which the layers are applied, was spoilt first.
     """
     depth = depths(evidence)
+    if depth is None:
+        return None
     failing = [k for k, block in enumerate(evidence) if not block.agrees]
     if len(failing) < 2:
         return None

@@ -1,0 +1,129 @@
+"""The derivative by another variable, u(theta), or a function of theta too much or too little.
+
+With theta = psi(u) the derivative by u is ``D psi'(u)``: in code that fits log sigma, and hands back
+the derivative by sigma, every entry is off by a factor that its own theta gives.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.linear import SAMPLES
+from fastgrad.checks.diagnose.linear_words import STANDARD_ERRORS
+
+FEWEST = 3
+"""Samples wanted that the change of variables moves."""
+SPREAD = 1e-3
+"""A factor that varies by less from entry to entry is a constant."""
+
+
+class Variable(NamedTuple):
+    """A variable u(theta) in place of theta: ``a = D jacobian(theta)``, dtheta/du."""
+
+    name: str
+    jacobian: Callable[[Floats], Floats]
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+VARIABLES = (
+    Variable("log({})", lambda x: x),
+    Variable("exp({})", lambda x: np.exp(-x)),
+    Variable("{}**2", lambda x: 1 / (2 * x)),
+    Variable("sqrt({})", lambda x: 2 * np.sqrt(x)),
+    Variable("1/{}", lambda x: -(x**2)),
+    Variable("log10({})", lambda x: np.log(10) * x),
+    Variable("log2({})", lambda x: np.log(2) * x),
+    Variable("10**{}", lambda x: 10.0**-x / np.log(10)),
+    Variable("logit({})", lambda x: x * (1 - x)),
+    Variable("sigmoid({})", lambda x: 1 / (_sigmoid(x) * _sigmoid(-x))),
+    Variable("softplus({})", lambda x: 1 / _sigmoid(x)),
+    Variable("the inverse softplus of {}", lambda x: 1 - np.exp(-x)),
+    Variable("tanh({})", lambda x: np.cosh(x) ** 2),
+    Variable("artanh({})", lambda x: 1 - x**2),
+    Variable("1/{}**2", lambda x: -(x**3) / 2),
+    Variable("1/sqrt({})", lambda x: -2 * x * np.sqrt(x)),
+    Variable("exp(2 {})", lambda x: np.exp(-2 * x) / 2),
+    Variable("{}**3", lambda x: 1 / (3 * x**2)),
+    Variable("log(1 + {})", lambda x: 1 + x),
+    Variable("log(1 - {})", lambda x: x - 1),
+)
+
+FUNCTIONS: tuple[tuple[str, Callable[[Floats], Floats]], ...] = (
+    ("exp({})", np.exp),
+    ("{}**2", np.square),
+    ("1/{}", lambda x: 1 / x),
+    ("1/{}**2", lambda x: 1 / x**2),
+    ("{}**3", lambda x: x**3),
+    ("sigmoid({})", _sigmoid),
+    ("log({})", np.log),
+    ("sqrt({})", np.sqrt),
+    ("tanh({})", np.tanh),
+    ("exp(-{})", lambda x: np.exp(-x)),
+    ("|{}|", np.abs),
+    ("sin({})", np.sin),
+    ("cos({})", np.cos),
+    ("{} / (1 + {}**2)", lambda x: x / (1 + x**2)),
+)
+
+
+def by_another_variable(case: Case) -> Finding | None:
+    """Every entry is the derivative by the same function of its own parameter."""
+    for sign in (1.0, -1.0):
+        for variable in VARIABLES:
+            jacobian = sign * variable.jacobian(case.x)
+            expected, bar = case.D * jacobian, case.bar * np.abs(jacobian)
+            if not np.isfinite(expected).all():
+                continue
+            bar = bar + case.unit * np.maximum(np.abs(case.a), np.abs(expected))
+            if np.any(np.abs(case.a - expected) > bar):
+                continue
+            moved = case.telling & (np.abs(expected - case.D) > SHOWS * np.maximum(bar, case.bar))
+            if np.count_nonzero(moved) < FEWEST or _is_constant(jacobian[case.telling]):
+                continue
+            name = variable.name.format(case.name)
+            minus = "" if sign > 0 else "minus "
+            clause = (
+                f"the analytic gradient is {minus}the derivative by {name}, the loss's is by "
+                f"{case.name} itself (a factor of its own in every entry, "
+                f"{'-' if sign < 0 else ''}d {case.name} / d {name})"
+            )
+            return Finding(("change-of-variables",), {"sign": sign}, clause)
+    return None
+
+
+def _is_constant(factors: Floats) -> bool:
+    return bool(np.ptp(factors) <= SPREAD * np.abs(factors).max())
+
+
+def function_of_theta(case: Case) -> Finding | None:
+    """The error is one multiple of a function of the entry's own parameter."""
+    r = case.a - case.D
+    bar = case.bar + case.unit * np.abs(case.a)
+    if np.count_nonzero(case.wrong) < FEWEST:
+        return None
+    for name, function in FUNCTIONS:
+        f = function(case.x)
+        if not np.isfinite(f).all() or _is_constant(f):
+            continue
+        weights = f / bar**2
+        c = float(weights @ r / (weights @ f))
+        spread = 1 / np.sqrt(float(np.sum((f / bar) ** 2)))
+        allowance = bar + spread * np.abs(f)
+        shown = np.count_nonzero(np.abs(c * f) > SHOWS * bar)
+        if shown < max(FEWEST, SAMPLES) or np.any(np.abs(r - c * f) > allowance):
+            continue
+        weight = named_constants.coefficient(c, STANDARD_ERRORS * spread, case.dims)
+        sign = "minus" if c < 0 else "plus"
+        size = weight.text.lstrip("-")
+        times = "" if size == "1" else f"{size} * "
+        what = name.format(*[case.name] * name.count("{}"))
+        clause = f"the analytic gradient is the numerical one {sign} {times}{what}"
+        return Finding(("function-of-theta",), {"weight": weight.value}, clause)
+    return None

@@ -1,0 +1,83 @@
+"""Blocks of one number, two entries exchanged, every second entry: what needs no fit."""
+
+import numpy as np
+
+from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+
+CLEAR = 100.0
+"""Bars between what is taken for alike and what is not."""
+JACOBIANS = (1.0, 0.5)
+"""What the log-density of a change of variables adds to the derivative, by a log or a log variance."""
+PAIR = 2
+ALTERNATE = 4
+"""Entries wanted of a pattern of every second one."""
+
+
+def exchanged(case: Case) -> Finding | None:
+    """Two entries have each other's values, and the others are right."""
+    wrong = np.flatnonzero(case.wrong)
+    if wrong.size != PAIR:
+        return None
+    i, j = map(int, wrong)
+    slack = case.bar[[i, j]] + case.unit * np.abs(case.a[[i, j]])
+    apart = abs(case.D[i] - case.D[j]) > CLEAR * slack.max()
+    if not apart or np.any(np.abs(case.a[[i, j]] - case.D[[j, i]]) > slack[::-1] + slack):
+        return None
+    clause = f"{case.entry(i)} and {case.entry(j)} are exchanged"
+    return Finding(("permuted",), {"moved": 2.0}, clause)
+
+
+def one_number(case: Case) -> Finding | None:
+    """A block of one number: by what factor is it off, or by how much?"""
+    if case.k != 1 or case.analytic.size != 1 or not case.D[0] or not case.a[0]:
+        return None
+    a, D, bar = float(case.a[0]), float(case.D[0]), float(case.bar[0])
+    error, rounding = a - D, bar + case.unit * abs(a)
+    for size in JACOBIANS:
+        if abs(abs(error) - size) <= rounding < size / CLEAR**2:
+            clause = (
+                f"the analytic gradient is the numerical one {'plus' if error > 0 else 'minus'} "
+                f"{size:g} exactly: perhaps the log-Jacobian of a change of variables"
+            )
+            return Finding(("offset",), {"offset": float(np.copysign(size, error))}, clause)
+    factor = named_constants.factor(a / D, rounding / abs(D) * max(1.0, abs(a / D)), case.dims)
+    if not factor.named or not named_constants.has_name(factor, case.dims):
+        return None
+    if factor.value == -1:
+        return Finding(("sign",), {"factor": -1.0}, "it has the wrong sign")
+    meaning = f" ({factor.meaning})" if factor.meaning else ""
+    clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
+    return Finding(("scale",), {"factor": factor.value}, clause)
+
+
+def alternate(case: Case) -> Finding | None:
+    """Every second entry has the wrong sign, as of complex numbers that were conjugated."""
+    if not case.shape or case.k < ALTERNATE:
+        return None
+    last = case.index[-1] % PAIR
+    slack = case.bar + case.unit * np.abs(case.a)
+    for second in (1, 0):
+        flipped = last == second
+        expected = np.where(flipped, -case.D, case.D)
+        if min((case.telling & flipped).sum(), (case.telling & ~flipped).sum()) < PAIR:
+            continue
+        if np.all(np.abs(case.a - expected) <= slack):
+            what = "imaginary" if second else "real"
+            clause = (
+                "every second entry has the wrong sign, the others are right: read as complex "
+                f"numbers, it is conjugated{'' if second else ', and negated'} (the {what} parts)"
+            )
+            return Finding(("conjugate",), {}, clause)
+    return None
+
+
+def same_size(case: Case) -> str:
+    """Which entries have the wrong sign, where nothing else is known: an aside."""
+    known = case.wrong & case.telling & (case.bar < np.abs(case.D) / CLEAR**2)
+    flipped = np.flatnonzero(known & (np.abs(case.a + case.D) <= SHOWS * case.bar))
+    if not flipped.size or 2 * flipped.size > case.k:
+        return ""
+    listed = ", ".join(case.entry(int(k)) for k in flipped[:4])
+    listed += ", ..." if flipped.size > 4 else ""
+    return f"; {listed} {'has' if flipped.size == 1 else 'have'} the wrong sign exactly"

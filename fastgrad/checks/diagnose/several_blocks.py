@@ -1,0 +1,80 @@
+"""What is said of several blocks at once: the loss uses none of them, or they share a factor."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding
+from fastgrad.checks.diagnose.fitting import best_fit
+
+ALIKE = 1e-6
+"""Factors that differ by this part are one."""
+POOLED = 3
+"""Blocks of one number that are looked at together."""
+
+
+def unused(evidence: Sequence[Evidence]) -> Finding | None:
+    """The law of every block, where no difference of the loss is anything but 0."""
+    known = [block.numeric for block in evidence]
+    if sum(D.size for D in known) == 0 or any(np.any(D) for D in known):
+        return None
+    names = ", ".join(block.name for block in evidence[:3])
+    names += f" and {len(evidence) - 3} more blocks" if len(evidence) > 3 else ""
+    clause = f"the loss does not change with {names} at all: does it use its argument?"
+    return Finding(("unused",), {}, clause)
+
+
+def shared(cases: Sequence[Case], laws: Sequence[Finding]) -> list[Finding]:
+    """The laws, with a factor that blocks of one number have in common, and each factor said once."""
+    found = list(laws)
+    alone = [k for k, case in enumerate(cases) if case.analytic.size == 1 and case.k == 1]
+    if len(alone) >= POOLED and all(found[k].words == ("unexplained",) for k in alone):
+        pooled = _pooled([cases[k] for k in alone])
+        law = best_fit(pooled, most=1)
+        if law is not None and law.words in (("scale",), ("sign",)):
+            for k in alone:
+                found[k] = law
+    return _said_once(cases, found)
+
+
+def _pooled(cases: Sequence[Case]) -> Case:
+    """Blocks of one number as one block."""
+    return replace(
+        cases[0],
+        name=", ".join(case.name for case in cases),
+        shape=(len(cases),),
+        theta=np.concatenate([case.theta for case in cases]),
+        analytic=np.concatenate([case.analytic for case in cases]),
+        positions=np.arange(len(cases)),
+        D=np.concatenate([case.D for case in cases]),
+        bar=np.concatenate([case.bar for case in cases]),
+        others=(),
+    )
+
+
+def _said_once(cases: Sequence[Case], laws: list[Finding]) -> list[Finding]:
+    """What a factor usually comes from is told with the first block that has it."""
+    first: Finding | None = None
+    for k, law in enumerate(laws):
+        if law.words != ("scale",) or set(law.constants) != {"factor"}:
+            continue
+        factor = law.constants["factor"]
+        if first is None:
+            others = [
+                case.name
+                for case, other in zip(cases[k + 1 :], laws[k + 1 :], strict=True)
+                if _alike(other, factor)
+            ]
+            if others:
+                listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+                laws[k] = first = replace(law, clause=f"{law.clause}; so it is for {listed}")
+        elif _alike(law, first.constants["factor"]):
+            told = law.clause.rpartition(" (")[0] if law.clause.endswith(")") else law.clause
+            laws[k] = replace(law, clause=f"{told} as well")
+    return laws
+
+
+def _alike(law: Finding, factor: float) -> bool:
+    own = law.constants.get("factor")
+    return law.words == ("scale",) and own is not None and abs(own - factor) <= ALIKE * abs(factor)
