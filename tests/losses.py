@@ -20,7 +20,7 @@ def steps_of(run, h=1e-6):
     return np.arange(n), np.tile([h, -h], (n, 1))
 
 
-def run_python(code, **environment):
+def run_python(code, timeout=120, **environment):
     """Run a script in a process of its own; what it printed. Fails with all of its output."""
     import os
     import subprocess
@@ -33,7 +33,7 @@ def run_python(code, **environment):
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
     )
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

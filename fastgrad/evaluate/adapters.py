@@ -30,6 +30,7 @@ from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
 from fastgrad.evaluate.outside import identity, outside, with_own_closure
 from fastgrad.evaluate.proofs import only_read
 from fastgrad.evaluate.schedule import Cost
+from fastgrad.evaluate.state import may_be_shared
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import plain_array
@@ -59,6 +60,8 @@ class CompiledLoss(CFunction):
     """The types of its arguments beside theta."""
     given: tuple[Any, ...]
     """The types that the loss is compiled for."""
+    may_be_shared: bool
+    """Whether no code of its own writes to the state that its arguments hold."""
     read: dict[str, Any]
     """What it read from outside when it was compiled, or first seen."""
     only_read: tuple[bool, ...]
@@ -68,7 +71,7 @@ class CompiledLoss(CFunction):
     meanings: dict[int, Any] = field(default_factory=dict, init=False)
     """How it departs from Python, by the bytes that an evaluation reads; see `meaning`."""
     leaves_state: bool | None = field(default=None, init=False)
-    """Whether it leaves the state alone that its arguments hold; None before it was looked at."""
+    """Whether it was seen to leave that state alone; None before it was looked at."""
     races: bool = field(default=False, init=False)
     """Whether it gave other values on several threads than on one."""
     compared: float = field(default=float("-inf"), init=False)
@@ -253,10 +256,11 @@ def _adapt(
     if not isinstance(signature.return_type, types.Float):
         raise explain.wrong_return_type(loss, signature.return_type)
     arguments_type = types.Tuple((types.int64[::1], *value_types))
-    names = [f"arguments[{k + 1}]" for k in range(len(value_types))]
-    names.insert(argnum, "parameters")
+    given = [f"arguments[{k + 1}]" for k in range(len(value_types))]
+    given.insert(argnum, "parameters")
     inside = getattr(result.type_annotation, "typemap", {}).values()
-    traits = traits_of(names_in(result.library), value_types, inside)
+    names = names_in(result.library)
+    traits = traits_of(names, value_types, inside)
     keeps = traits.has_state or traits.uses_python
     source = (
         "def adapter(theta_address, size, failed, arguments_address):\n"
@@ -268,7 +272,7 @@ def _adapt(
         "    arguments = load(arguments_address)\n"
         "    table = arguments[0]\n"
         f"    parameters = {parameters}\n"
-        f"    value = call(failed, ({', '.join(names)},))\n"
+        f"    value = call(failed, ({', '.join(given)},))\n"
         f"    {'row[:] = theta' if keeps else ''}\n"  # so that what was written to it is seen
         "    return value\n"
     )
@@ -291,6 +295,7 @@ def _adapt(
         traits=traits,
         value_types=value_types,
         given=tuple(signature.args),
+        may_be_shared=traits.has_state and may_be_shared(value_types, names, loss),
         read=outside(loss.py_func),
         only_read=_of_values(only_read(result), argnum, len(value_types)),
     )

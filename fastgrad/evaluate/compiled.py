@@ -273,7 +273,7 @@ class CompiledEvaluator(Evaluator):
             return True
         if not self.traits.has_state:
             return False
-        work = (self.cost.seconds or 0.0) * count
+        work = (self.cost.seconds or 0.0) * count if compiled.may_be_shared else 0.0
         if compiled.leaves_state is None and work > SHOWING_SECONDS:
             before = self._state()
             launch(0, 1, 1)

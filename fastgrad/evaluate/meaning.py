@@ -18,7 +18,7 @@ from fastgrad.errors import LossCompilationError, LossError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.deadline import TookTooLong, within
-from fastgrad.evaluate.outside import outside
+from fastgrad.evaluate.outside import values_read
 from fastgrad.evaluate.process import generators_kept, python_random_state_kept
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.parameters.native import native_argument
@@ -184,16 +184,7 @@ def _is_same(
 
 def _read(loss: FunctionType) -> list[Any]:
     """The numbers and arrays that a function has from its globals and closure."""
-    cells = [c.cell_contents for c in loss.__closure__ or () if _is_assigned(c)]
-    names = [name for name in outside(loss) if name in loss.__globals__]
-    return [*cells, *(loss.__globals__[name] for name in names), *(loss.__defaults__ or ())]
-
-
-def _is_assigned(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
+    return [*(value for _, value in values_read(loss)), *(loss.__defaults__ or ())]
 
 
 def _is_single(value: Any) -> bool:

@@ -38,24 +38,28 @@ class Same:
 
 def outside(function: FunctionType) -> dict[str, Any]:
     """What a function reads from outside, by name: values that can be compared and hashed."""
-    found = {}
+    found = {name: known(value) for name, value in values_read(function)}
+    if function.__defaults__:
+        found["defaults"] = known(function.__defaults__)
+    if function.__kwdefaults__:
+        found["keyword defaults"] = known(tuple(function.__kwdefaults__.items()))
+    return found
+
+
+def values_read(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Names and values of the globals and the closure that a function reads."""
     for name, *attributes in global_names(function.__code__):
         value = function.__globals__.get(name, Same)  # a builtin, or not defined yet
         if isinstance(value, ModuleType):
             if value.__name__.partition(".")[0] in LIBRARIES:
                 continue
             name, value = _in_module(name, value, attributes)
-        found[name] = known(value)
+        yield name, value
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            found[name] = known(cell.cell_contents)
+            yield name, cell.cell_contents
         except ValueError:  # not assigned yet
-            found[name] = None
-    if function.__defaults__:
-        found["defaults"] = known(function.__defaults__)
-    if function.__kwdefaults__:
-        found["keyword defaults"] = known(tuple(function.__kwdefaults__.items()))
-    return found
+            yield name, None
 
 
 def identity(function: FunctionType) -> tuple[Any, ...]:

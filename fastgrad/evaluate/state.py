@@ -7,13 +7,18 @@ before and after some evaluations, has shown that it is only read.
 
 # mypy: allow-untyped-defs, allow-untyped-calls, disallow-any-generics=False
 
+import dis
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from types import CodeType, FunctionType
 from typing import Any
 
 from numba import njit, types
 from numba.core.errors import NumbaError
 from numba.extending import overload
+
+from fastgrad.evaluate.outside import values_read
 
 PLAIN = (
     types.Number,
@@ -44,6 +49,71 @@ def holds_state(value_type: Any) -> bool:
     if isinstance(value_type, types.Optional):
         return holds_state(value_type.type)
     return not isinstance(value_type, PLAIN)
+
+
+def may_be_shared(value_types: Iterable[Any], names: str, function: Any) -> bool:
+    """Whether nothing in the code of a loss writes to the state of arguments of these types.
+
+    A fingerprint does not see what is written and put back. Typed containers are written to by
+    functions of numba's whose ``names`` are in machine code, fields of jitclasses by bytecode.
+    """
+    types_inside = {kind for value_type in value_types for kind in _kinds(value_type)}
+    if not types_inside <= {"a typed List", "a typed Dict", "a jitclass"}:
+        return False
+    if types_inside != {"a jitclass"} and re.search(WRITERS, names):
+        return False
+    classes = [t for value_type in value_types for t in _classes(value_type)]
+    methods = [
+        method
+        for its_type in classes
+        for name, method in its_type.jit_methods.items()
+        if name != "__init__"
+    ]
+    return not classes or not any(map(_stores_attributes, (function, *methods)))
+
+
+WRITERS = r"numba_list_(append|setitem|delitem|delete_slice)|numba_dict_(insert|delitem|popitem)"
+"""Functions of numba's that change a typed container."""
+
+
+def _parts(value_type: Any) -> list[Any]:
+    """The types that values of a type are made of."""
+    if isinstance(value_type, types.BaseTuple):
+        return list(value_type)
+    if isinstance(value_type, types.ListType):
+        return [value_type.item_type]
+    if isinstance(value_type, types.DictType):
+        return [value_type.key_type, value_type.value_type]
+    if isinstance(value_type, types.ClassInstanceType):
+        return list(value_type.struct.values())
+    return [value_type.type] if isinstance(value_type, types.Optional) else []
+
+
+def _kinds(value_type: Any) -> set[str]:
+    """What holds state in a type, through all its parts."""
+    parts = _parts(value_type)
+    own = holds_state(value_type) and not isinstance(value_type, types.BaseTuple | types.Optional)
+    inside = {kind for part in parts for kind in _kinds(part)}
+    return inside | {kind_of(value_type)} if own else inside
+
+
+def _classes(value_type: Any) -> list[Any]:
+    own = [value_type] if isinstance(value_type, types.ClassInstanceType) else []
+    return own + [found for part in _parts(value_type) for found in _classes(part)]
+
+
+def _stores_attributes(function: Any, seen: set[int] | None = None) -> bool:
+    """Whether the bytecode of a function, or of one that it knows, assigns to an attribute."""
+    seen = set() if seen is None else seen
+    plain = getattr(function, "py_func", function)
+    if not isinstance(plain, FunctionType) or id(plain) in seen:
+        return False
+    seen.add(id(plain))
+    if any(i.opname in ("STORE_ATTR", "DELETE_ATTR") for i in dis.get_instructions(plain)):
+        return True
+    if any(isinstance(constant, CodeType) for constant in plain.__code__.co_consts):
+        return True  # a function inside, which is not looked into
+    return any(_stores_attributes(value, seen) for _, value in values_read(plain))
 
 
 def kind_of(value_type: Any) -> str:

@@ -193,6 +193,28 @@ def sorts(p, values, X, y):
     return squares(p, X, y) * values[0]
 
 
+@jitclass([("depth", types.float64)])
+class Nested:
+    """Nothing is left of what it writes."""
+
+    def __init__(self):
+        self.depth = 1.0
+
+    def scaled(self, value, k):
+        self.depth += 1.0
+        made = value if k == 0 else self.scaled_again(value)
+        self.depth -= 1.0
+        return made
+
+    def scaled_again(self, value):
+        return value * self.depth / 2.0
+
+
+@njit
+def writes_and_restores(p, model, X, y):
+    return model.scaled(squares(p, X, y), 1)
+
+
 @njit
 def swaps(p, model, other, X, y):
     model.p, other.p = p, model.p
@@ -296,6 +318,7 @@ STATEFUL = {
     ),
     "nested": Stateful(nested, lambda: (Model(), 1.0)),
     "warm start": Stateful(warm, Model, refused=True),
+    "written and restored": Stateful(writes_and_restores, Nested),
     "two models": Stateful(swaps, Model, rest=(Model(), X, Y)),
     "groups": Stateful(
         groups,
