@@ -35,6 +35,7 @@ from fastgrad.evaluate.units import Units
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
+from fastgrad.report.suggestion import Suggestions
 from fastgrad.results import GradientCheck
 
 SPARE = 1.3
@@ -227,6 +228,7 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         evaluations=report.evaluations + made,
         seconds=time.perf_counter() - began,
         _convergence=lambda: convergence(loss, claim, outcome.judged),
+        _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
     )
 
 
@@ -236,6 +238,30 @@ def _cheapest(loss: Loss, options: Options) -> tuple[int, str]:
     if options.strategy == "screen" or isinstance(options.steps, str):
         return screened
     return min(screened, (sweep_evaluations(loss.count) + LINE_EVALUATIONS, "sweep"))
+
+
+def _mender(
+    place: Point,
+    question: _Question,
+    judged: tuple[Loss, Claim, Outcome, Rule],
+    options: Options,
+) -> Callable[[frozenset[str], float], Suggestions]:
+    """What `GradientCheck.suggest` asks: a search with all that this check knows."""
+
+    def recheck(gradient: Any, theta: Any, args: tuple[Any, ...]) -> GradientCheck:
+        there = replace(question, gradient=gradient, args=args)
+        plain = replace(options, progress=False)
+        return _check_at(Point(theta, ""), there, judged[3], plain)
+
+    def search(laws: frozenset[str], seconds: float) -> Suggestions:
+        from fastgrad.repair.suggest import Suspect, suggest
+
+        functions = question.loss, question.gradient
+        return suggest(
+            Suspect(functions, place.theta, question.args, judged, recheck), laws, seconds
+        )
+
+    return search
 
 
 def _chosen(loss: Loss, budget: Budget, options: Options) -> str:

@@ -15,6 +15,7 @@ from fastgrad.report.document import Case, Column, Document, Sentences, Table
 from fastgrad.report.escape import visible
 from fastgrad.report.figures import figure_of, figures_of
 from fastgrad.report.figures import steps as steps_figure
+from fastgrad.report.suggestion import Suggestion, Suggestions
 from fastgrad.report.vocabulary import words_of
 from fastgrad.version import __version__
 
@@ -219,6 +220,11 @@ class GradientCheck:
     """What was checked: "gradient", "vjp", "jvp", "Jacobian", "Hessian" or "hvp"."""
     _convergence: Callable[[], Convergence] | None = field(default=None, repr=False, compare=False)
     _kept: Kept | None = field(default=None, repr=False, compare=False)
+    _suggest: Callable[[frozenset[str], float], Suggestions] | None = field(
+        default=None, repr=False, compare=False
+    )
+    _suggested: Suggestions | None = field(default=None, repr=False, compare=False)
+    """What `suggest` found, once it was asked."""
 
     def __bool__(self) -> bool:
         return self.verdict == "agrees"
@@ -337,12 +343,43 @@ class GradientCheck:
             )
         return self._convergence()
 
+    def suggest(self, seconds: float = 20.0) -> list[Suggestion]:
+        """Edits of the gradient's own source after which it agrees, the simplest first.
+
+        Small edits are tried in a child process, on copies: nothing of yours is changed, no file is
+        written. One is shown only if with it the whole gradient agrees by the rules of this check,
+        at theta, at two random points, and with a part of the batch. The report then ends with the
+        best one, or says that none was found among how many.
+
+        Raises
+        ------
+        ValueError
+            For a report that was restored without its gradient.
+        """
+        if self._suggest is None:
+            raise ValueError(
+                "this report no longer has its gradient (it was unpickled or copied without it): "
+                "run check again for suggestions"
+            )
+        laws = frozenset(word for why in self.diagnoses for word in why.law.split("+"))
+        found = self._suggest(laws, seconds)
+        object.__setattr__(self, "_suggested", found)
+        return list(found.found)
+
+    @property
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        """What `suggest` found; empty before it was called."""
+        return () if self._suggested is None else self._suggested.found
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dicts, lists, strings and numbers, under ``"schema"``.
 
-        Keys are the field names of `GradientCheck`, `BlockCheck`, `EntryCheck` and `Diagnosis`.
+        Keys are the field names of `GradientCheck`, `BlockCheck`, `EntryCheck` and `Diagnosis`;
+        ``"suggestions"`` is there once `suggest` was called.
         """
         fields = asdict(self, dict_factory=_plain)
+        if self._suggested is not None:
+            fields["suggestions"] = [asdict(found) for found in self._suggested.found]
         return {"schema": SCHEMA, **fields}
 
     def to_json(self, indent: int | None = None) -> str:
@@ -350,7 +387,7 @@ class GradientCheck:
         return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_convergence": None}
+        return {**self.__dict__, "_convergence": None, "_suggest": None}
 
 
 PATIENCE = 10.0
@@ -498,6 +535,8 @@ def _sections(check: GradientCheck, entries: int) -> Iterator[Sentences | Table]
         chosen = [(r, w) for r, w in zip(remarks, words, strict=True) if (w in UNSEEN) == unseen]
         if chosen:
             yield Sentences(tuple(r for r, _ in chosen), title, tuple(w for _, w in chosen))
+    if check._suggested is not None:
+        yield check._suggested.section()
 
 
 def _points(check: GradientCheck) -> Sentences:

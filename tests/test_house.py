@@ -74,7 +74,7 @@ LAYERS = {
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
         report.text report.annotations report.plots report.html
-        report.junit report.progress results
+        report.junit report.progress report.suggestion results
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
@@ -92,6 +92,13 @@ LAYERS = {
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
+    """,
+    "repair": """
+        repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score
+        repair.trial repair.sandbox repair.trying repair.search repair.proof repair.suggest
+        repair.operators repair.operators.parts repair.operators.reductions
+        repair.operators.factors repair.operators.terms repair.operators.names
+        repair.operators.statements repair.operators.table
     """,
     "top": "bound gradient checking layers jacobians jacobian_checking",
     "package": ".",

@@ -1,0 +1,242 @@
+"""What a gradient's expressions are worth where they stand, and which blocks each of them reaches.
+
+The functions are run once with every expression and every scope noted: shapes and kinds as they
+were at that line, not guesses. Then the value of one expression after the other is changed a
+little, and the blocks of the gradient that change with it are those that it reaches: a slice of the
+program by experiment, exact through loops, caches and calls.
+"""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.repair.source import Function, Unit, Version, compiled, parsed
+
+NUDGE = 1e-3
+"""Relative change of a value whose reach is sought: far beyond rounding, far from overflow."""
+MOST_FIELDS = 24
+VALUED = ast.Assign | ast.AugAssign | ast.Return | ast.Expr | ast.AnnAssign
+"""Statements that have a value."""
+NOTE, SCOPE = "__fastgrad_note__", "__fastgrad_scope__"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a value was: kind "f" (floats), "i", "b" or "o" (anything else), and its shape."""
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    number: float | None = None
+    """The value, where it is one number."""
+    fields: tuple[tuple[str, "Seen"], ...] = ()
+    """How each array in a structure is written after its name, such as ``["W1"]``."""
+
+    @property
+    def is_array(self) -> bool:
+        return self.kind != "o" and bool(self.shape)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one run of a version showed; keys are positions in ``version.nodes``."""
+
+    seen: Mapping[int, Seen]
+    scopes: Mapping[int, Mapping[str, Seen]]
+    """The names at each statement."""
+    reach: Mapping[int, frozenset[int]]
+    """The blocks that each of the `heads` reaches, where that is known."""
+
+
+def seen(value: Any, depth: int = 2) -> Seen:
+    """What a value is."""
+    if isinstance(value, bool | np.bool_):
+        return Seen("b", (), float(value))
+    if isinstance(value, int | np.integer):
+        return Seen("i", (), float(value) if abs(int(value)) < 1 << 53 else None)
+    if isinstance(value, float | np.floating):
+        return Seen("f", (), float(value))
+    if isinstance(value, np.ndarray):
+        kind = {"f": "f", "i": "i", "u": "i", "b": "b"}.get(value.dtype.kind, "o")
+        return Seen(kind, value.shape)
+    return Seen("o", (), None, tuple(_fields(value, depth)) if depth else ())
+
+
+def _fields(value: Any, depth: int) -> list[tuple[str, Seen]]:
+    if isinstance(value, dict):
+        parts = [
+            (f"[{key!r}]".replace("'", '"'), v) for key, v in value.items() if isinstance(key, str)
+        ]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = [(f".{name}", v) for name, v in zip(value._fields, value, strict=True)]
+    elif isinstance(value, list | tuple):
+        parts = [(f"[{k}]", v) for k, v in enumerate(value)]
+    elif hasattr(value, "__dict__") and not callable(value):
+        parts = [(f".{name}", v) for name, v in vars(value).items()]
+    else:
+        return []
+    found: list[tuple[str, Seen]] = []
+    for suffix, part in parts[:MOST_FIELDS]:
+        what = seen(part, depth - 1)
+        if what.kind != "o":
+            found.append((suffix, what))
+        found += [(suffix + inner, s) for inner, s in what.fields]
+    return found[:MOST_FIELDS]
+
+
+def observe(
+    versions: Mapping[Unit, Version], run: Callable[[], Floats], stops: np.ndarray
+) -> dict[Unit, Observed]:
+    """Run versions of the units with notes taken; for a child process, whose functions it changes.
+
+    Parameters
+    ----------
+    run : callable
+        Calls the gradient, and gives it along the flat theta.
+    stops : ndarray, shape (blocks,)
+        The end of each block in it.
+    """
+    notes: dict[Unit, dict[int, Seen]] = {unit: {} for unit in versions}
+    scopes: dict[Unit, dict[int, dict[str, Seen]]] = {unit: {} for unit in versions}
+    nudged: list[Any] = [None, None]
+
+    for number, (unit, version) in enumerate(versions.items()):
+        tree = _noting(version, number)
+        code = compiled(unit, tree)
+        for function in unit.functions:
+            function.__code__ = code
+    units = list(versions)
+
+    def note(number: int, k: int, value: Any) -> Any:
+        if nudged[0] is None:
+            notes[units[number]][k] = seen(value)
+        elif nudged == [number, k]:
+            return _nudge(value)
+        return value
+
+    def scope(number: int, k: int, names: dict[str, Any]) -> None:
+        if nudged[0] is None:
+            scopes[units[number]][k] = {name: seen(v) for name, v in names.items()}
+
+    for unit in versions:
+        for function in unit.functions:
+            function.__globals__.update({NOTE: note, SCOPE: scope})
+    before = run()
+    reach: dict[Unit, dict[int, frozenset[int]]] = {unit: {} for unit in versions}
+    for number, (unit, version) in enumerate(versions.items()):
+        for k in heads(version):
+            if notes[unit].get(k, Seen("o")).kind not in "fi":
+                continue
+            nudged[:] = [number, k]
+            try:
+                after = run()
+            except Exception:
+                continue
+            same = (before == after) | (np.isnan(before) & np.isnan(after))
+            changed = np.searchsorted(stops, np.flatnonzero(~same), side="right")
+            reach[unit][k] = frozenset(map(int, np.unique(changed)))
+    return {unit: Observed(notes[unit], scopes[unit], reach[unit]) for unit in versions}
+
+
+def _nudge(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind != "f":
+            return value
+        noise = np.random.default_rng(0).uniform(0.5, 1.5, value.shape)
+        size = float(np.abs(value).max(initial=0.0)) or 1.0
+        return value + NUDGE * noise * np.where(value == 0, size, value)
+    return value * (1 + NUDGE) if value else NUDGE
+
+
+def heads(version: Version) -> list[int]:
+    """The expressions whose reach is sought: values of statements, and the parts that they list."""
+    index = {node: k for k, node in enumerate(version.nodes)}
+    found: list[int] = []
+
+    def add(node: ast.AST, depth: int) -> None:
+        if isinstance(node, ast.expr) and not isinstance(node, ast.Starred):
+            found.append(index[node])
+        if depth and isinstance(node, ast.Tuple | ast.List):
+            for part in node.elts:
+                add(part, depth - 1)
+        elif depth and isinstance(node, ast.Dict):
+            for part in node.values:
+                add(part, depth - 1)
+        elif depth and isinstance(node, ast.Call):
+            for part in (*node.args, *(k.value for k in node.keywords)):
+                add(part, depth - 1)
+
+    for node in version.nodes:
+        if isinstance(node, ast.Lambda):
+            add(node.body, 2)
+        elif isinstance(node, VALUED) and node.value is not None:
+            add(node.value, 2)
+    return list(dict.fromkeys(found))
+
+
+def _noting(version: Version, number: int) -> Function:
+    """The function with every expression passed through `NOTE`, and `SCOPE` called at statements."""
+    tree = parsed(version.unit, version.text)
+    for k, node in enumerate(ast.walk(tree)):
+        node.position = k  # type: ignore[attr-defined]
+    return ast.fix_missing_locations(_Noting(number).visit(tree))
+
+
+class _Noting(ast.NodeTransformer):
+    """Wraps what is read, and nothing that is bound, declared or looked up."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.FunctionDef):
+            node.body = self._statements(node.body)
+            return node
+        if isinstance(node, ast.Lambda):
+            node.body = self.visit(node.body)
+            return node
+        if isinstance(node, ast.JoinedStr | ast.pattern):
+            return node
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            return self._called(node)
+        visited = self.generic_visit(node)
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(node, field, None)
+            if isinstance(node, ast.stmt | ast.ExceptHandler) and isinstance(block, list) and block:
+                setattr(node, field, self._scoped(block))
+        if not isinstance(node, ast.expr) or isinstance(node, ast.Starred | ast.Slice):
+            return visited
+        if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            return visited
+        return self._call(NOTE, node.position, visited)  # type: ignore[attr-defined, arg-type]
+
+    def _called(self, node: ast.Call) -> ast.Call:
+        """A call, whose function is looked up as it was."""
+        position = node.position  # type: ignore[attr-defined]
+        if isinstance(node.func, ast.Attribute):
+            node.func.value = self.visit(node.func.value)
+        node.args = [self.visit(part) for part in node.args]
+        for keyword in node.keywords:
+            keyword.value = self.visit(keyword.value)
+        return self._call(NOTE, position, node)
+
+    def _statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        return self._scoped([self.visit(statement) for statement in body])
+
+    def _scoped(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        noted: list[ast.stmt] = []
+        for statement in body:
+            if hasattr(statement, "position") and not isinstance(
+                statement, ast.Global | ast.Nonlocal
+            ):
+                names = ast.Call(ast.Name("locals", ast.Load()), [], [])
+                noted.append(ast.Expr(self._call(SCOPE, statement.position, names)))
+            noted.append(statement)
+        return noted
+
+    def _call(self, name: str, position: int, value: ast.expr) -> ast.Call:
+        where = [ast.Constant(self.number), ast.Constant(position)]
+        return ast.Call(ast.Name(name, ast.Load()), [*where, value], [])

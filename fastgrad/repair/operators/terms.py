@@ -1,0 +1,106 @@
+"""A term too few: a penalty, a mean, a projection, the labels."""
+
+from collections.abc import Iterator
+
+from fastgrad.repair.edits import grouped
+from fastgrad.repair.observe import Seen
+from fastgrad.repair.sites import Atom, Site
+
+
+def penalty(site: Site) -> Iterator[str]:
+    """Plus or minus a number in scope times a parameter, or its sign."""
+    if site.seen.kind != "f" or not site.shape or not site.is_value:
+        return
+    np = site.scenery.numpy
+    scalars = [a.text for a in site.scalars() if a.seen.kind == "f"]
+    for atom in site.arrays(site.shape):
+        forms = [atom.text] + ([f"{np}.sign({atom.text})"] if np else [])
+        for form in forms:
+            for weight in scalars:
+                yield f"{site.group} + {weight} * {form}"
+                yield f"{site.group} - {weight} * {form}"
+                yield f"{site.group} + 2 * {weight} * {form}"
+    for size in sizes_in(site):
+        for atom in site.arrays(site.shape):
+            for weight in scalars:
+                yield f"{site.group} + {weight} / {size} * {atom.text}"
+
+
+def sizes_in(site: Site) -> list[str]:
+    """Integers in scope that count something."""
+    return [a.text for a in site.atoms if a.seen.kind == "i" and (a.seen.number or 0) > 2][:3]
+
+
+def sum_with(site: Site) -> Iterator[str]:
+    """Plus or minus an array of the same shape in scope."""
+    if site.seen.kind != "f" or not site.shape:
+        return
+    for atom in site.arrays(site.shape):
+        if atom.text != site.text:
+            yield f"{site.group} + {atom.text}"
+            yield f"{site.group} - {atom.text}"
+
+
+def plus_one(site: Site) -> Iterator[str]:
+    """Plus or minus 1, or 1 minus it."""
+    if site.seen.kind == "f":
+        yield f"{site.group} - 1"
+        yield f"{site.group} + 1"
+        yield f"1 - {site.group}"
+
+
+def without_its_mean(site: Site) -> Iterator[str]:
+    """Minus its mean: what a normalisation, or a free constant, takes away."""
+    if site.seen.kind != "f" or len(site.shape) not in (1, 2):
+        return
+    if len(site.shape) == 1:
+        yield f"{site.group} - {site.group}.mean()"
+        return
+    for axis in (0, 1):
+        keep = ", keepdims=True" if axis else ""
+        yield f"{site.group} - {site.group}.mean(axis={axis}{keep})"
+
+
+def without_projection(site: Site) -> Iterator[str]:
+    """Minus its part along another array: softmax with all of its Jacobian, the variance's slope."""
+    if site.seen.kind != "f" or len(site.shape) not in (1, 2):
+        return
+    for atom in site.arrays(site.shape):
+        if atom.text == site.text:
+            continue
+        product = grouped(f"{site.group} * {atom.text}")
+        if len(site.shape) == 1:
+            yield f"{site.group} - {product}.sum()"
+            yield f"{site.group} - {atom.text} * {product}.sum()"
+            yield f"{site.group} - {atom.text} * {product}.mean()"
+            continue
+        for axis in (0, 1):
+            keep = ", keepdims=True" if axis else ""
+            yield f"{site.group} - {product}.sum(axis={axis}{keep})"
+            yield f"{site.group} - {atom.text} * {product}.mean(axis={axis}{keep})"
+            yield f"{site.group} - {atom.text} * {product}.sum(axis={axis}{keep})"
+
+
+def minus_labels(site: Site) -> Iterator[str]:
+    """Minus 1 at the label of each row."""
+    np = site.scenery.numpy
+    if site.seen.kind != "f" or len(site.shape) != 2 or not np or not site.is_value:
+        return
+    for atom in site.atoms:
+        if atom.seen.kind == "i" and atom.seen.shape == site.shape[:1]:
+            yield f"{site.group} - {np}.eye({columns(site)})[{atom.text}]"
+
+
+def columns(site: Site) -> str:
+    """How the number of columns of a site is written."""
+    known: Atom | None = next(
+        (a for a in site.atoms if len(a.seen.shape) == 2 and a.seen.shape[1] == site.shape[1]), None
+    )
+    if known is not None:
+        return f"{known.text}.shape[1]"
+    return f"{site.group}.shape[1]"
+
+
+def is_number(seen: Seen) -> bool:
+    """Whether it is one number."""
+    return seen.kind in "fi" and not seen.shape

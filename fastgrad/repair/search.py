@@ -1,0 +1,232 @@
+"""The search: edits by their cost, the best of them combined, and pairs where one comes close."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from fastgrad.repair.edits import Edit
+from fastgrad.repair.operators.table import edits_of
+from fastgrad.repair.sandbox import Limits, run_apart
+from fastgrad.repair.score import Score
+from fastgrad.repair.sites import Scenery
+from fastgrad.repair.source import Version
+from fastgrad.repair.trying import Observing, Sight, Subject, Trying
+
+DEPTH = 4
+"""Edits in a row, each of which may mend several blocks."""
+BEAM = 3
+"""Versions that are taken further at each depth, of either kind: mending a block, or coming close."""
+CLOSE = 0.5
+"""An edit comes close if the residuals shrink to this part of what they were."""
+SAME = 1e-9
+"""Gradients are the same whose projections differ by less than this part of them."""
+AFTER = 0.4
+"""Once a solution is found, part of the time spent that more are sought."""
+AT_LEAST = 0.25
+MEMORY = 2 << 30
+SLOWEST = 20.0
+"""An edit may take this many times as long as the gradient itself."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Versions of all units, and how far their gradient is off."""
+
+    versions: tuple[Version, ...]
+    score: Score | None = None
+    cost: float = 0.0
+    depth: int = 0
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every block agrees."""
+        return self.score is not None and all(self.score.right)
+
+    def with_edits(self, edits: Sequence[Edit], score: Score | None) -> "State":
+        """The versions with edits that do not overlap, without needless parentheses."""
+        new = []
+        for version in self.versions:
+            own = [edit for edit in edits if edit.unit is version.unit]
+            if own:
+                spans = tuple(sorted(span for edit in own for span in edit.spans))
+                version = Edit(version.unit, spans, -1, "", 0.0).tidy(version)
+            new.append(version)
+        cost = self.cost + sum(edit.cost + 1.0 for edit in edits)
+        return State(tuple(new), score, cost, self.depth + 1)
+
+
+@dataclass
+class Search:
+    """The search for versions whose gradient agrees with the differences.
+
+    Parameters
+    ----------
+    subject : Subject
+    laws : frozenset of str
+        Laws of the error that were found.
+    deadline : float
+    one_call : float
+        Seconds that the gradient takes.
+    workers : int
+    """
+
+    subject: Subject
+    laws: frozenset[str]
+    deadline: float
+    one_call: float
+    workers: int = 2
+    tried: int = 0
+    solutions: list[State] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def run(self) -> Iterator[State]:
+        """Versions that agree, as they are found."""
+        waiting = [State(tuple(unit.original for unit in self.subject.reached.units))]
+        for _ in range(DEPTH):
+            following: list[State] = []
+            for state in waiting:
+                yield from self._expand(state, following)
+                if self.solutions:
+                    return
+                if time.perf_counter() > self.deadline:
+                    return
+            waiting = sorted(following, key=_promise)[: 2 * BEAM]
+
+    def _expand(self, state: State, following: list[State]) -> Iterator[State]:
+        """Solutions one step from a state; what is worth going on from goes to ``following``."""
+        sight = self._observed(state)
+        if sight is None:
+            return
+        wrong = [not right for right in sight.score.right]
+        if not any(wrong):
+            wrong = list(self.subject.target.wrong)
+        edits = [
+            edit
+            for version, observed in zip(state.versions, sight.observed, strict=True)
+            for edit in edits_of(Scenery(version, observed, len(wrong)), wrong, self.laws)
+        ]
+        edits.sort(key=lambda edit: edit.cost)
+        results: list[tuple[Edit, Score]] = []
+        mending: list[tuple[Edit, Score]] = []
+        stop_at = self.deadline
+        versions = {version.unit: version for version in state.versions}
+        for k, score in run_apart(
+            Trying(self.subject, versions), edits, self._limits(), self.workers
+        ):
+            self.tried += 1
+            if time.perf_counter() > stop_at:
+                break
+            if score is None:
+                continue
+            if all(score.right):
+                solution = state.with_edits([edits[k]], score)
+                if not self.solutions:
+                    spent = time.perf_counter() - self.began
+                    stop_at = min(self.deadline, time.perf_counter() + max(AT_LEAST, AFTER * spent))
+                self.solutions.append(solution)
+                yield solution
+                continue
+            results.append((edits[k], score))
+            if not self.solutions and _mends(score, sight.score):
+                mending.append((edits[k], score))
+                together = _together(mending, sight.score)
+                if _covers(together, mending):
+                    both = self._scored(state.with_edits(together, None))
+                    if both is not None and both.is_right:
+                        stop_at = min(self.deadline, time.perf_counter() + AT_LEAST)
+                        self.solutions.append(both)
+                        yield both
+        if not self.solutions:
+            following += self._next(state, sight.score, results)
+
+    def _scored(self, state: State) -> State | None:
+        """A state with what it is worth; None if it cannot be run."""
+        sight = self._observed(state)
+        if sight is None:
+            return None
+        return State(state.versions, sight.score, state.cost, state.depth)
+
+    def _observed(self, state: State) -> Sight | None:
+        limits = self._limits(200.0)
+        for _, sight in run_apart(Observing(self.subject), [state.versions], limits):
+            return sight
+        return None
+
+    def _limits(self, times: float = 1.0) -> Limits:
+        seconds = 0.25 + times * SLOWEST * self.one_call
+        return Limits(seconds, MEMORY, self.deadline)
+
+    def _next(self, state: State, before: Score, results: list[tuple[Edit, Score]]) -> list[State]:
+        """What to go on from: edits that mend blocks and spoil none, all of them together, and
+        edits that come close."""
+        mending, close = [], []
+        for edit, score in _distinct(results, before):
+            if _spoils(score, before):
+                continue
+            if _mends(score, before):
+                mending.append((edit, score))
+            elif score.total < CLOSE * before.total:
+                close.append((edit, score))
+        mending.sort(key=lambda found: (-sum(found[1].right), found[0].cost))
+        close.sort(key=lambda found: (found[1].total, found[0].cost))
+        together = _together(mending, before)
+        both = self._scored(state.with_edits(together, None)) if len(together) > 1 else None
+        states = [both] if both else []
+        states += [
+            state.with_edits([edit], score) for edit, score in (*mending[:BEAM], *close[:BEAM])
+        ]
+        return states
+
+
+def _spoils(score: Score, before: Score) -> bool:
+    return any(was and not now for was, now in zip(before.right, score.right, strict=True))
+
+
+def _mends(score: Score, before: Score) -> bool:
+    return sum(score.right) > sum(before.right) and not _spoils(score, before)
+
+
+def _covers(together: list[Edit], mending: list[tuple[Edit, Score]]) -> bool:
+    """Whether between them several edits mend every block."""
+    right = [score.right for edit, score in mending if edit in together]
+    return len(together) > 1 and all(map(any, zip(*right, strict=True)))
+
+
+def _promise(state: State) -> tuple[int, float, float]:
+    score = state.score
+    assert score is not None
+    return -sum(score.right), score.total, state.cost
+
+
+def _distinct(results: list[tuple[Edit, Score]], before: Score) -> Iterator[tuple[Edit, Score]]:
+    """The cheapest edit of each gradient that is not the one there was."""
+    known = {_rounded(before)}
+    for edit, score in sorted(results, key=lambda found: found[0].cost):
+        key = _rounded(score)
+        if key not in known:
+            known.add(key)
+            yield edit, score
+
+
+def _rounded(score: Score) -> tuple[str, ...]:
+    return tuple(f"{value:.8e}" for value in score.values)
+
+
+def _together(mending: list[tuple[Edit, Score]], before: Score) -> list[Edit]:
+    """Edits of different places that each mend other blocks."""
+    chosen: list[Edit] = []
+    mended = {b for b, right in enumerate(before.right) if right}
+    for edit, score in mending:
+        new = {b for b, right in enumerate(score.right) if right} - mended
+        if new and not any(_overlap(edit, other) for other in chosen):
+            chosen.append(edit)
+            mended |= new
+    return chosen
+
+
+def _overlap(one: Edit, other: Edit) -> bool:
+    if one.unit is not other.unit:
+        return False
+    spans = sorted((a, b) for edit in (one, other) for a, b, _ in edit.spans)
+    return any(first[1] > second[0] or first == second for first, second in pairwise(spans))

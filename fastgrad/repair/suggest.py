@@ -1,0 +1,160 @@
+"""report.suggest: from a report that disagrees to the edits that make the gradient right."""
+
+import difflib
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.rules import Rule
+from fastgrad.differences.loss import Loss
+from fastgrad.repair.proof import Proof, Proved, Recheck
+from fastgrad.repair.reach import Reached, reached
+from fastgrad.repair.sandbox import available
+from fastgrad.repair.score import Target
+from fastgrad.repair.search import Search
+from fastgrad.repair.source import Version
+from fastgrad.repair.trial import Callee, Spot
+from fastgrad.repair.trying import Subject
+from fastgrad.report.suggestion import Suggestion, Suggestions
+
+SEARCHING = 0.8
+"""Part of the time that the search may take; the rest is for the proof."""
+CONTEXT = 3
+"""Lines around a change in a diff."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A gradient that was judged, and what it was judged by.
+
+    Parameters
+    ----------
+    functions : (callable, callable)
+        The loss and the gradient.
+    theta : structure
+    args : tuple
+    judged : (Loss, Claim, Outcome, Rule)
+    recheck : callable
+        ``recheck(gradient, theta, args)``: the same check somewhere else.
+    """
+
+    functions: tuple[Any, Any]
+    theta: Any
+    args: tuple[Any, ...]
+    judged: tuple[Loss, Claim, Outcome, Rule]
+    recheck: Recheck
+
+
+def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestions:
+    """Edits of the gradient's source that make it right, each proved.
+
+    Parameters
+    ----------
+    laws : frozenset of str
+        The laws of the error that a diagnosis found.
+    seconds : float
+    """
+    began = time.perf_counter()
+    loss, claim, outcome, rule = suspect.judged
+    _, function = suspect.functions
+    refusal = _refusal(function, outcome)
+    if refusal:
+        return Suggestions(remarks=(refusal,))
+    gradient = Callee(function, loss.layout)
+    spot = Spot(loss.theta, suspect.args)
+    gradient.values(spot)  # what is compiled is compiled now
+    start = time.perf_counter()
+    found = reached(function, lambda: gradient.values(spot))
+    one_call = time.perf_counter() - start
+    found = _without_the_loss(found, suspect)
+    if not found.units:
+        return Suggestions(remarks=found.refused or ("The gradient runs no source of yours.",))
+    target = Target.of(outcome, claim.values, loss.layout, rule)
+    subject = Subject(gradient, found, spot, target)
+    search = Search(subject, laws, began + SEARCHING * seconds, one_call, _workers())
+    proof = Proof(subject, suspect.theta, suspect.recheck, began + seconds, one_call)
+    proved = proof.proved(list(search.run()))
+    names = [block.name for block in loss.layout.blocks]
+    blocks = tuple(name for name, wrong in zip(names, target.wrong, strict=True) if wrong)
+    return Suggestions(
+        tuple(_suggestion(one, blocks) for one in proved), search.tried, found.refused
+    )
+
+
+def _refusal(function: Any, outcome: Outcome) -> str:
+    """Why nothing can be suggested, or ""."""
+    if outcome.verdict != "disagrees" or outcome.judged is None:
+        return "There is nothing to mend: the gradient was not shown to be wrong."
+    if not callable(function):
+        return "The gradient was given as values: pass the function that computes them."
+    if not available():
+        return "Edits are tried in a child process, which this system cannot fork."
+    return ""
+
+
+def _without_the_loss(found: Reached, suspect: Suspect) -> Reached:
+    """Without what the loss runs too: it says what the loss is, and so is right."""
+    loss, _ = suspect.functions
+    try:
+        of_loss = reached(loss, lambda: loss(suspect.theta, *suspect.args))
+    except Exception:
+        of_loss = reached(loss, lambda: None)
+    shared = {unit.code for unit in of_loss.units}
+    units = tuple(unit for unit in found.units if unit.code not in shared)
+    return Reached(units, found.refused, found.compiled)
+
+
+def _workers() -> int:
+    return min(2, os.cpu_count() or 1)
+
+
+def _suggestion(proved: Proved, blocks: tuple[str, ...]) -> Suggestion:
+    """The suggestion that a proved state is."""
+    files: dict[str, list[Version]] = {}
+    for version in proved.state.versions:
+        if version.text != version.unit.original.text:
+            files.setdefault(version.unit.path, []).append(version)
+    diffs = [_diff(path, versions) for path, versions in files.items()]
+    line, before, after = diffs[0][1:]
+    count = proved.equivalent
+    note = (
+        f"{count} other {'edit gives' if count == 1 else 'edits give'} the same gradient."
+        if count
+        else ""
+    )
+    return Suggestion(
+        next(iter(files)),
+        line,
+        before,
+        after,
+        "".join(d[0] for d in diffs),
+        blocks,
+        proved.verified,
+        note,
+    )
+
+
+def _diff(path: str, versions: list[Version]) -> tuple[str, int, str, str]:
+    """The unified diff of a file, the first line that changes, and the lines before and after."""
+    old = new = versions[0].unit.file
+    for version in sorted(versions, key=lambda v: -v.unit.start):
+        new = new[: version.unit.start] + version.text + new[version.unit.stop :]
+    a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    shown = _shown(path)
+    diff = "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(a, b, shown, shown, n=CONTEXT)
+    )
+    changes = [c for c in difflib.SequenceMatcher(None, a, b).get_opcodes() if c[0] != "equal"]
+    before = "".join(line for _, i, j, _, _ in changes for line in a[i:j])
+    after = "".join(line for _, _, _, i, j in changes for line in b[i:j])
+    return diff, changes[0][1] + 1, before.rstrip("\n"), after.rstrip("\n")
+
+
+def _shown(path: str) -> str:
+    """A path as one types it from here."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

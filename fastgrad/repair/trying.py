@@ -1,0 +1,166 @@
+"""Jobs of a child process: a version observed, edits tried, gradients taken where they are proved."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.repair.edits import Edit, plain
+from fastgrad.repair.observe import Observed, observe
+from fastgrad.repair.reach import Reached
+from fastgrad.repair.score import Score, Target
+from fastgrad.repair.source import Unit, Version, compiled, parsed
+from fastgrad.repair.trial import Callee, Spot, Stage, protect
+
+CHOICE = "__fastgrad_choice__"
+Versions = Mapping[Unit, Version]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is edited, where it is asked, and what it is compared with."""
+
+    gradient: Callee
+    reached: Reached
+    spot: Spot
+    target: Target
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a version showed: by the units' order in ``reached.units``."""
+
+    observed: tuple[Observed, ...]
+    score: Score
+
+
+class Observing:
+    """The job ``versions -> Sight``; the versions by the units' order."""
+
+    def __init__(self, subject: Subject):
+        self.subject = subject
+
+    def __call__(self, versions: Sequence[Version]) -> Sight:
+        subject = self.subject
+        protect(subject.spot.args)
+        stage = Stage(subject.gradient, subject.reached)
+        stage.put({version.unit: version for version in versions})
+        score = subject.target.score(stage.values(subject.spot))
+        stops = subject.gradient.layout.stops
+        named = {version.unit: version for version in versions}
+        found = observe(named, lambda: stage.values(subject.spot), stops)
+        return Sight(tuple(found[version.unit] for version in versions), score)
+
+
+class Trying:
+    """The job ``edit -> Score or None``, of edits of some versions.
+
+    Compiling a function anew for every edit of one expression would cost more than running it. So
+    the function is compiled once with a choice in the expression's place, and then the expression.
+    """
+
+    def __init__(self, subject: Subject, versions: Versions):
+        self.subject = subject
+        self.versions = versions
+        self._stage: Stage | None = None
+        self._codes: dict[tuple[Unit, int], CodeType | None] = {}
+        self._chosen: Any = None
+
+    def __call__(self, edit: Edit) -> Score | None:
+        stage = self._staged()
+        before = self.versions[edit.unit]
+        choice = self._choice(edit, before)
+        for function in edit.unit.functions:
+            function.__code__ = choice or edit.version(before).compiled()
+        try:
+            try:
+                values = stage.values(self.subject.spot)
+            except NameError:
+                if choice is None:
+                    raise
+                stage.put({edit.unit: edit.version(before)})  # a name that only the whole can see
+                values = stage.values(self.subject.spot)
+            return self.subject.target.score(values)
+        finally:
+            for function in edit.unit.functions:
+                function.__code__ = self._original(edit.unit)
+
+    def _staged(self) -> Stage:
+        if self._stage is None:
+            protect(self.subject.spot.args)
+            self._stage = Stage(self.subject.gradient, self.subject.reached)
+            self._stage.put(self.versions)
+            self._before = {unit: unit.code for unit in self.versions}
+        return self._stage
+
+    def _original(self, unit: Unit) -> CodeType:
+        return self._before[unit]
+
+    def _choice(self, edit: Edit, before: Version) -> CodeType | None:
+        """The unit's code with a choice where the edit is, which chooses the edit."""
+        if edit.node < 0 or len(edit.spans) > 1:
+            return None
+        key = edit.unit, edit.node
+        if key not in self._codes:
+            self._codes[key] = with_choice(before, edit.node)
+        code = self._codes[key]
+        if code is None:
+            return None
+        text = plain(edit.spans[0][2])
+        new = ast.parse(f"({text})", mode="eval")
+        if any(isinstance(node, _OWN_SCOPE) for node in ast.walk(new)):
+            return None
+        names = edit.unit.functions[0].__globals__
+        expression = compile(new, "<edit>", "eval")
+        names[CHOICE] = lambda here: eval(expression, names, here)
+        return code
+
+
+_OWN_SCOPE = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
+
+
+def with_choice(version: Version, position: int) -> CodeType | None:
+    """The code of a version that asks `CHOICE` for the value of one expression."""
+    tree = parsed(version.unit, version.text)
+    nodes = list(ast.walk(tree))
+    wanted = nodes[position]
+    parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
+    above = wanted
+    while (above := parents.get(above)) is not None and above is not tree:  # type: ignore[assignment]
+        if isinstance(above, _OWN_SCOPE):
+            return None
+    here = ast.Call(ast.Name("locals", ast.Load()), [], [])
+    asked = ast.fix_missing_locations(ast.Call(ast.Name(CHOICE, ast.Load()), [here], []))
+    parent = parents[wanted]
+    for name, value in ast.iter_fields(parent):
+        if value is wanted:
+            setattr(parent, name, asked)
+        elif isinstance(value, list):
+            value[:] = [asked if item is wanted else item for item in value]
+    return compiled(version.unit, tree)
+
+
+class Asking:
+    """The job ``versions -> values at every spot``; None for a spot where the gradient raises."""
+
+    def __init__(self, subject: Subject, spots: Sequence[Spot], compiled: bool):
+        self.subject = subject
+        self.spots = spots
+        self.compiled = compiled
+
+    def __call__(self, versions: Sequence[Version]) -> list[Floats | None]:
+        for spot in self.spots:
+            protect(spot.args)
+        stage = Stage(self.subject.gradient, self.subject.reached, self.compiled)
+        stage.put({version.unit: version for version in versions})
+        found: list[Floats | None] = []
+        for spot in self.spots:
+            try:
+                found.append(np.asarray(stage.values(spot)))
+            except Exception:
+                found.append(None)
+        return found

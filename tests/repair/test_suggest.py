@@ -1,0 +1,111 @@
+"""report.suggest: what is mended, that it is proved, what is shown, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from fastgrad.parameters.layout import flatten
+from tests.checks import bugs
+from tests.checks.bugs import BUGS
+from tests.repair.mending import (
+    changed_lines,
+    gradient_of,
+    module,
+    patched,
+    places_of,
+    report_of,
+    same_at_further_points,
+    source_of,
+)
+
+SECONDS = 60.0
+"""Of a search in a test: far more than it takes, for machines that are busy."""
+WORLDS = bugs.worlds()
+QUICK = {
+    "softmax: no L2 in W2",
+    "softmax: no 1/m",
+    "relu: no L1 in W1",
+    "tanh: different bugs in different blocks",
+    "deep: dw1 transposed",
+    "norm: sd forgotten in backprop",
+}
+"""One of a kind; all of them are counted in test_collections.py."""
+
+
+def label(bug):
+    return f"{bug.world}: {bug.name}"
+
+
+@pytest.mark.parametrize("bug", [b for b in BUGS if label(b) in QUICK], ids=label)
+def test_a_planted_bug_is_mended_and_the_diff_applies(bug, tmp_path):
+    world = WORLDS[bug.world]
+    text = source_of(bug, world)
+    with module(tmp_path / "net.py", text) as made:
+        suggestions = report_of(bug, world, made).suggest(SECONDS)
+    assert suggestions
+    best = suggestions[0]
+    assert best.blocks == tuple(
+        block.name for block in flatten(world.theta)[0].blocks if block.name in bug.blamed
+    )
+    assert best.verified[:2] == ("at theta", "at 2 random points")
+    assert (tmp_path / "net.py").read_text() == text
+    with (
+        module(tmp_path / "mended.py", patched(text, best.diff, tmp_path)) as mended,
+        module(tmp_path / "right.py", source_of(bug, world, planted=False)) as right,
+    ):
+        gradients = (gradient_of(m, world) for m in (mended, right))
+        assert same_at_further_points(*gradients, places_of(world))
+
+
+HALF = """
+def gradient(p, X, y):  # of the mean square
+    # half of it
+    residual = X @ p["w"] - y   # what is left
+    return {"w": X.T @ residual / len(y)}
+"""
+
+
+def square_loss(p, X, y):
+    return ((X @ p["w"] - y) ** 2).mean()
+
+
+@pytest.fixture
+def halved(tmp_path):
+    rng = np.random.default_rng(0)
+    theta, X, y = {"w": rng.normal(size=3)}, rng.normal(size=(12, 3)), rng.normal(size=12)
+    with module(tmp_path / "halved.py", HALF) as made:
+        yield fg.check_grad(square_loss, made.gradient, theta, X, y)
+
+
+def test_the_users_formatting_is_kept_and_the_report_ends_with_the_diff(halved):
+    assert "suggestions" not in halved.to_dict()
+    (best, *_) = halved.suggest(SECONDS)
+    removed, added = changed_lines(best.diff)
+    assert "2" in added
+    assert added.partition("#")[2] == removed.partition("#")[2]
+    assert (best.line, best.before) == (HALF.splitlines().index(removed[1:]) + 1, removed[1:])
+    assert best.after == added[1:]
+    assert "What to change" in str(halved)
+    assert added in str(halved)
+    (first, *_) = json.loads(halved.to_json())["suggestions"]
+    assert first["diff"] == best.diff
+
+
+def test_a_right_gradient_and_values_are_refused_in_one_sentence():
+    theta = np.array([1.0, 2.0])
+    right = fg.check_grad(lambda x: (x**3).sum(), lambda x: 3 * x**2, theta)
+    assert right.suggest() == []
+    assert "nothing to mend" in str(right)
+    values = fg.check_grad(lambda x: (x**3).sum(), 3 * theta, theta)
+    assert values.suggest() == []
+    assert "given as values" in str(values)
+
+
+def test_what_has_no_source_is_refused_in_one_sentence():
+    names = {}
+    exec("def gradient(x):\n    return 3 * x", names)
+    report = fg.check_grad(lambda x: (x**3).sum(), names["gradient"], np.array([1.0, 2.0]))
+    assert report.suggest() == []
+    assert "no source" in str(report)
