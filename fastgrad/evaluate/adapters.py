@@ -35,6 +35,9 @@ from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import plain_array
 
+RECORDS = "records_its_outputs"
+"""Set on a dispatcher that records its outputs (`fastgrad.evaluate.vector`)."""
+
 
 @dataclass(eq=False)
 class CFunction:
@@ -246,9 +249,12 @@ def _adapt(
 ) -> CompiledLoss:
     """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``.
 
-    A loss that may keep its theta, in a jitclass or a list, gets a copy that it can own.
+    A loss that may keep its theta, in a jitclass or a list, gets a copy that it can own. One that
+    records what it returns (`RECORDS`) is told last where the evaluation's own byte of ``failed`` is.
     """
-    loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:])
+    records_it = getattr(loss, RECORDS, False)
+    last = (types.uintp,) if records_it else ()
+    loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:], *last)
     result, signature = compiled_for(loss, loss_types)
     line = dict_keys.walks_over_dict(result)
     if line is not None:
@@ -258,6 +264,7 @@ def _adapt(
     arguments_type = types.Tuple((types.int64[::1], *value_types))
     given = [f"arguments[{k + 1}]" for k in range(len(value_types))]
     given.insert(argnum, "parameters")
+    given += ["failed"] if records_it else []
     inside = getattr(result.type_annotation, "typemap", {}).values()
     names = names_in(result.library)
     traits = traits_of(names, value_types, inside)

@@ -1,8 +1,9 @@
 """A function with many outputs at perturbed parameters: the values of an evaluator gain an axis.
 
 Whatever evaluates losses evaluates it, in the same threaded kernels: what it is handed is a *recorder*,
-which calls the function, puts its outputs in the next free row of a store, and returns the number of
-that row as its value. Two threads take two rows, by an atomic addition.
+which calls the function and puts its outputs in a row of a store. Called from Python, it takes the next
+row; compiled, that of its evaluation, whose number the byte of ``failed`` that is its own tells, and
+returns a weighted sum, by which repeats and threads are compared.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossCompilationError
-from fastgrad.evaluate.adapters import compiled_for, dispatcher, type_of
+from fastgrad.evaluate.adapters import RECORDS, compiled_for, dispatcher, type_of
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.explain import (
     argument_name,
@@ -26,7 +27,6 @@ from fastgrad.evaluate.explain import (
     require_argument_count,
 )
 from fastgrad.evaluate.intrinsics import doubles_at
-from fastgrad.evaluate.kernels import _fetch_add
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.python import PythonEvaluator
@@ -35,6 +35,8 @@ from fastgrad.parameters.operands import is_floating
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.parameters.trees import children, taken_apart
 
+GOLDEN = 0.6180339887498949
+"""Multiples of it spread evenly over [0, 1)."""
 SPARE_ROWS = 8
 """Rows of a store beyond those asked for: a point that raised is run again to see what."""
 SAME = 1e-6
@@ -141,18 +143,40 @@ class PythonStore(Store):
 
 
 class CompiledStore(Store):
-    """Rows in memory whose address compiled code is told: ``sink`` is (next row, address, p)."""
+    """Rows in memory, one an evaluation; ``sink`` tells compiled code where.
+
+    It is (address of the first byte of ``failed``, address of the first row, p, rows).
+    """
 
     def __init__(self, size: int):
         self._memory = np.empty((0, size))
-        self.sink = np.array([0, 0, size], np.int64)
+        self.sink = np.array([0, 0, size, 0], np.int64)
 
     def open(self, count: int) -> None:
         self._memory = np.empty((count + SPARE_ROWS, self._memory.shape[1]))
-        self.sink[:2] = 0, self._memory.ctypes.data
+        self.sink[1], self.sink[3] = self._memory.ctypes.data, self._memory.shape[0]
 
-    def rows(self, slots: Floats) -> Floats:
-        return self._memory[slots.astype(np.intp)]
+    def rows(self, values: Floats) -> Floats:
+        rows = self._memory[: values.size]
+        return rows.reshape(*values.shape, -1)
+
+
+class RecordingEvaluator(CompiledEvaluator):
+    """A compiled recorder, whose store is told where the evaluations under way set their flags."""
+
+    def __init__(self, recorder: Any, inputs: Inputs, store: CompiledStore):
+        layout, theta, arguments, argnum = inputs
+        super().__init__(recorder, Inputs(layout, theta, (*arguments, store.sink), argnum))
+        self._guard = None
+        self._store = store
+
+    def _run(self, launch: Any, values: Any, failed: Any, where: Any) -> None:
+        before = int(self._store.sink[0])
+        self._store.sink[0] = failed.ctypes.data
+        try:
+            super()._run(launch, values, failed, where)
+        finally:
+            self._store.sink[0] = before
 
 
 def vector_evaluator(
@@ -214,9 +238,8 @@ def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
     outputs = _example(compiled, (*native[:argnum], given), inputs._replace(arguments=native))
     store = CompiledStore(outputs.layout.size)
     wrapped = recorder_of(compiled, len(all_given), _puts(outputs.example, "out"))
-    recorder = CompiledEvaluator(wrapped, Inputs(layout, theta, (*native, store.sink), argnum))
+    recorder = RecordingEvaluator(wrapped, inputs._replace(arguments=native), store)
     recorder._guard = _guard(fun, inputs._replace(arguments=native)) if native else None
-    recorder.pure = False
     return VectorEvaluator(recorder, store, outputs)
 
 
@@ -241,23 +264,25 @@ def _example(fun: Callable[..., Any], first: tuple[Any, ...], inputs: Inputs) ->
 
 @lru_cache(maxsize=256)
 def recorder_of(fun: CPUDispatcher, count: int, puts: tuple[str, ...]) -> CPUDispatcher:
-    """An njit loss of ``fun``'s arguments and a sink: it records the outputs, as Store describes."""
+    """An njit loss of ``fun``'s arguments and a sink: it records the outputs, as the store says."""
     given = ", ".join(f"a{k}" for k in range(count))
     lines = "".join(f"    at = {expression}\n" for expression in puts)
     source = (
-        f"def recorder({given}, sink):\n"
+        f"def recorder({given}, sink, failed=0):\n"
         f"    out = fun({given})\n"
-        "    slot = fetch_add(sink, 1)\n"
-        "    target = carray(doubles_at(sink[1] + 8 * slot * sink[2]), (sink[2],))\n"
+        "    row = failed - sink[0]\n"
+        "    if failed == 0 or row < 0 or row >= sink[3]:\n"
+        "        return 0.0\n"
+        "    target = carray(doubles_at(sink[1] + 8 * row * sink[2]), (sink[2],))\n"
         "    at = 0\n"
         f"{lines}"
         "    if at != sink[2]:\n"
         '        raise ValueError("the outputs changed their shapes")\n'
-        "    return float(slot)\n"
+        "    return weighed(target)\n"
     )
     scope: dict[str, Any] = {
         "fun": fun,
-        "fetch_add": _fetch_add,
+        "weighed": _weighed,
         "carray": carray,
         "doubles_at": doubles_at,
         "put_array": _put_array,
@@ -265,7 +290,19 @@ def recorder_of(fun: CPUDispatcher, count: int, puts: tuple[str, ...]) -> CPUDis
     }
     exec(compile(source, "<fastgrad recorder>", "exec"), scope)
     scope["recorder"].__name__ = fun.__name__
-    return njit(nogil=True)(scope["recorder"])
+    made = njit(nogil=True)(scope["recorder"])
+    setattr(made, RECORDS, True)
+    return made
+
+
+@njit(nogil=True)
+def _weighed(values: Any) -> Any:
+    """A sum of the outputs with weights from 1 to 2 that differ."""
+    total, weight = 0.0, 0.0
+    for i in range(values.size):
+        weight = (weight + GOLDEN) % 1.0
+        total += (1.0 + weight) * values[i]
+    return total
 
 
 @njit(nogil=True)
