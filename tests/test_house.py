@@ -46,6 +46,7 @@ LAYERS = {
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
+        numerics.windows numerics.plateaus
     """,
     "parameters": """
         parameters parameters.trees parameters.native parameters.layout parameters.steps
@@ -69,7 +70,7 @@ LAYERS = {
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
-        differences.pairs
+        differences.pairs differences.profile
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
@@ -78,7 +79,7 @@ LAYERS = {
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
-        checks.state
+        checks.state checks.referee
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise

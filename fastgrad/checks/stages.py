@@ -16,6 +16,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Differences, Judged, Scales
+from fastgrad.checks.referee import Referee
 from fastgrad.checks.rules import USEFUL_BAR, USEFUL_BAR_OF_ZERO, Rule, Verdict
 from fastgrad.differences.entries import Entries
 from fastgrad.numerics.bars import CORRECTED, NEGLIGIBLE, UNCERTAIN, WIDER, truncation
@@ -67,7 +68,9 @@ def judge(
         The loss at theta changed under way.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        return _Stages(entries, claim, rule, rms, left).judge(h)
+        return Referee(
+            entries, _Stages(entries, claim, rule, rms, left).judge(h), rule, left
+        ).hear()
 
 
 def glance(

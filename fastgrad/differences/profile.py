@@ -1,0 +1,268 @@
+"""The profile of an entry or a line: the slope of f at every scale, and what it says of a claim.
+
+No verdict rests on one step. A first look takes four pairs at steps chosen to contradict: two wider
+and two finer than the step that was used. Only where they disagree is f taken at all scales, the
+slope fitted in windows with measured bars (`fastgrad.numerics.windows`), and the claim weighed by
+plateaus and runs (`fastgrad.numerics.plateaus`). Where f leaves a plateau it is halved up to see
+whether it jumps there: between jumps f may be smooth with a slope that means nothing, as a solver's
+stopped at a tolerance, and a smooth f or one with kinks has its slope at the finest steps.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, left_at
+from fastgrad.numerics.windows import Windows, grain_of, windows_of
+
+WIDEST, FINEST = 2, 46
+"""Steps go from 2^-2 to 2^-46 of the unit."""
+WOBBLE = 0.2
+"""Steps are off powers of two by up to this part, so that no grid is hit."""
+GOLDEN = 0.6180339887498949
+FINEST_ULPS = 4.0
+"""Steps of fewer units in the last place of the entry are not taken."""
+HALVINGS = 24
+"""How often the place where f leaves a plateau is halved."""
+JUMPS = 0.1
+"""What is left of the change of f after so many halvings is a jump from this part on: a kink leaves
+2^-24 of it."""
+WIDE_LOOK = 2.0**-3
+"""The widest step of a first look, in units."""
+FINE_LOOK = 2.0**-12
+"""The finest, in steps that were used."""
+TELLING_BARS = 8.0
+"""A first look is for claims that are so many bars off."""
+SQUARE = (0.5, 2.0)
+"""Truncation grows with the square of the step, to within these factors."""
+KNOWN_BESIDE_JUMP = 3.0
+"""A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
+
+Line = Callable[[Floats], Floats]
+"""f at offsets from x, shape (k,) -> (k,)."""
+
+
+class Ruling(StrEnum):
+    """What a profile says of a claimed slope."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    KINK = "kink"
+    """Between the one-sided slopes of a kink at x."""
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A place where f jumps, or a kink if ``size`` is 0."""
+
+    at: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """A ruling with the slope that it rests on, and the slope at other steps that it overrules.
+
+    ``slope``, ``bar`` and ``step`` are of the run that holds the claim, or else of the plateau that
+    excludes it; not a number where nothing is resolved.
+    """
+
+    ruling: Ruling
+    slope: float
+    bar: float
+    step: float
+    other: tuple[float, float] | None = None
+    """Another slope, and its step."""
+    jump: Jump | None = None
+    resolved: float = float("inf")
+    """The finest step at which f is resolved."""
+    sides: tuple[float, float] | None = None
+    """One-sided slopes, of a kink."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """f on both sides of x at all scales, and the slopes in windows of them.
+
+    Parameters
+    ----------
+    t : ndarray, shape (m,)
+        Steps really taken, decreasing.
+    above, below : ndarray, shape (m,)
+    value : float
+        f at x.
+    grain : float
+        The unit of which all values are multiples.
+    windows : Windows
+    """
+
+    t: Floats
+    above: Floats
+    below: Floats
+    value: float
+    grain: float
+    windows: Windows
+
+    @classmethod
+    def take(cls, line: Line, unit: float, value: float, x: float = 0.0) -> "Profile":
+        """The profile along a line.
+
+        Parameters
+        ----------
+        line : callable
+        unit : float
+            What steps are parts of.
+        value : float
+            f at x, as ``line`` gives it.
+        x : float
+            What offsets are added to: they are rounded to what x can take.
+        """
+        t = scales(unit, x)
+        values = line(np.concatenate([t, -t]))
+        return cls.of(t, values[: t.size], values[t.size :], value, x)
+
+    @classmethod
+    def of(cls, t: Floats, above: Floats, below: Floats, value: float, x: float) -> "Profile":
+        """The profile of values already taken."""
+        taken = ((x + t) - (x - t)) / 2
+        grain = grain_of(np.concatenate([above, below, [value]]))
+        return cls(t, above, below, value, grain, windows_of(taken, above, below, value, grain))
+
+    def judge(self, claim: float, sizes: tuple[float, float], line: Line) -> Judgment:
+        """Is a claimed slope right?
+
+        Parameters
+        ----------
+        claim : float
+        sizes : (float, float)
+            The size beside which its error matters, and the error that does not.
+        line : callable
+            The line again, to look for jumps on it.
+        """
+        found = evidence_for(self.windows, claim, *sizes)
+        held = found.held
+        if not found.against:
+            return self._judgment(Ruling.RIGHT if found.useful else Ruling.OPEN, found, None)
+        jump = None
+        if held is None:
+            for plateau in found.against:
+                low, high = plateau.one_sided(self.windows)
+                if low <= claim <= high:
+                    return self._judgment(Ruling.KINK, found, None, plateau)
+                jump = self._jump_beyond(plateau, line)
+                distance = abs(plateau.slope(self.windows) - claim)
+                if jump is None or KNOWN_BESIDE_JUMP * jump.size <= distance * jump.at:
+                    return self._judgment(Ruling.WRONG, found, jump, plateau)
+            return self._judgment(Ruling.OPEN, found, jump)
+        finer = [plateau for plateau in found.against if plateau.best > held.best]
+        for plateau in finer:
+            jump = self._jump_beyond(plateau, line)
+            if jump is None or not jump.size:
+                return self._judgment(Ruling.WRONG, found, jump, plateau)
+        if not finer:
+            jump = self._jump_beyond(held, line)
+        right = found.useful and (bool(finer) or jump is None or not jump.size)
+        return self._judgment(Ruling.RIGHT if right else Ruling.OPEN, found, jump)
+
+    def _judgment(
+        self,
+        ruling: Ruling,
+        found: Evidence,
+        jump: Jump | None,
+        convicting: Stretch | None = None,
+    ) -> Judgment:
+        w = self.windows
+        one, other = found.held, next(iter(found.against), None)
+        if convicting is not None:
+            one, other = convicting, found.held
+        elif one is None:
+            one, other = other, None
+        steps = w.t[w.resolved]
+        finest = float(steps.min()) if steps.size else float("inf")
+        if one is None:
+            if not steps.size:
+                return Judgment(ruling, np.nan, np.inf, np.nan, jump=jump, resolved=finest)
+            best = int(np.argmin(w.bar))
+            one = Stretch(best, best + 1, best)
+        apart = None if other is None else (other.slope(w), other.step(w))
+        sides = one.one_sided(w) if ruling is Ruling.KINK else None
+        return Judgment(ruling, one.slope(w), one.bar(w), one.step(w), apart, jump, finest, sides)
+
+    def _jump_beyond(self, plateau: Stretch, line: Line) -> Jump | None:
+        """What f does where it leaves a plateau towards wider steps; None if it never does."""
+        odd = (self.above - self.below) / 2
+        k = left_at(self.windows, plateau, self.t, odd)
+        if k is None:
+            return None
+        slope = plateau.slope(self.windows)
+        sides = []
+        for sign, values in ((1.0, self.above), (-1.0, self.below)):
+            change = values[k] - values[k + 1] - sign * slope * (self.t[k] - self.t[k + 1])
+            sides.append((abs(change) if np.isfinite(change) else np.inf, sign, values))
+        _, sign, values = max(sides, key=lambda side: side[0])
+        return _halved(
+            line,
+            (sign * self.t[k + 1], sign * self.t[k]),
+            (float(values[k + 1]), float(values[k])),
+            slope,
+        )
+
+
+def _halved(
+    line: Line, ends: tuple[float, float], values: tuple[float, float], slope: float
+) -> Jump:
+    """A jump between two offsets, found by halving towards the larger change of f."""
+    (near, far), (f_near, f_far) = ends, values
+    first = abs(f_far - f_near - slope * (far - near))
+    for _ in range(HALVINGS):
+        middle = (near + far) / 2
+        if middle in (near, far):
+            break
+        f_middle = float(line(np.array([middle]))[0])
+        inner = abs(f_middle - f_near - slope * (middle - near))
+        outer = abs(f_far - f_middle - slope * (far - middle))
+        if inner >= outer or not np.isfinite(outer):
+            far, f_far = middle, f_middle
+        else:
+            near, f_near = middle, f_middle
+    left = abs(f_far - f_near - slope * (far - near))
+    return Jump(abs(near), left if left > JUMPS * first else 0.0)
+
+
+def plainly_off(line: Line, claim: float, near: tuple[float, float, float], unit: float) -> bool:
+    """Whether a claim is off at every scale alike, by a look at two wider and two finer steps.
+
+    The widest is 2^-3 of the unit, the finest that at which noise is an eighth of the distance between
+    claim and slope, the others are half-way on a logarithmic scale. Every slope must be within a
+    quarter of the distance of the one known, but that the widest may err as truncation does, with the
+    square of the step.
+
+    Parameters
+    ----------
+    near : (float, float, float)
+        A step, the slope there, and its bar.
+    """
+    h, slope, bar = near
+    distance = abs(claim - slope)
+    if not (np.isfinite(distance) and distance > TELLING_BARS * bar):
+        return False
+    widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
+    t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
+    t *= 1 + WOBBLE * np.array([0.5, -0.3, 0.4, -0.6])
+    values = line(np.concatenate([t, -t]))
+    off = (values[:4] - values[4:]) / (2 * t) - slope
+    allowed = distance / 4 + bar * h / t
+    fits = np.abs(off) <= allowed
+    smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
+    return bool(fits[1:].all() and (fits[0] or smooth))
+
+
+def scales(unit: float, x: float) -> Floats:
+    """Steps from `WIDEST` to `FINEST` octaves below a unit, decreasing; none that x cannot take."""
+    k = np.arange(WIDEST, FINEST + 1)
+    t = unit * 2.0**-k * (1 + WOBBLE * (2 * ((k * GOLDEN) % 1.0) - 1))
+    return t[t >= FINEST_ULPS * np.spacing(abs(x))]
