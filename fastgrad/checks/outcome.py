@@ -35,6 +35,7 @@ class Differences:
     D: Floats
     bar: Floats
     step: Floats
+<<<<<<< HEAD
     second: Floats | None = None
     """Second differences at the first step, where they were kept."""
     second_bar: Floats | None = None
@@ -49,6 +50,10 @@ class Differences:
             missing = any(values is None for values in known)
             taken[field_.name] = None if missing else np.concatenate(known)[which]
         return cls(**taken)
+=======
+    bend: Floats | None = None
+    """``f(x + h) - 2 f(x) + f(x - h)`` at the first step, where it was kept."""
+>>>>>>> 266275c (wip2)
 
 
 @dataclass(frozen=True)

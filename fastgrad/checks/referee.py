@@ -13,10 +13,12 @@ from functools import partial
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.checks.outcome import Differences, Judged
+from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.entries import Entries
-from fastgrad.differences.profile import Judgment, Profile, Ruling, plainly_off
+from fastgrad.differences.profile import WIDE_LOOK, Judgment, Profile, Ruling, plainly_off
+from fastgrad.numerics.bars import WIDER
+from fastgrad.parameters.layout import Layout
 
 HEARD = 8
 """Entries of a block that are heard before it is called wrong."""
@@ -24,6 +26,12 @@ AT_RANDOM = 3
 """So many of them are not the worst."""
 HEARD_ONE_BY_ONE = 64
 """The most that are heard of a block where one was not convicted."""
+BENDS = 2.0**-6
+"""A second difference beyond this part of the first over the same step is looked at again."""
+JUMP_SDS = 16.0
+"""The noise of a second difference, six of its sds."""
+GROWS = 2.0**1.5
+"""At 8 times the step the second difference of a jump is what it was, that of a kink has grown by 8."""
 
 VERDICTS = {
     Ruling.RIGHT: Verdict.AGREES,
@@ -43,7 +51,7 @@ class Referee:
     judged : Judged
     rule : Rule
     left : callable, optional
-        Seconds left; what there is no time to hear is left open.
+        Seconds left; what there is no time to hear stays as it was judged.
     """
 
     def __init__(
@@ -54,21 +62,35 @@ class Referee:
         left: Callable[[], float] | None = None,
     ):
         self.entries, self.before, self.rule, self.left = entries, judged, rule, left
-        old = judged.differences
-        self.found = Differences(old.D.copy(), old.bar.copy(), old.step.copy())
-        self.verdict = judged.verdict.copy()
-        self.notes = dict(judged.notes)
+        self.grain = entries.loss.measured.grain
+        self._flat: dict[int, float] = {}
+        """Entries along which the loss is the same at all steps, and its grain as it was known."""
 
     def hear(self) -> Judged:
-        """The entries, with the verdicts of those that are called wrong confirmed or withdrawn."""
-        wrong = (self.verdict == Verdict.DISAGREES) & np.isfinite(self.before.analytic)
-        if not wrong.any():
+        """The same entries, their verdicts confirmed or withdrawn where other steps may gainsay them."""
+        finite = np.isfinite(self.before.analytic)
+        verdict = self.before.verdict
+        accused = np.flatnonzero((verdict == Verdict.DISAGREES) & finite)
+        unsure = np.flatnonzero((verdict == Verdict.INCONCLUSIVE) & finite)
+        acquitted = self._suspects_among_agreeing()
+        if not (accused.size or unsure.size or acquitted.size):
             return self.before
-        for b in np.unique(self.before.block[wrong]):
-            self._hear_block(np.flatnonzero(wrong & (self.before.block == b)))
+        old = self.before.differences
+        self.found = replace(old, D=old.D.copy(), bar=old.bar.copy(), step=old.step.copy())
+        self.verdict, self.notes = verdict.copy(), dict(self.before.notes)
+        for b in np.unique(self.before.block[accused]):
+            self._hear_accused(accused[self.before.block[accused] == b])
+        for b in np.unique(self.before.block[unsure]):
+            self._hear_unsure(unsure[self.before.block[unsure] == b])
+        for k in acquitted.tolist():
+            self._hear_in_full(k)
+        for k, grain in list(self._flat.items()):  # others may have shown a coarser grain since
+            if self.grain > grain:
+                self._hear_in_full(k)
         return replace(self.before, differences=self.found, verdict=self.verdict, notes=self.notes)
 
-    def _hear_block(self, accused: Indices) -> None:
+    def _hear_accused(self, accused: Indices) -> None:
+        """Hear those of one block that are called wrong."""
         first = _chosen(accused, np.abs(self.before.analytic - self.before.numeric)[accused])
         convicted = [self._is_convicted(k) for k in first.tolist()]
         if all(convicted):
@@ -80,19 +102,76 @@ class Referee:
             self.verdict[k] = Verdict.INCONCLUSIVE
             self.notes[k] = "others of its block depend on the step: it was not looked at again"
 
+    def _hear_unsure(self, unsure: Indices) -> None:
+        """Hear those of one block that could not be told, while that tells them."""
+        told = 0
+        for count, k in enumerate(unsure[:HEARD_ONE_BY_ONE].tolist()):
+            if count >= HEARD and not told:
+                return
+            self._hear_in_full(k)
+            told += self.verdict[k] != Verdict.INCONCLUSIVE
+
     def _is_convicted(self, k: int) -> bool:
-        """Hear one entry; whether it stays wrong."""
-        if self.left is not None and self.left() <= 0:
+        """Hear one entry that is called wrong; whether it stays so."""
+        if not self._has_time():
             return True
-        line, unit = self._line(k), float(self.before.scales.unit[k])
-        a = float(self.before.analytic[k])
-        D, bar, step = (float(part[k]) for part in vars(self.before.differences).values())
-        if plainly_off(line, a, (step, D, bar), unit):
+        before = self.before
+        D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
+        a, unit = float(before.analytic[k]), float(before.scales.unit[k])
+        if plainly_off(self._line(k), a, (step, D, bar), unit):
             return True
-        loss, x = self.entries.loss, float(self.entries.x[k])
-        profile = Profile.take(line, unit, loss.base, x)
-        self._rule(k, profile.judge(a, self._sizes(k), line), profile.grain)
+        self._hear_in_full(k)
         return bool(self.verdict[k] == Verdict.DISAGREES)
+
+    def _hear_in_full(self, k: int) -> None:
+        """Take the profile of an entry, and rule."""
+        if not self._has_time():
+            return
+        line, unit = self._line(k), float(self.before.scales.unit[k])
+        loss, x = self.entries.loss, float(self.entries.x[k])
+        profile = Profile.take(line, unit, loss.base, x, self.grain)
+        if profile.is_flat:
+            self._flat[k] = self.grain
+        self.grain = max(self.grain, profile.grain)
+        judgment = profile.judge(float(self.before.analytic[k]), self._sizes(k), line)
+        words = "; ".join(words_of(judgment, profile.grain, loss.value))
+        if judgment.ruling is Ruling.OPEN and not words:
+            return
+        self.verdict[k] = VERDICTS[judgment.ruling]
+        if np.isfinite(judgment.slope):
+            self.found.D[k], self.found.bar[k] = judgment.slope, judgment.bar
+            self.found.step[k] = judgment.step
+        self.notes[k] = words
+
+    def _suspects_among_agreeing(self) -> Indices:
+        """Those that agree with a difference that its neighbours may refute.
+
+        A difference of exactly 0 wants one pair at a wide step, for a flat loss hides any zero. A second
+        difference that does not grow with the step is a jump within it.
+        """
+        agrees = self.before.verdict == Verdict.AGREES
+        flat = np.flatnonzero(agrees & (self.before.numeric == 0.0))[:HEARD_ONE_BY_ONE]
+        unit, step = self.before.scales.unit, self.before.differences.step
+        found = []
+        if flat.size and self._has_time():
+            wide = self.entries.at(flat, WIDE_LOOK * unit[flat])
+            found.append(flat[np.isfinite(wide.D) & (wide.above != wide.below)][:HEARD])
+        bend = self.before.differences.bend
+        if bend is not None:
+            sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))
+            bent = agrees & (np.abs(bend) > BENDS * np.abs(self.before.numeric) * step)
+            bent &= np.abs(bend) > JUMP_SDS * sigma
+            bent &= np.abs(bend) > step * np.maximum(self.before.bar, 0.0)
+            rows = np.flatnonzero(bent)[:HEARD_ONE_BY_ONE]
+            if rows.size and self._has_time():
+                wide = self.entries.at(rows, WIDER * step[rows])
+                base = self.entries.loss.base
+                wider = np.abs((wide.above - base) + (wide.below - base))
+                found.append(rows[wider < GROWS * np.abs(bend[rows])][:HEARD])
+        return np.unique(np.concatenate([np.zeros(0, np.intp), *found]))
+
+    def _has_time(self) -> bool:
+        return self.left is None or self.left() > 0
 
     def _sizes(self, k: int) -> tuple[float, float]:
         """The size beside which an error of an entry matters, and the error that does not."""
@@ -102,19 +181,7 @@ class Referee:
         return max(a, float(typical)), self.rule.rtol * a
 
     def _line(self, k: int) -> Callable[[Floats], Floats]:
-        index = self.entries.indices[k : k + 1]
-        return partial(_values, self.entries, index)
-
-    def _rule(self, k: int, judgment: Judgment, grain: float) -> None:
-        self.verdict[k] = VERDICTS[judgment.ruling]
-        if np.isfinite(judgment.slope):
-            self.found.D[k], self.found.step[k] = judgment.slope, judgment.step
-            self.found.bar[k] = judgment.bar
-        words = list(_words(judgment, grain, self.entries.loss.value))
-        if words:
-            self.notes[k] = "; ".join(words)
-        else:
-            self.notes.pop(k, None)
+        return partial(_values, self.entries, self.entries.indices[k : k + 1])
 
 
 def _values(entries: Entries, index: Indices, offsets: Floats) -> Floats:
@@ -131,11 +198,22 @@ def _chosen(accused: Indices, error: Floats) -> Indices:
     return np.asarray(accused[np.sort(np.concatenate([worst, drawn]))])
 
 
+def about_steps(judged: Judged, layout: Layout) -> list[str]:
+    """What is worth saying of entries that agree, though not at every step."""
+    told = [k for k, note in judged.notes.items() if note and judged.verdict[k] == Verdict.AGREES]
+    if not told:
+        return []
+    first = min(told)
+    where = layout.name(int(judged.indices[first]))
+    others = "" if len(told) == 1 else f" (and {len(told) - 1:,} more that agree)"
+    return [f"{where}{others}: {judged.notes[first]}."]
+
+
 COARSE = 16.0
 """A grain of so many units in the last place of the loss is worth a word."""
 
 
-def _words(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
+def words_of(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
     """What kind of loss it is whose slope depends on the step."""
     if judgment.ruling is Ruling.WRONG and judgment.other is None:
         return
@@ -156,5 +234,5 @@ def _words(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
         yield "kinks lie within the steps that its precision needs"
     if grain > COARSE * np.spacing(abs(value)):
         yield f"the loss is given to {grain:.1g}"
-    elif np.isinf(judgment.resolved):
-        yield "the loss does not move enough to be resolved at any step"
+    elif judgment.slope == 0.0 and np.isinf(judgment.resolved):
+        yield "the loss is the same at every step"

@@ -78,7 +78,8 @@ def glance(
 ) -> tuple[Judged | None, Quotients]:
     """`judge` by the first stage alone: None where it leaves anything open, and its differences."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return _Stages(entries, claim, rule, None, None).glance(h)
+        judged, raw = _Stages(entries, claim, rule, None, None).glance(h)
+        return None if judged is None else Referee(entries, judged, rule).hear(), raw
 
 
 class _Stages:
@@ -137,6 +138,7 @@ class _Stages:
         self.second = (first.above - 2 * self.entries.loss.base + first.below) / first.h**2
         self.second_bar = BEND_SDS * first.sigma / first.h**2
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
+        self.bend = (first.above - self.entries.loss.base) + (first.below - self.entries.loss.base)
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         self._leave_borrowed_units(first)
         agrees = np.abs(self.a - self.D) <= self.bar
@@ -149,6 +151,7 @@ class _Stages:
         return Judged(
             self.entries.indices,
             self.a / self.s,
+<<<<<<< HEAD
             Differences(
                 self.D / self.s,
                 self.bar / self.s,
@@ -156,6 +159,9 @@ class _Stages:
                 self.second / self.s**2,
                 self.second_bar / self.s**2,
             ),
+=======
+            Differences(self.D / self.s, self.bar / self.s, self.h * self.s, self.bend),
+>>>>>>> 266275c (wip2)
             self.verdict,
             Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
             self.notes,

@@ -10,6 +10,7 @@ from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.referee import about_steps
 from fastgrad.checks.rules import Rule, overall
 from fastgrad.checks.stages import glance, judge
 from fastgrad.checks.summary import about_the_loss, checked_block, relative_error
@@ -49,6 +50,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         (
             *about_the_loss(loss),
             *_remarks(judged, claim),
+            *about_steps(judged, loss.layout),
             *certificate,
             *_cut_short(judged, budget),
         ),

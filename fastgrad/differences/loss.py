@@ -21,6 +21,7 @@ from fastgrad.numerics.noise import (
 )
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
+from fastgrad.numerics.windows import grain_of
 from fastgrad.parameters.layout import Layout
 
 REPEATS = 3
@@ -101,6 +102,12 @@ class Measured:
         if not self.lines and self.glimpse is not None:
             return max(self.least, ONE_LINE * (self.glimpse.sigma or 0.0))
         return max([self.least, *(line.sigma or 0.0 for line in self.lines)])
+
+    @cached_property
+    def grain(self) -> float:
+        """The unit of which all values seen are multiples (`fastgrad.numerics.windows.grain_of`)."""
+        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
+        return grain_of(np.concatenate([[self.value], *(line.values for line in seen)]))
 
     @cached_property
     def float32(self) -> bool:

@@ -36,8 +36,15 @@ FINE_LOOK = 2.0**-12
 """The finest, in steps that were used."""
 TELLING_BARS = 8.0
 """A first look is for claims that are so many bars off."""
+MOVES = 7
+"""So many of the nine values of a first look must differ, or it is a staircase or nothing at all."""
 SQUARE = (0.5, 2.0)
 """Truncation grows with the square of the step, to within these factors."""
+PLAIN_GRAINS = 16.0
+"""A claim is wrong where f is constant if it would change f by so many of its grains."""
+RIPPLE = 2.0**-23
+"""A slope over steps so short that it moves f by less than this part, as single precision does, is
+noise that happens to be smooth, where f has another slope over wider ones."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
 
@@ -108,7 +115,9 @@ class Profile:
     windows: Windows
 
     @classmethod
-    def take(cls, line: Line, unit: float, value: float, x: float = 0.0) -> "Profile":
+    def take(
+        cls, line: Line, unit: float, value: float, x: float = 0.0, grain: float = 0.0
+    ) -> "Profile":
         """The profile along a line.
 
         Parameters
@@ -120,17 +129,19 @@ class Profile:
             f at x, as ``line`` gives it.
         x : float
             What offsets are added to: they are rounded to what x can take.
+        grain : float
+            The unit of the values of f, as far as it is known.
         """
         t = scales(unit, x)
-        values = line(np.concatenate([t, -t]))
-        return cls.of(t, values[: t.size], values[t.size :], value, x)
-
-    @classmethod
-    def of(cls, t: Floats, above: Floats, below: Floats, value: float, x: float) -> "Profile":
-        """The profile of values already taken."""
+        above, below = np.split(line(np.concatenate([t, -t])), 2)
         taken = ((x + t) - (x - t)) / 2
-        grain = grain_of(np.concatenate([above, below, [value]]))
+        grain = max(grain, grain_of(np.concatenate([above, below, [value]])))
         return cls(t, above, below, value, grain, windows_of(taken, above, below, value, grain))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether f is the same at all steps."""
+        return bool(np.all(self.above == self.value) and np.all(self.below == self.value))
 
     def judge(self, claim: float, sizes: tuple[float, float], line: Line) -> Judgment:
         """Is a claimed slope right?
@@ -143,6 +154,8 @@ class Profile:
         line : callable
             The line again, to look for jumps on it.
         """
+        if self.is_flat:
+            return self._of_nothing(claim)
         found = evidence_for(self.windows, claim, *sizes)
         held = found.held
         if not found.against:
@@ -161,12 +174,23 @@ class Profile:
         finer = [plateau for plateau in found.against if plateau.best > held.best]
         for plateau in finer:
             jump = self._jump_beyond(plateau, line)
-            if jump is None or not jump.size:
+            if (jump is None or not jump.size) and not self._is_noise(plateau, held):
                 return self._judgment(Ruling.WRONG, found, jump, plateau)
         if not finer:
             jump = self._jump_beyond(held, line)
         right = found.useful and (bool(finer) or jump is None or not jump.size)
         return self._judgment(Ruling.RIGHT if right else Ruling.OPEN, found, jump)
+
+    def _of_nothing(self, claim: float) -> Judgment:
+        """What f says of a claim where it is the same at all steps: the claim must change it."""
+        with np.errstate(over="ignore"):
+            single = np.float32(self.value)
+        grain = max(self.grain, float(np.finfo(np.float64).eps))
+        if single == self.value:
+            grain = max(grain, float(np.spacing(abs(single))))
+        widest = float(self.t.max(initial=0.0))
+        bar = PLAIN_GRAINS * grain / (2 * widest) if widest else float("inf")
+        return Judgment(Ruling.WRONG if abs(claim) > bar else Ruling.OPEN, 0.0, bar, widest)
 
     def _judgment(
         self,
@@ -191,6 +215,11 @@ class Profile:
         apart = None if other is None else (other.slope(w), other.step(w))
         sides = one.one_sided(w) if ruling is Ruling.KINK else None
         return Judgment(ruling, one.slope(w), one.bar(w), one.step(w), apart, jump, finest, sides)
+
+    def _is_noise(self, plateau: Stretch, held: Stretch) -> bool:
+        """Whether a fine plateau is but a ripple of f: it moves f by less than `RIPPLE` of itself."""
+        apart = abs(plateau.slope(self.windows) - held.slope(self.windows))
+        return apart * float(self.windows.t[plateau.start]) <= RIPPLE * abs(self.value)
 
     def _jump_beyond(self, plateau: Stretch, line: Line) -> Jump | None:
         """What f does where it leaves a plateau towards wider steps; None if it never does."""
@@ -253,12 +282,15 @@ def plainly_off(line: Line, claim: float, near: tuple[float, float, float], unit
     widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
     t *= 1 + WOBBLE * np.array([0.5, -0.3, 0.4, -0.6])
-    values = line(np.concatenate([t, -t]))
-    off = (values[:4] - values[4:]) / (2 * t) - slope
-    allowed = distance / 4 + bar * h / t
-    fits = np.abs(off) <= allowed
+    values = line(np.concatenate([t, -t, np.zeros(1)]))
+    above, below, value = values[:4], values[4:8], values[8]
+    off = (above - below) / (2 * t) - slope
+    bends = np.abs((above - value) + (below - value)) / (2 * t)
+    moves = np.unique(values).size >= MOVES
+    fits = np.abs(off) <= distance / 4 + bar * h / t
     smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
-    return bool(fits[1:].all() and (fits[0] or smooth))
+    straight = bends[2:].max() <= distance / 2
+    return bool(moves and straight and fits[1:].all() and (fits[0] or smooth))
 
 
 def scales(unit: float, x: float) -> Floats:

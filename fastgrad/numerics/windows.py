@@ -18,11 +18,13 @@ PAIRS = 5
 STANDARD_ERRORS = 7.0
 MEMORY = 6
 """Windows finer than this one whose residuals count as well: six octaves of steps."""
-DISTINCT = 7
-"""Fewest different values among those of a window and f(x) for its slope to be resolved: a staircase
-shows two or three."""
+DISTINCT = 4
+"""Fewest different values on each side, of five and f(x), for a slope to be resolved: a staircase shows
+two or three."""
 GRAIN_SDS = 0.5
 """Residual that a grain leaves at least, in grains: rounding has sd 0.29, and a pair has two."""
+FEWEST_VALUES = 4
+"""Fewer different values have no grain that could be told."""
 DECIMALS = 12
 """Decimals up to which a loss may be given."""
 TEXT_ULPS = 4.0
@@ -80,10 +82,10 @@ def windows_of(t: Floats, above: Floats, below: Floats, value: float, grain: flo
     u = steps / widest[:, None]
     slope, bar, residual = _fitted(each(odd, PAIRS), u, (1, 3), grain)
     bend, bend_bar, _ = _fitted(each(even, PAIRS), u, (1, 2), grain)
-    values = np.concatenate([each(above, PAIRS), each(below, PAIRS)], axis=1)
-    resolved = np.isfinite(slope) & np.array(
-        [np.unique(np.append(row, value)).size >= DISTINCT for row in values], np.bool_
-    )
+    resolved = np.isfinite(slope)
+    for side in (above, below):
+        rows = np.sort(np.insert(each(side, PAIRS), 0, value, axis=1), axis=1)
+        resolved &= 1 + np.count_nonzero(np.diff(rows, axis=1), axis=1) >= DISTINCT
     return Windows(
         widest.copy(),
         slope / widest,
@@ -130,7 +132,7 @@ def grain_of(values: Floats) -> float:
         return 0.0
     largest = float(np.abs(values).max())
     ulp = float(np.spacing(largest))
-    if values.size < DISTINCT - 2:
+    if values.size < FEWEST_VALUES:
         return ulp
     with np.errstate(over="ignore"):
         if np.all(values.astype(np.float32) == values):
