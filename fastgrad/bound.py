@@ -14,6 +14,10 @@ class Differentiates(Protocol):
     root: str
     """The name of a theta that is a single array."""
 
+    def whole(self, theta: Any) -> Any:
+        """Theta; of several arguments, in a NamedTuple of their names."""
+        ...
+
     def watch(self) -> Callable[[], bool] | None:
         """Whether what the loss reads from outside is still the same; None where it cannot change."""
         ...
@@ -52,14 +56,18 @@ class BoundGradient:
         self._direct: Callable[[Any], Floats | None] | None = None
         self._is_current: Callable[[], bool] | None = None
 
-    def __call__(self, theta: Any) -> Any:
+    def __call__(self, theta: Any, *more: Any) -> Any:
         """The gradient at theta, in its own structure.
+
+        If theta is several arguments, it is their tuple, or they are given one by one.
 
         Raises
         ------
         ValueError, TypeError, LossCompilationError, LossError, NonFiniteLossError, MutatedInputError
             As the gradient function that this was made from.
         """
+        if more:
+            theta = (theta, *more)
         direct = self._direct
         if direct is not None and (self._is_current is None or self._is_current()):
             found = direct(theta)
@@ -78,7 +86,7 @@ class BoundGradient:
 
     def _at(self, theta: Any) -> tuple[Layout, Evaluator]:
         """The loss around theta, with the arguments bound as they were for the last one."""
-        layout, flat = flatten(theta, self._function.root)
+        layout, flat = flatten(self._function.whole(theta), self._function.root)
         latest, is_current = self._latest, self._is_current
         if latest and layout is latest[0] and (is_current is None or is_current()):
             run = latest[1].at(flat)

@@ -30,8 +30,10 @@ from fastgrad.differences.loss import (
     repeat_loss,
 )
 from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.explain import as_arguments, positions, root_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
+from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
@@ -55,6 +57,7 @@ def check_grad(
     trainable: Any = None,
     rtol: float = 1e-5,
     strategy: str = "auto",
+    argnum: int | str | Sequence[int | str] = 0,
     budget: float | None = 10.0,
     seed: int = 0,
     step: Any = None,
@@ -87,6 +90,9 @@ def check_grad(
         What to check: names or path prefixes of blocks, or booleans shaped like theta.
     rtol : float
         Relative errors below it do not matter; 0 leaves the error bars alone.
+    argnum : int, str, or several of them
+        Which argument of the loss theta is, by position or name, if not the first; of several, theta
+        is their tuple. ``args`` are the others in order; the gradient is called as the loss is.
     strategy : {"auto", "sweep", "screen"}
         ``"sweep"`` checks every trainable entry, with two evaluations each. ``"screen"`` looks
         along random directions, locates what is wrong, and says what error it would have missed
@@ -144,13 +150,18 @@ def check_grad(
         raise ValueError(f"strategy={strategy!r}: expected one of {names}")
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
+    argnum = positions(loss, argnum)
+    theta = as_arguments(loss, theta, argnum)
+    if isinstance(points, Sequence) and not isinstance(points, str):
+        points = [as_arguments(loss, point, argnum) for point in points]
     places = points_of(theta, points, trainable, seed)
     if len(places) > 1 and not callable(grad):
         raise ValueError(
             "points: expected a gradient that can be called at each of them, got values"
         )
     running = {"backend": backend, "structure": structure}
-    question = _Question(loss, grad, args, {"trainable": trainable, "scale": scale}, running)
+    shaped = {"trainable": trainable, "scale": scale}
+    question = _Question(loss, grad, (argnum, args), shaped, running)
     seconds = None if budget is None or strategy == "sweep" else budget / len(places)
     options = Options(step, strategy, seconds, seed, progress)
     checks = [_check_at(place, question, Rule(rtol), options) for place in places]
@@ -163,7 +174,8 @@ class _Question:
 
     loss: Callable[..., Any]
     gradient: Any
-    args: tuple[Any, ...]
+    arguments: tuple[Argnum, tuple[Any, ...]]
+    """The position of theta among the arguments, and the others."""
     shaped: Mapping[str, Any]
     """What is shaped like theta: ``trainable`` and ``scale``."""
     running: Mapping[str, Any]
@@ -171,13 +183,23 @@ class _Question:
 
     def evaluator(self, layout: Layout, flat: Floats, **running: Any) -> Evaluator:
         """The loss around a flat theta."""
-        return evaluator(self.loss, Inputs(layout, flat, self.args), **{**self.running, **running})
+        inputs = Inputs(layout, flat, self.args, self.arguments[0])
+        return evaluator(self.loss, inputs, **{**self.running, **running})
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The other arguments."""
+        return self.arguments[1]
+
+    def claim(self, layout: Layout, flat: Floats, theta: Any) -> Gradient:
+        """The gradient under test at one theta, if it is a function."""
+        return Gradient(self.gradient, layout, flat, theta, self.args, self.arguments[0])
 
 
 def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -> GradientCheck:
     """The check at one point: measure the loss, read the gradient, judge, explain."""
     began = time.perf_counter()
-    layout, flat = flatten(place.theta)
+    layout, flat = flatten(place.theta, root_name(question.loss, question.arguments[0]))
     free = layout.mask(question.shaped["trainable"])
     run = question.evaluator(layout, flat)
     budget = Budget(run, options.seconds)
@@ -185,7 +207,7 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     outward = outward_of(flat, units.entry, free)
     answers: Answers | None = None
     if callable(question.gradient):
-        gradient = Gradient(question.gradient, layout, flat, place.theta, question.args)
+        gradient = question.claim(layout, flat, place.theta)
         with budget.stopped():
             answers = Answers(gradient, run, outward, rule)
     with budget.timing():

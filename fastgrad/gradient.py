@@ -1,8 +1,9 @@
 """grad and value_and_grad: a loss in, its numerical gradient out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,20 @@ from fastgrad.bound import BoundGradient
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
+from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.backends import evaluator, require_backend, warn_of_python
-from fastgrad.evaluate.explain import argument_name, require_argument_count
+from fastgrad.evaluate.embedded import embedded
+from fastgrad.evaluate.explain import (
+    as_arguments,
+    positions,
+    require_argument_count,
+    root_name,
+)
 from fastgrad.evaluate.outside import watch
 from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
+from fastgrad.parameters.arguments import Argnum, last_of, taken
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import progress_bar
@@ -40,7 +49,7 @@ class GradientFunction:
     Parameters
     ----------
     loss : callable
-    argnum : int
+    argnum : int or tuple of int
         Which of its arguments to differentiate by.
     differencing : Differencing
     running : mapping
@@ -51,7 +60,7 @@ class GradientFunction:
     def __init__(
         self,
         loss: Callable[..., Any],
-        argnum: int,
+        argnum: Argnum,
         differencing: Differencing,
         running: Mapping[str, Any],
         progress: bool = False,
@@ -64,7 +73,7 @@ class GradientFunction:
         self._trainable = differencing.trainable
         self._running = running
         self._progress = progress
-        self.root = "theta" if argnum == 0 else argument_name(loss, argnum)
+        self.root = root_name(loss, argnum)
         """The name of a theta that is a single array."""
         self._alone = self.bind() if argnum == 0 else None
 
@@ -100,6 +109,40 @@ class GradientFunction:
         array([2., 4.])
         """
         return BoundGradient(self, args)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The gradient as an njit function of the loss's arguments, to be called from njit code.
+
+        Theta is an array or a number. Nothing is checked, and nothing raised: the slope is NaN where
+        the loss is not finite at any step.
+
+        Raises
+        ------
+        LossCompilationError
+            A loss that is no function.
+        ValueError
+            Options that compiled code does not know.
+
+        Examples
+        --------
+        >>> from numba import njit
+        >>> slope = grad(njit(lambda x: x**2)).compiled
+        >>> descend = njit(lambda x: x - 0.25 * slope(x))
+        >>> round(descend(4.0), 6)
+        2.0
+        """
+        known = self._step is None or isinstance(self._step, float | int)
+        if self._trainable is not None or self._scale is not None or not known:
+            raise ValueError(
+                "g.compiled differences all entries: expected no trainable and no scale, and a step "
+                "that is None or a number"
+            )
+        if not isinstance(self._argnum, int):
+            raise ValueError(f"g.compiled: expected one argnum, got {self._argnum}")
+        step = None if self._step is None else float(self._step)
+        loss = dispatcher(getattr(self._loss, "loss", self._loss))
+        return embedded(loss, self._argnum, self._stencil, step)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
         """The loss and its gradient at ``args``."""
@@ -142,11 +185,17 @@ class GradientFunction:
         )
 
     def _start(self, args: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
-        k = self._argnum
-        if len(args) <= k:
+        last = last_of(self._argnum)
+        if len(args) <= last:
             require_argument_count(self._loss, len(args))
-            raise TypeError(f"argnum={k}: expected at least {k + 1} arguments, got {len(args)}")
-        return self.start(args[k], args[:k] + args[k + 1 :])
+            raise TypeError(
+                f"argnum={self._argnum}: expected at least {last + 1} arguments, got {len(args)}"
+            )
+        return self.start(*taken(args, self._argnum))
+
+    def whole(self, theta: Any) -> Any:
+        """Theta; of several arguments, in a NamedTuple of their names."""
+        return as_arguments(self._loss, theta, self._argnum)
 
     def watch(self) -> Callable[[], bool] | None:
         """Whether what the loss reads from outside is still the same; None where it cannot change."""
@@ -154,7 +203,7 @@ class GradientFunction:
 
     def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
         """The loss around a theta, with its other arguments."""
-        layout, flat = flatten(theta, self.root)
+        layout, flat = flatten(self.whole(theta), self.root)
         inputs = Inputs(layout, flat, arguments, self._argnum)
         run = evaluator(self._loss, inputs, **self._running)
         if run.fallback:
@@ -220,7 +269,7 @@ class GradientFunction:
 def grad(
     loss: Callable[..., Any],
     *,
-    argnum: int = 0,
+    argnum: int | str | Sequence[int | str] = 0,
     trainable: Any = None,
     method: str = "central",
     order: int = 2,
@@ -239,8 +288,9 @@ def grad(
         or any callable, which is called from Python. Theta is a number, an array of any shape,
         or a dict, NamedTuple, dataclass, list or tuple of them, nested at will; a compiled loss
         receives a dict or a dataclass as a NamedTuple with the same fields, a dict's by key as well.
-    argnum : int
-        Which argument of the loss to differentiate by.
+    argnum : int, str, or several of them
+        Which argument of the loss to differentiate by, by its position or name. Of several, the
+        gradient is a tuple, one for each.
     trainable : str, sequence of str, or structure of bool, optional
         What may be perturbed: names or path prefixes of blocks (``"W1"``, ``"layers.0"``), or
         booleans shaped like theta. The rest are constants: never perturbed, gradient 0.
@@ -288,15 +338,17 @@ def grad(
     """
     if not callable(loss):
         raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
-    if not isinstance(argnum, int) or isinstance(argnum, bool) or argnum < 0:
-        raise ValueError(f"argnum={argnum!r}: expected the position of an argument, from 0")
     require_backend(backend)
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
     running = {"backend": backend, "structure": structure}
     return GradientFunction(
-        loss, argnum, Differencing(chosen, step, scale, trainable), running, progress
+        loss,
+        positions(loss, argnum),
+        Differencing(chosen, step, scale, trainable),
+        running,
+        progress,
     )
 
 

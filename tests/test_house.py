@@ -49,7 +49,7 @@ LAYERS = {
         numerics.windows numerics.plateaus
     """,
     "parameters": """
-        parameters parameters.trees parameters.native parameters.layout parameters.steps
+        parameters parameters.trees parameters.arguments parameters.native parameters.layout parameters.steps
         parameters.operands parameters.outputs parameters.pairs
     """,
     "evaluate": """
@@ -58,7 +58,7 @@ LAYERS = {
         evaluate.compiling evaluate.units evaluate.outside evaluate.deadline evaluate.adapters
         evaluate.compiled evaluate.python evaluate.meaning evaluate.backends evaluate.layer
         evaluate.vector
-        evaluate.proofs evaluate.direct
+        evaluate.proofs evaluate.direct evaluate.embedded
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

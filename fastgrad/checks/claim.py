@@ -13,6 +13,7 @@ from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import norm
+from fastgrad.parameters.arguments import Argnum, merged, place_of
 from fastgrad.parameters.layout import Block, Layout, flatten
 from fastgrad.parameters.native import native_argument
 from fastgrad.parameters.trees import real_array
@@ -123,6 +124,8 @@ class Gradient:
     flat: Floats
     theta: Any
     args: tuple[Any, ...]
+    argnum: Argnum = 0
+    """The position of theta among its arguments."""
 
     def here(self) -> tuple[Floats, Floats]:
         """Its values at theta, and the rounding unit of each block.
@@ -134,12 +137,13 @@ class Gradient:
         StructureMismatchError, TypeError
             It is not shaped like theta, or not made of real numbers.
         """
-        guard = ArgumentGuard(
-            self.args, lambda k: f"{k + 1} after theta", "the gradient under test"
-        )
+        guard = ArgumentGuard(self.args, lambda k: self._name(k), "the gradient under test")
         value = self._call(self.flat, self.theta)
         guard.check()
         return flat_gradient(value, self.layout)
+
+    def _name(self, k: int) -> str:
+        return f"number {place_of(k, self.argnum)}" if self.argnum else f"{k + 1} after theta"
 
     def elsewhere(self, point: Floats) -> Floats:
         """Its values at another point, shape (n,)."""
@@ -151,10 +155,11 @@ class Gradient:
         """The gradient at a point; it must leave its own copy of the point alone."""
         if isinstance(self.function, CPUDispatcher):
             own = flat.copy()
-            result = self.function(self.layout.native(own), *map(native_argument, self.args))
+            others = list(map(native_argument, self.args))
+            result = self.function(*merged(self.layout.native(own), others, self.argnum))
         else:
             given = copy.deepcopy(theta)
-            result = self.function(given, *self.args)
+            result = self.function(*merged(given, self.args, self.argnum))
             own = flatten(given, self.layout.root)[1]
         changed = np.flatnonzero(own != flat)
         if changed.size:

@@ -32,6 +32,7 @@ from fastgrad.evaluate.proofs import only_read
 from fastgrad.evaluate.schedule import Cost
 from fastgrad.evaluate.state import may_be_shared
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
+from fastgrad.parameters.arguments import Argnum, merged, place_of, taken
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import plain_array
 
@@ -129,7 +130,7 @@ _jitted: dict[Any, CPUDispatcher] = {}
 
 
 def compiled_loss(
-    loss: CPUDispatcher, layout: Layout, argnum: int, arguments: tuple[Any, ...]
+    loss: CPUDispatcher, layout: Layout, argnum: Argnum, arguments: tuple[Any, ...]
 ) -> CompiledLoss:
     """The loss behind the kernels' signature; compiled on the first call with these types.
 
@@ -147,7 +148,7 @@ def compiled_loss(
         try:
             value_types.append(type_of(argument))
         except (ValueError, NumbaError) as error:
-            raise explain.untypable(loss, argument, position + (position >= argnum)) from error
+            raise explain.untypable(loss, argument, place_of(position, argnum)) from error
     return _adapted(loss, layout, argnum, tuple(value_types))
 
 
@@ -167,7 +168,7 @@ _array_types: dict[Any, Any] = {}
 
 
 def fitted(
-    loss: CPUDispatcher, layout: Layout, argnum: int, arguments: tuple[Any, ...]
+    loss: CPUDispatcher, layout: Layout, argnum: Argnum, arguments: tuple[Any, ...]
 ) -> tuple[CompiledLoss, tuple[Any, ...]]:
     """`compiled_loss`, and its arguments; copied where only copies fit an eager signature.
 
@@ -212,7 +213,7 @@ def _bound_to_nothing(compiled: CompiledLoss, layout: Layout) -> BoundArguments:
 
 
 def _adapted(
-    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
+    loss: CPUDispatcher, layout: Layout, argnum: Argnum, value_types: tuple[Any, ...]
 ) -> CompiledLoss:
     """`_adapt` of a layout, which is cheap to look up; layouts that differ in size alone share it."""
     made = _adapted_once(loss, layout, argnum, value_types)
@@ -225,13 +226,13 @@ def _adapted(
 
 @lru_cache(maxsize=1024)
 def _adapted_once(
-    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
+    loss: CPUDispatcher, layout: Layout, argnum: Argnum, value_types: tuple[Any, ...]
 ) -> CompiledLoss:
     return _adapt(*_adapter_key(loss, layout, argnum, value_types))
 
 
 def _adapter_key(
-    loss: CPUDispatcher, layout: Layout, argnum: int, value_types: tuple[Any, ...]
+    loss: CPUDispatcher, layout: Layout, argnum: Argnum, value_types: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     source, records, _ = layout.adapter
     theta_type = numba.typeof(layout.native(np.zeros(layout.size)))
@@ -244,7 +245,7 @@ def _adapt(
     parameters: str,
     records: tuple[type, ...],
     theta_type: Any,
-    argnum: int,
+    argnum: Argnum,
     value_types: tuple[Any, ...],
 ) -> CompiledLoss:
     """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``.
@@ -254,7 +255,7 @@ def _adapt(
     """
     records_it = getattr(loss, RECORDS, False)
     last = (types.uintp,) if records_it else ()
-    loss_types = (*value_types[:argnum], theta_type, *value_types[argnum:], *last)
+    loss_types = (*merged(theta_type, value_types, argnum), *last)
     result, signature = compiled_for(loss, loss_types)
     line = dict_keys.walks_over_dict(result)
     if line is not None:
@@ -263,7 +264,10 @@ def _adapt(
         raise explain.wrong_return_type(loss, signature.return_type)
     arguments_type = types.Tuple((types.int64[::1], *value_types))
     given = [f"arguments[{k + 1}]" for k in range(len(value_types))]
-    given.insert(argnum, "parameters")
+    parts: Any = "parameters"
+    if not isinstance(argnum, int):
+        parts = [f"parameters[{k}]" for k in range(len(argnum))]
+    given = merged(parts, given, argnum)
     given += ["failed"] if records_it else []
     inside = getattr(result.type_annotation, "typemap", {}).values()
     names = names_in(result.library)
@@ -308,11 +312,11 @@ def _adapt(
     )
 
 
-def _of_values(only_read: tuple[bool, ...], argnum: int, count: int) -> tuple[bool, ...]:
+def _of_values(only_read: tuple[bool, ...], argnum: Argnum, count: int) -> tuple[bool, ...]:
     """What is proved of ``count`` arguments beside theta; ``*args`` share what is proved of them."""
-    rest = (only_read[-1:] or (False,)) * (count + 1 - len(only_read))
-    every = (*only_read, *rest)[: count + 1]
-    return every[:argnum] + every[argnum + 1 :]
+    whole = count + (1 if isinstance(argnum, int) else len(argnum))
+    rest = (only_read[-1:] or (False,)) * (whole - len(only_read))
+    return taken((*only_read, *rest)[:whole], argnum)[1]
 
 
 def compiled_for(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, Any]:

@@ -29,6 +29,7 @@ from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
 from fastgrad.evaluate.state import fingerprint, holds_state, kind_of
 from fastgrad.numerics.stencils import Stencil
+from fastgrad.parameters.arguments import merged, place_of
 from fastgrad.parameters.native import native_argument, plain_array
 
 SHOWING_SECONDS = 1.0
@@ -121,7 +122,7 @@ class CompiledEvaluator(Evaluator):
             return None
         return ArgumentGuard(
             tuple(self._arguments[k] for k in open_),
-            lambda k: argument_name(loss, open_[k] + (open_[k] >= self._argnum)),
+            lambda k: argument_name(loss, place_of(open_[k], self._argnum)),
         )
 
     def at(self, theta: Floats) -> Evaluator:
@@ -329,7 +330,7 @@ class CompiledEvaluator(Evaluator):
     def _stateful(self) -> str:
         """The arguments that hold state, in words."""
         return " and ".join(
-            f"its argument {argument_name(self._loss, k + (k >= self._argnum))}, {kind_of(its_type)}"
+            f"its argument {argument_name(self._loss, place_of(k, self._argnum))}, {kind_of(its_type)}"
             for k, its_type in enumerate(self.compiled.value_types)
             if holds_state(its_type)
         )
@@ -395,8 +396,7 @@ class CompiledEvaluator(Evaluator):
 
     def _own_exception(self, point: Floats) -> Exception | None:
         """The user's own exception, by running the loss there again; None if it did not come."""
-        arguments = list(self._arguments)
-        arguments.insert(self._argnum, self._layout.native(point))
+        arguments = merged(self._layout.native(point), self._arguments, self._argnum)
         try:
             self._loss(*arguments)
         except Exception as error:

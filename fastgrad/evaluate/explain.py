@@ -5,13 +5,14 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numba import types
 
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
+from fastgrad.parameters.arguments import Argnum, several
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import describe
 
@@ -176,14 +177,73 @@ def require_argument_count(loss: Any, count: int) -> None:
         ) from None
 
 
+def positions(loss: Any, argnum: Any) -> Any:
+    """Positions of arguments that are given by position or by name: an int, or a tuple of several.
+
+    Raises
+    ------
+    ValueError
+        No such argument, or one twice.
+    """
+    if not isinstance(argnum, tuple | list):
+        return _position(loss, argnum)
+    found = tuple(_position(loss, which) for which in argnum)
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"argnum={argnum!r}: expected different arguments, at least one")
+    return found
+
+
+def _position(loss: Any, which: Any) -> int:
+    if isinstance(which, int) and not isinstance(which, bool) and which >= 0:
+        return which
+    names = _parameter_names(loss)
+    if which not in names:
+        raise ValueError(
+            f"argnum={which!r}: expected the position of an argument, from 0, or its name"
+            + (f": {', '.join(map(repr, names))}" if names else "")
+        )
+    return names.index(which)
+
+
+def root_name(loss: Any, argnum: Argnum) -> str:
+    """What entries of a theta that is a single array are called."""
+    return argument_name(loss, argnum) if isinstance(argnum, int) and argnum else "theta"
+
+
+def as_arguments(loss: Any, theta: Any, argnum: Argnum) -> Any:
+    """Theta; of several arguments, in a NamedTuple of their names.
+
+    Raises
+    ------
+    TypeError
+        It is not one part for each argument.
+    """
+    if isinstance(argnum, int):
+        return theta
+    names = tuple(argument_name(loss, k) for k in argnum)
+    if isinstance(theta, Mapping) and set(theta) == set(names):
+        theta = tuple(theta[name] for name in names)
+    if not isinstance(theta, tuple | list) or len(theta) != len(names):
+        raise TypeError(
+            f"argnum={argnum}: expected theta to be a tuple of {', '.join(names)}, got "
+            f"{describe(theta)}"
+        )
+    return several(names)(*theta)
+
+
 def argument_name(loss: Any, position: int) -> str:
     """What the loss itself calls an argument."""
-    try:
-        parameters = list(inspect.signature(getattr(loss, "py_func", loss)).parameters.values())
-    except (TypeError, ValueError):  # a builtin that does not tell
-        parameters = []
-    named = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
+    named = _parameter_names(loss)
     return named[position] if position < len(named) else f"argument{position}"
+
+
+def _parameter_names(loss: Any) -> list[str]:
+    """Names of the arguments that are given by position."""
+    try:
+        parameters = inspect.signature(getattr(loss, "py_func", loss)).parameters.values()
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return []
+    return [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
 
 
 def place(layout: Layout, position: int, offset: float) -> str:

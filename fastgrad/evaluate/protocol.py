@@ -14,6 +14,7 @@ import numpy as np
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.errors import LossError, NonFiniteLossError
 from fastgrad.numerics.stencils import Stencil
+from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout
 
 
@@ -29,8 +30,8 @@ class Inputs(NamedTuple):
     """The vector, shape (n,); kept, not copied; never written to."""
     arguments: tuple[Any, ...] = ()
     """The loss's other arguments, in order."""
-    argnum: int = 0
-    """Position of theta among the loss's arguments."""
+    argnum: Argnum = 0
+    """Position of theta among the loss's arguments; if it is made of several, of each."""
 
 
 class Evaluator(ABC):

@@ -20,6 +20,7 @@ from fastgrad.evaluate.explain import (
 from fastgrad.evaluate.process import python_random_fingerprint, python_random_state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.parameters.arguments import merged, place_of
 from fastgrad.parameters.native import native_argument
 
 
@@ -48,8 +49,8 @@ class PythonEvaluator(Evaluator):
         self._layout = layout
         self._given = layout.native if native else layout.given
         passed = tuple(map(native_argument, arguments)) if native else arguments
-        self._before, self._after = passed[:argnum], passed[argnum:]
-        self._guard = ArgumentGuard(arguments, lambda k: argument_name(loss, k + (k >= argnum)))
+        self._passed, self._argnum = passed, argnum
+        self._guard = ArgumentGuard(arguments, lambda k: argument_name(loss, place_of(k, argnum)))
         self._may_draw = True
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
@@ -110,11 +111,12 @@ class PythonEvaluator(Evaluator):
     def _value_at(self, point: Floats, place: Callable[[], str]) -> float:
         own = point.copy()
         self._evaluations += 1
+        arguments = merged(self._given(own), self._passed, self._argnum)
         try:
-            value = self._loss(*self._before, self._given(own), *self._after)
+            value = self._loss(*arguments)
         except Exception as error:
             if isinstance(error, TypeError):
-                require_argument_count(self._loss, len(self._before) + 1 + len(self._after))
+                require_argument_count(self._loss, len(arguments))
             if np.array_equal(point, self.theta):
                 raise loss_error(place(), error) from error
             if self.outside is None:

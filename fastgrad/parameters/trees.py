@@ -29,6 +29,9 @@ class Branch:
     children: tuple["Node", ...]
 
 
+BY_POSITION = "__by_position__"
+"""An attribute of NamedTuples that a plain list or tuple of as many parts may stand for."""
+
 Node: TypeAlias = Leaf | Branch
 
 
@@ -110,6 +113,8 @@ def aligned(node: Node, value: Any, what: str) -> Iterator[Any]:
     by_position = node.container in (list, tuple)
     if by_position and type(value) in (list, tuple):
         given = dict(enumerate(value))
+    elif type(value) in (list, tuple) and _is_like_arguments(node, value):
+        given = dict(zip(node.keys, value, strict=True))
     elif not by_position and (isinstance(value, Mapping) or is_record(value)):
         given = dict(children(value))
     else:
@@ -122,6 +127,10 @@ def aligned(node: Node, value: Any, what: str) -> Iterator[Any]:
     _require_keys(node.keys, given, what)
     for key, child in zip(node.keys, node.children, strict=True):
         yield from aligned(child, given[key], f"{what}[{key!r}]")
+
+
+def _is_like_arguments(node: Branch, value: Sequence[Any]) -> bool:
+    return getattr(node.container, BY_POSITION, False) and len(value) == len(node.keys)
 
 
 def _require_keys(keys: tuple[Any, ...], given: dict[Any, Any], what: str) -> None:
