@@ -35,11 +35,12 @@ class Differences:
     D: Floats
     bar: Floats
     step: Floats
-<<<<<<< HEAD
     second: Floats | None = None
     """Second differences at the first step, where they were kept."""
     second_bar: Floats | None = None
     """Their error bars."""
+    bend: Floats | None = None
+    """``f(x + h) - 2 f(x) + f(x - h)`` at the first step, where it was kept."""
 
     @classmethod
     def joined(cls, parts: "Sequence[Differences]", which: Indices) -> "Differences":
@@ -50,10 +51,6 @@ class Differences:
             missing = any(values is None for values in known)
             taken[field_.name] = None if missing else np.concatenate(known)[which]
         return cls(**taken)
-=======
-    bend: Floats | None = None
-    """``f(x + h) - 2 f(x) + f(x - h)`` at the first step, where it was kept."""
->>>>>>> 266275c (wip2)
 
 
 @dataclass(frozen=True)

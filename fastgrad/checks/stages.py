@@ -151,17 +151,14 @@ class _Stages:
         return Judged(
             self.entries.indices,
             self.a / self.s,
-<<<<<<< HEAD
             Differences(
                 self.D / self.s,
                 self.bar / self.s,
                 self.h * self.s,
                 self.second / self.s**2,
                 self.second_bar / self.s**2,
+                self.bend,
             ),
-=======
-            Differences(self.D / self.s, self.bar / self.s, self.h * self.s, self.bend),
->>>>>>> 266275c (wip2)
             self.verdict,
             Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
             self.notes,
