@@ -138,7 +138,6 @@ class _Stages:
         self.second = (first.above - 2 * self.entries.loss.base + first.below) / first.h**2
         self.second_bar = BEND_SDS * first.sigma / first.h**2
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
-        self.bend = (first.above - self.entries.loss.base) + (first.below - self.entries.loss.base)
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         self._leave_borrowed_units(first)
         agrees = np.abs(self.a - self.D) <= self.bar
