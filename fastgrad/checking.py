@@ -22,6 +22,7 @@ from fastgrad.checks.screen.screen import screen_evaluations
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
+from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.differences.loss import (
     LINE_EVALUATIONS,
     REPEATS,
@@ -311,7 +312,9 @@ def _explained(
     rule, options, budget = asked
     if outcome.verdict != "disagrees" or outcome.judged is None:
         return summarise(outcome, loss, rule, options)
-    diagnoses = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol)
+    names = [block.name for block in loss.layout.blocks]
+    why = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol)
+    diagnoses = with_tolerances(why, outcome, names)
     finite = bool(np.isfinite(claim.values).all())
     if claim.function is not None and finite and CURL_CALLS * budget.gradient <= budget.left():
         found = curl(claim.function, loss.theta, options.seed, claim.values)

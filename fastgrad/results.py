@@ -216,6 +216,9 @@ class GradientCheck:
     remarks: tuple[str, ...] = ()
     label: str = ""
     points: tuple["GradientCheck", ...] = ()
+    smallest_rtol: float | None = None
+    """At which the gradient would agree; None where no rtol below 1 would do, or not every entry was
+    judged."""
     subject: str = "gradient"
     """What was checked: "gradient", "vjp", "jvp", "Jacobian", "Hessian" or "hvp"."""
     _convergence: Callable[[], Convergence] | None = field(default=None, repr=False, compare=False)
@@ -625,6 +628,8 @@ def _remarks(check: GradientCheck) -> tuple[str, ...]:
         f"{what} checked by central differences: {check.evaluations:,} evaluations in "
         f"{check.seconds:.2g} s; one evaluation is noisy by {check.noise:.1e}."
     )
+    if check.smallest_rtol is not None and check.verdict != "agrees":
+        remarks.append(f"It would agree with rtol={check.smallest_rtol:g}.")
     if check.verdict == "disagrees":
         remarks.append(
             "Next: compare the worst entries with the derivation; report.convergence() shows the "

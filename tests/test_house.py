@@ -79,7 +79,7 @@ LAYERS = {
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
-        checks.state checks.referee
+        checks.state checks.referee checks.tolerance
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise

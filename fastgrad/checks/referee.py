@@ -6,6 +6,7 @@ their profile (`fastgrad.differences.profile`). Where all are convicted the othe
 where one has an alibi each is heard, or left open.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,8 @@ AT_RANDOM = 3
 """So many of them are not the worst."""
 HEARD_ONE_BY_ONE = 64
 """The most that are heard of a block where one was not convicted."""
+LOOK_EVALUATIONS, PROFILE_EVALUATIONS = 9, 114
+"""What a first look takes, and a profile with the search for one jump."""
 BENDS = 2.0**-6
 """A second difference beyond this part of the first over the same step is looked at again."""
 JUMP_SDS = 16.0
@@ -63,8 +66,10 @@ class Referee:
     ):
         self.entries, self.before, self.rule, self.left = entries, judged, rule, left
         self.grain = entries.loss.measured.grain
+        self._seconds = 0.0
+        """What one evaluation takes."""
         self._flat: dict[int, float] = {}
-        """Entries along which the loss is the same at all steps, and its grain as it was known."""
+        """Entries along which no step resolves the loss, and its grain as it was known."""
 
     def hear(self) -> Judged:
         """The same entries, their verdicts confirmed or withdrawn where other steps may gainsay them."""
@@ -113,7 +118,7 @@ class Referee:
 
     def _is_convicted(self, k: int) -> bool:
         """Hear one entry that is called wrong; whether it stays so."""
-        if not self._has_time():
+        if not self._has_time(LOOK_EVALUATIONS):
             return True
         before = self.before
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
@@ -125,18 +130,20 @@ class Referee:
 
     def _hear_in_full(self, k: int) -> None:
         """Take the profile of an entry, and rule."""
-        if not self._has_time():
+        if not self._has_time(PROFILE_EVALUATIONS):
             return
         line, unit = self._line(k), float(self.before.scales.unit[k])
         loss, x = self.entries.loss, float(self.entries.x[k])
         profile = Profile.take(line, unit, loss.base, x, self.grain)
-        if profile.is_flat:
+        if not profile.windows.resolved.any():
             self._flat[k] = self.grain
         self.grain = max(self.grain, profile.grain)
         judgment = profile.judge(float(self.before.analytic[k]), self._sizes(k), line)
         words = "; ".join(words_of(judgment, profile.grain, loss.value))
         if judgment.ruling is Ruling.OPEN and not words:
-            return
+            if self.verdict[k] != Verdict.DISAGREES:
+                return
+            words = "no step resolves its slope"
         self.verdict[k] = VERDICTS[judgment.ruling]
         if np.isfinite(judgment.slope):
             self.found.D[k], self.found.bar[k] = judgment.slope, judgment.bar
@@ -153,25 +160,26 @@ class Referee:
         flat = np.flatnonzero(agrees & (self.before.numeric == 0.0))[:HEARD_ONE_BY_ONE]
         unit, step = self.before.scales.unit, self.before.differences.step
         found = []
-        if flat.size and self._has_time():
+        if flat.size and self._has_time(2 * flat.size):
             wide = self.entries.at(flat, WIDE_LOOK * unit[flat])
             found.append(flat[np.isfinite(wide.D) & (wide.above != wide.below)][:HEARD])
-        bend = self.before.differences.bend
-        if bend is not None:
+        second = self.before.differences.second
+        if second is not None:
+            bend = second * step**2
             sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))
             bent = agrees & (np.abs(bend) > BENDS * np.abs(self.before.numeric) * step)
             bent &= np.abs(bend) > JUMP_SDS * sigma
             bent &= np.abs(bend) > step * np.maximum(self.before.bar, 0.0)
             rows = np.flatnonzero(bent)[:HEARD_ONE_BY_ONE]
-            if rows.size and self._has_time():
+            if rows.size and self._has_time(2 * rows.size):
                 wide = self.entries.at(rows, WIDER * step[rows])
                 base = self.entries.loss.base
                 wider = np.abs((wide.above - base) + (wide.below - base))
                 found.append(rows[wider < GROWS * np.abs(bend[rows])][:HEARD])
         return np.unique(np.concatenate([np.zeros(0, np.intp), *found]))
 
-    def _has_time(self) -> bool:
-        return self.left is None or self.left() > 0
+    def _has_time(self, evaluations: int) -> bool:
+        return self.left is None or self.left() > evaluations * self._seconds
 
     def _sizes(self, k: int) -> tuple[float, float]:
         """The size beside which an error of an entry matters, and the error that does not."""
@@ -181,11 +189,14 @@ class Referee:
         return max(a, float(typical)), self.rule.rtol * a
 
     def _line(self, k: int) -> Callable[[Floats], Floats]:
-        return partial(_values, self.entries, self.entries.indices[k : k + 1])
+        return partial(self._values, self.entries.indices[k : k + 1])
 
-
-def _values(entries: Entries, index: Indices, offsets: Floats) -> Floats:
-    return entries.loss.values(index, offsets[None, :])[0]
+    def _values(self, index: Indices, offsets: Floats) -> Floats:
+        """f along an entry; what it takes is remembered."""
+        began = time.perf_counter()
+        values = self.entries.loss.values(index, offsets[None, :])[0]
+        self._seconds = (time.perf_counter() - began) / offsets.size
+        return values
 
 
 def _chosen(accused: Indices, error: Floats) -> Indices:

@@ -8,11 +8,12 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
+from fastgrad.checks.tolerance import smallest_rtol
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Block, Layout
 from fastgrad.report.arrays import BlockArrays, Kept, Place
-from fastgrad.results import BlockCheck, Diagnosis, EntryCheck, GradientCheck
+from fastgrad.results import STATES, BlockCheck, Diagnosis, EntryCheck, GradientCheck
 
 MOST_ENTRIES = 1000
 CLOSEST_ENTRIES = 10
@@ -45,6 +46,7 @@ def summarise(
         checked=0 if judged is None else judged.indices.size,
         counts={} if judged is None else counts_of(judged),
         remarks=outcome.remarks,
+        smallest_rtol=_smallest_rtol(judged, loss, diagnoses),
         _kept=_kept(outcome, loss.layout, rule),
     )
 
@@ -69,14 +71,25 @@ def _kept(outcome: Outcome, layout: Layout, rule: Rule) -> Kept | None:
     return Kept(places, judged.indices, columns, outcome.readings)
 
 
+def _smallest_rtol(
+    judged: Judged | None, loss: Loss, diagnoses: tuple[Diagnosis, ...]
+) -> float | None:
+    """The rtol that would do, where every entry was judged and the gradient is one."""
+    if judged is None or judged.indices.size < loss.count:
+        return None
+    return None if any(d.law in STATES for d in diagnoses) else smallest_rtol(judged)
+
+
 def worst_of(checks: list[GradientCheck]) -> GradientCheck:
     """Several points as one: the worst of them, over the evaluations and seconds of all."""
     worst = min(checks, key=lambda check: SEVERITY.index(check.verdict))
+    needed = [check.smallest_rtol for check in checks]
     return replace(
         worst,
         points=tuple(checks),
         evaluations=sum(check.evaluations for check in checks),
         seconds=sum(check.seconds for check in checks),
+        smallest_rtol=None if None in needed else max(r for r in needed if r is not None),
     )
 
 

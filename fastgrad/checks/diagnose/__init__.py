@@ -69,6 +69,8 @@ wrong-row, wrong-column, wrong-axis2, ..., wrong-entries
     right, or as the words before say, but for these, where it obeys no law.
 unexplained (cosine, norm_ratio)
     wrong in none of these ways.
+tolerance (size)
+    off by errors of one small size, everywhere and without a law (`fastgrad.checks.tolerance`).
 stale, accumulates, random (first, second, third)
     not one gradient: what it says at one theta depends on where the loss was evaluated last, grows
     from call to call, or varies (`fastgrad.checks.state`).

@@ -41,7 +41,8 @@ class SpotChecks:
         residuals = self.residuals
         entries = Entries(residuals.lines.loss, positions)
         h = CENTRAL[2].step * entries.units
-        judged = judge(entries, residuals.claim, residuals.rule, h, self.rms)
+        left = self.budget.left
+        judged = judge(entries, residuals.claim, residuals.rule, h, self.rms, left)
         self.judged.append(judged)
         return judged
 

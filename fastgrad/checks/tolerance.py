@@ -1,0 +1,102 @@
+"""Errors of one small size: at which rtol a gradient would agree, and what leaves such errors.
+
+A loss and a gradient that stop an inner iteration at a tolerance are smooth functions of their own: no
+step tells them from a wrong derivative. What tells is the error: small, spread over all entries, without
+a law, and no further from the derivative of a function than it is large.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.rules import Verdict
+from fastgrad.results import Diagnosis
+
+LARGEST_RTOL = 1.0
+"""At rtol = 1 a gradient of zeros agrees: no use in saying so."""
+SMALL_ERROR = 0.02
+"""Errors up to this part of the gradient, by norms, may be those of an approximation."""
+SPREAD = 0.5
+"""They are everywhere if so many of the entries are beyond their bars."""
+ALIKE = 0.05
+"""One size: the largest error is at most this part of the rms of the block."""
+LAW = "tolerance"
+
+
+def smallest_rtol(judged: Judged | None) -> float | None:
+    """The rtol at which all entries judged would agree; None where none below 1 would do."""
+    if judged is None or judged.indices.size == 0:
+        return None
+    error, bar, scale = judged.residual, judged.bar, judged.scales.entry
+    fine = (judged.verdict == Verdict.KINK_VALID) | (error <= bar)
+    fine &= judged.verdict != Verdict.INCONCLUSIVE
+    if (judged.verdict == Verdict.KINK_OUTSIDE).any():
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.where(fine, 0.0, (error + bar) / scale)
+    largest = float(np.max(needed))
+    return rounded_up(largest) if largest < LARGEST_RTOL else None
+
+
+def rounded_up(number: float) -> float:
+    """A number to two digits, not smaller than it is.
+
+    Examples
+    --------
+    >>> rounded_up(4.01e-5), rounded_up(0.0)
+    (4.1e-05, 0.0)
+    """
+    if number <= 0.0:
+        return 0.0
+    unit = 10.0 ** (np.floor(np.log10(number)) - 1)
+    return float(f"{np.ceil(number / unit * (1 - 1e-12)) * unit:.1e}")
+
+
+def is_approximate(judged: Judged, b: int | None = None) -> bool:
+    """Whether the errors, of a block or of all entries, are small and nearly everywhere."""
+    inside = np.isfinite(judged.analytic) & np.isfinite(judged.numeric)
+    if b is not None:
+        inside &= judged.block == b
+    error, unit = judged.residual[inside], judged.scales.unit[inside]
+    effect = np.abs(judged.numeric[inside]) * unit
+    if effect.size == 0 or not effect.any():
+        return False
+    off = np.mean(error > judged.bar[inside])
+    typical = float(np.sqrt(np.mean(effect**2)))
+    small = float(np.sqrt(np.mean((error * unit) ** 2))) <= SMALL_ERROR * typical
+    return bool(off >= SPREAD and small and (error * unit).max() <= ALIKE * typical)
+
+
+def with_tolerances(
+    diagnoses: tuple[Diagnosis, ...], outcome: Outcome, names: list[str]
+) -> tuple[Diagnosis, ...]:
+    """The diagnoses, those of blocks without a law but with errors of one small size explained."""
+    judged = outcome.judged
+    if judged is None:
+        return diagnoses
+    return tuple(
+        _of_a_tolerance(d, judged, names.index(d.block))
+        if d.law == "unexplained" and is_approximate(judged, names.index(d.block))
+        else d
+        for d in diagnoses
+    )
+
+
+def _of_a_tolerance(diagnosis: Diagnosis, judged: Judged, b: int) -> Diagnosis:
+    inside = judged.block == b
+    unit = judged.scales.unit[inside]
+    effect = np.abs(judged.numeric[inside]) * unit
+    size = float((judged.residual[inside] * unit).max() / np.sqrt(np.mean(effect**2)))
+    rtol = smallest_rtol(judged)
+    would = "" if rtol is None else f" It would agree with rtol={rtol:g}."
+    return replace(
+        diagnosis,
+        law=LAW,
+        constants={"size": size},
+        sentence=(
+            f"{diagnosis.block}: errors of one small size, up to {size:.2g} of its rms, and no law: "
+            "what an inner iteration leaves that stops at a tolerance. Tighten it, in the loss and "
+            f"in the gradient, and look again.{would}"
+        ),
+    )
