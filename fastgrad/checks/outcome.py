@@ -39,8 +39,6 @@ class Differences:
     """Second differences at the first step, where they were kept."""
     second_bar: Floats | None = None
     """Their error bars."""
-    bend: Floats | None = None
-    """``f(x + h) - 2 f(x) + f(x - h)`` at the first step, where it was kept."""
 
     @classmethod
     def joined(cls, parts: "Sequence[Differences]", which: Indices) -> "Differences":

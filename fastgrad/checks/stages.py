@@ -156,7 +156,6 @@ class _Stages:
                 self.h * self.s,
                 self.second / self.s**2,
                 self.second_bar / self.s**2,
-                self.bend,
             ),
             self.verdict,
             Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
