@@ -9,17 +9,23 @@ if TYPE_CHECKING:
     from fastgrad import errors, structured
     from fastgrad.checking import check_grad
     from fastgrad.gradient import grad, value_and_grad
+    from fastgrad.hessian_checking import check_hessian, check_hvp
+    from fastgrad.hessians import hessian, hvp
     from fastgrad.jacobian_checking import check_jacobian
     from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_jvp, check_vjp
 
 __all__ = [
     "check_grad",
+    "check_hessian",
+    "check_hvp",
     "check_jacobian",
     "check_jvp",
     "check_vjp",
     "errors",
     "grad",
+    "hessian",
+    "hvp",
     "jacobian",
     "structured",
     "value_and_grad",
@@ -27,10 +33,14 @@ __all__ = [
 
 _PLACES = {
     "check_grad": "fastgrad.checking",
+    "check_hessian": "fastgrad.hessian_checking",
+    "check_hvp": "fastgrad.hessian_checking",
     "check_jacobian": "fastgrad.jacobian_checking",
     "check_jvp": "fastgrad.layers",
     "check_vjp": "fastgrad.layers",
     "grad": "fastgrad.gradient",
+    "hessian": "fastgrad.hessians",
+    "hvp": "fastgrad.hessians",
     "jacobian": "fastgrad.jacobians",
     "value_and_grad": "fastgrad.gradient",
 }

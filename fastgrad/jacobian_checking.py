@@ -20,6 +20,8 @@ from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import checked_block, summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss
+from fastgrad.evaluate.units import Units
+from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.jacobians import Question
 from fastgrad.parameters.pairs import PairLayout
 from fastgrad.results import Diagnosis, GradientCheck
@@ -154,14 +156,26 @@ def _swept(
     rule: Rule,
     with_: tuple[Options, Budget],
 ) -> GradientCheck:
-    """Judge pairs one by one, and look for laws of what is wrong."""
+    """Judge pairs one by one, with the user's steps."""
     options, budget = with_
-    matrix, unit = given
-    loss = pair_loss(question.run, pairs, question.units, options.seed)
+    chosen = replace(options, steps=question.steps(pairs, options.steps), seconds=budget.seconds)
+    return swept_pairs(question.run, pairs, question.units, given, (rule, chosen))
+
+
+def swept_pairs(
+    run: VectorEvaluator,
+    pairs: PairLayout,
+    units: Units,
+    given: tuple[Floats, float],
+    asked: tuple[Rule, Options],
+) -> GradientCheck:
+    """Judge the pairs of a matrix one by one, and look for laws of what is wrong."""
+    (matrix, unit), (rule, options) = given, asked
+    loss = pair_loss(run, pairs, units, options.seed)
     values = pairs.vector(matrix[:, pairs.columns.first])
     claim = Claim(values, np.full(len(pairs.blocks), unit))
-    chosen = replace(options, steps=question.steps(pairs, options.steps))
-    outcome = _zeros_agree(sweep(loss, claim, rule, budget, chosen), pairs)
+    budget = Budget(run.recorder, options.seconds)
+    outcome = _zeros_agree(sweep(loss, claim, rule, budget, options), pairs)
     diagnoses: tuple[Diagnosis, ...] = ()
     if outcome.verdict == "disagrees":
         diagnoses = diagnose(evidence_of(outcome, loss, claim))

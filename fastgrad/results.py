@@ -89,6 +89,21 @@ class JacobianEstimate:
 
 
 @dataclass(frozen=True)
+class HessianEstimate:
+    """A numerical Hessian, or its product with a vector, with error bars.
+
+    ``hessian`` and ``error`` are structures like theta, of structures like theta (of a product, like
+    theta); of an array they have the shape ``theta.shape + theta.shape``. ``noise`` is the standard
+    deviation of one evaluation, of the loss or of the noisiest entry of its gradient.
+    """
+
+    hessian: Any
+    error: Any
+    noise: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
 class EntryCheck:
     """One entry: ``verdict`` is "agrees", "disagrees", "inconclusive", "kink: valid subgradient" or
     "kink: outside"; ``step`` is the step of the difference that judged it."""

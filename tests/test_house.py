@@ -71,6 +71,7 @@ LAYERS = {
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
         differences.pairs differences.profile
+        differences.second
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
@@ -81,7 +82,7 @@ LAYERS = {
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
         checks.state checks.referee checks.tolerance
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
-        checks.outputs checks.matrix checks.sparse checks.along
+        checks.outputs checks.matrix checks.sparse checks.along checks.plain
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
@@ -101,7 +102,7 @@ LAYERS = {
         repair.operators.factors repair.operators.terms repair.operators.names
         repair.operators.statements repair.operators.table
     """,
-    "top": "bound gradient checking layers jacobians jacobian_checking",
+    "top": "bound gradient checking layers jacobians jacobian_checking hessians hessian_checking",
     "package": ".",
     "models": """
         models models._terms models._changes models.digits models.garch models.linear models.logistic
@@ -218,6 +219,10 @@ PUBLIC = {
     "value_and_grad",
     "estimate",
     "__init__",
+    "check_hessian",
+    "check_hvp",
+    "hessian",
+    "hvp",
 }
 """What users call: options are named; what makes an object has a test of its own."""
 MADE_BY_USERS = {"Incremental", "Layered", "Separable"}

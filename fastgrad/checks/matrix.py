@@ -12,7 +12,7 @@ from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.parameters.layout import Block, Layout, flatten
-from fastgrad.parameters.operands import paired
+from fastgrad.parameters.operands import is_floating, paired
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.parameters.trees import children, describe, real_array
 
@@ -93,7 +93,7 @@ def children_of_arrays(value: Any) -> bool:
 
 def _by_output(value: Any, outputs: Outputs, who: str) -> list[Any]:
     """What stands for each output."""
-    if len(outputs.layout.blocks) == 1 and outputs.layout.blocks[0].name == "out":
+    if is_floating(outputs.example):
         return [value]
     if not children(value):
         names = ", ".join(block.name for block in outputs.layout.blocks)

@@ -71,7 +71,7 @@ def check(name, seed):
     inputs = [rng.normal(size=shape) for shape in shapes]
     report = fg.check_jvp(fun, jvp, *inputs, seed=seed)
     assert report, str(report)
-    assert report.evaluations <= 60
+    assert report.evaluations <= (60 if name != "relu" else 200)  # kinks are looked at again
     for old, new in bugs:
         report = fg.check_jvp(fun, edited(jvp, old, new), *inputs, seed=seed)
         assert report.verdict == "disagrees", f"{name}, {old} -> {new}, seed {seed}\n{report}"

@@ -1,0 +1,254 @@
+"""check_hessian and check_hvp: a loss and its second derivatives in, a verdict out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checking import check_grad
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.plain import judge_plainly
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.summary import summarise
+from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.evaluate.units import Units
+from fastgrad.hessians import Curved
+from fastgrad.jacobian_checking import swept_pairs
+from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.outputs import Outputs
+from fastgrad.parameters.pairs import Columns, PairLayout
+from fastgrad.results import GradientCheck
+
+ASYMMETRY = 1e-12
+"""A Hessian is symmetric to this part of its largest entry, or its asymmetry is worth a number."""
+STREAM = 0x687670
+"""Beside the seed, what draws vectors that a Hessian is multiplied with."""
+
+
+def check_hessian(
+    loss: Callable[..., Any],
+    hess: Any,
+    theta: Any,
+    *args: Any,
+    grad: Callable[..., Any] | None = None,
+    trainable: Any = None,
+    rtol: float = 1e-5,
+    budget: float | None = 10.0,
+    seed: int = 0,
+    scale: Any = None,
+    backend: str = "auto",
+) -> GradientCheck:
+    """Is a Hessian right, and where is it wrong?
+
+    With ``grad`` the gradient is checked first, then the Hessian against its differences, two calls an
+    entry of theta; without it, against second differences of the loss. Whether the Hessian is symmetric
+    is said by itself.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(theta, *args) -> float``, as for `check_grad`.
+    hess : callable, array, sparse matrix or structure
+        The Hessian under test, ``hess(theta, *args)``, or its value: of shape (n, n) or
+        ``theta.shape + theta.shape``, or a structure like theta of structures like theta.
+    theta : number, array or structure of arrays
+    grad : callable, optional
+        ``grad(theta, *args)``.
+    trainable, rtol, budget, seed, scale, backend
+        As of `check_grad`.
+
+    Returns
+    -------
+    GradientCheck
+        Its entries are named ``theta[0] / theta[3]``.
+
+    Examples
+    --------
+    >>> def loss(x):
+    ...     return float(x[0] ** 2 * x[1])
+    >>> def hess(x):
+    ...     return np.array([[2 * x[1], x[0]], [x[0], 0.0]])
+    >>> report = check_hessian(loss, hess, np.array([1.0, 3.0]), backend="python")
+    >>> report.verdict, report.entries[0].name
+    ('disagrees', 'theta[0] / theta[1]')
+    """
+    began = time.perf_counter()
+    shaped = {"trainable": trainable, "scale": scale, "backend": backend}
+    curved = Curved(loss, grad, theta, args, shaped)
+    options = Options(None, "sweep", budget, seed)
+    failed, said = _gradient_first(curved, rtol, options)
+    if failed is not None:
+        return failed
+    layout, flat = curved.point()
+    value = asked(hess, (theta, *args), args)
+    value = value.toarray() if is_sparse(value) else value
+    matrix, unit = dense_matrix(
+        value, Outputs(layout.given(flat.copy()), layout), layout, caller_of(hess)
+    )
+    report = _judged_matrix(curved, (matrix, unit), Rule(rtol), options)
+    remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
+    seconds = time.perf_counter() - began
+    return replace(report, subject="Hessian", remarks=remarks, seconds=seconds)
+
+
+def check_hvp(
+    loss: Callable[..., Any],
+    hvp: Callable[..., Any],
+    theta: Any,
+    *args: Any,
+    grad: Callable[..., Any] | None = None,
+    trainable: Any = None,
+    rtol: float = 1e-5,
+    budget: float | None = 10.0,
+    seed: int = 0,
+    scale: Any = None,
+    backend: str = "auto",
+) -> GradientCheck:
+    """Is a product of the Hessian with a vector right? Along a random vector.
+
+    Parameters
+    ----------
+    hvp : callable
+        ``hvp(theta, v, *args)``, as scipy's ``hessp``: shaped like theta, as v is.
+    loss, theta, grad, trainable, rtol, budget, seed, scale, backend
+        As of `check_hessian`; with a gradient some 50 calls of it in all.
+
+    Examples
+    --------
+    >>> def loss(x):
+    ...     return float(np.sum(x**4))
+    >>> x = np.array([1.0, 2.0])
+    >>> check_hvp(loss, lambda x, v: 12 * x**2 * v, x, backend="python").verdict
+    'agrees'
+    """
+    began = time.perf_counter()
+    shaped = {"trainable": trainable, "scale": scale, "backend": backend}
+    curved = Curved(loss, grad, theta, args, shaped)
+    options = Options(None, "sweep", budget, seed)
+    failed, said = _gradient_first(curved, rtol, options)
+    if failed is not None:
+        return failed
+    layout, flat = curved.point()
+    free = layout.mask(trainable)
+    units = Units.of(flat, layout, scale)
+    v = np.random.default_rng([seed, STREAM]).standard_normal(flat.size) * units.entry
+    if free is not None:
+        v[~free] = 0.0
+    given = layout.rebuild(v.copy())
+    result = asked(lambda point, *rest: hvp(point, given, *rest), (theta, *args), args)
+    claimed = layout.vector(result, "the product")
+    value, bar, noise, made = curved.product(v)
+    if free is not None:
+        claimed = np.where(free, claimed, 0.0)
+    claim = Claim(claimed, np.full(len(layout.blocks), np.finfo(np.float64).eps))
+    outcome = judge_plainly(layout, claim, (value, bar), units.entry, Rule(rtol))
+    report = _reported(outcome, layout, claim, (units.entry, noise, made), (Rule(rtol), options))
+    remarks = (*said, *map(_of_hessian, report.remarks))
+    seconds = time.perf_counter() - began
+    return replace(report, subject="hvp", remarks=remarks, seconds=seconds)
+
+
+def _gradient_first(
+    curved: Curved, rtol: float, options: Options
+) -> tuple[GradientCheck | None, tuple[str, ...]]:
+    """The gradient's own report where it is not right, and what is said of it where it is."""
+    if curved.grad is None:
+        return None, ("Judged by second differences of the loss.",)
+    first = check_grad(
+        curved.loss,
+        curved.grad,
+        curved.theta,
+        *curved.args,
+        trainable=curved.options["trainable"],
+        scale=curved.options["scale"],
+        backend=curved.options["backend"],
+        rtol=rtol,
+        budget=options.seconds,
+        seed=options.seed,
+    )
+    if first:
+        return None, (
+            "Judged by differences of the gradient, which was checked first: it is right.",
+        )
+    said = "The gradient is checked first, and it is not right: the Hessian was not looked at."
+    return replace(first, remarks=(*first.remarks, said)), ()
+
+
+def _judged_matrix(
+    curved: Curved, given: tuple[Floats, float], rule: Rule, options: Options
+) -> GradientCheck:
+    layout, flat = curved.point()
+    free = layout.mask(curved.options["trainable"])
+    chosen = np.arange(flat.size) if free is None else np.flatnonzero(free)
+    matrix, unit = given
+    if free is not None:
+        matrix = np.where(free[:, None], matrix, 0.0)
+    pairs = PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
+    units = Units.of(flat, layout, curved.options["scale"])
+    if curved.grad is not None and free is None:
+        return swept_pairs(curved.gradient_run(), pairs, units, (matrix, unit), (rule, options))
+    value, bar, noise, made = curved.matrix()
+    claim = Claim(pairs.vector(matrix[:, chosen]), np.full(len(pairs.blocks), unit))
+    numeric = pairs.vector(value[:, chosen]), pairs.vector(bar[:, chosen])
+    scale = pairs.vector(np.outer(units.entry, units.entry)[:, chosen])
+    outcome = judge_plainly(pairs, claim, numeric, scale, rule)
+    return _reported(outcome, pairs, claim, (scale, noise, made), (rule, options))
+
+
+def _reported(
+    outcome: Outcome,
+    layout: Layout,
+    claim: Claim,
+    known: tuple[Floats, float, int],
+    asked: tuple[Rule, Options],
+) -> GradientCheck:
+    """The report of values that were judged plainly."""
+    units, noise, made = known
+    loss = Loss(
+        _Counted(made, layout.size),  # type: ignore[arg-type]
+        layout,
+        None,
+        Units(units, np.ones(len(layout.blocks), np.bool_)),
+        Measured(0.0, noise, Repeats(0.0)),
+    )
+    if outcome.verdict != "disagrees":
+        return replace(summarise(outcome, loss, *asked), strategy="sweep")
+    diagnoses = diagnose(evidence_of(outcome, loss, claim))
+    return replace(summarise(outcome, loss, *asked, diagnoses), strategy="sweep")
+
+
+class _Counted:
+    """What is left of an evaluator when its work is done: how many evaluations it made."""
+
+    structured = True
+    remarks = ()
+
+    def __init__(self, evaluations: int, size: int):
+        self.evaluations = evaluations
+        self.theta = np.random.default_rng(0).standard_normal(size)
+        """No parameters: laws of the error that need them must fail."""
+
+
+def _symmetry(matrix: Floats, layout: Layout) -> str:
+    """Whether the Hessian under test is symmetric, and where it is least."""
+    largest = float(np.abs(matrix).max(initial=0.0))
+    apart = np.abs(matrix - matrix.T)
+    i, j = np.unravel_index(int(np.nan_to_num(apart, nan=np.inf).argmax()), matrix.shape)
+    if apart[i, j] <= ASYMMETRY * largest:
+        return "The Hessian under test is symmetric."
+    a, b = layout.name(int(i)), layout.name(int(j))
+    return (
+        f"The Hessian under test is not symmetric: {a} / {b} is {matrix[i, j]:.6g}, {b} / {a} is "
+        f"{matrix[j, i]:.6g}."
+    )
+
+
+def _of_hessian(remark: str) -> str:
+    return remark.replace("gradient under test", "Hessian under test")

@@ -1,0 +1,180 @@
+"""Hessians and their products: by differences of a gradient, or of the loss alone."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+import fastgrad as fg
+from fastgrad.errors import StructureMismatchError
+
+RNG = np.random.default_rng(0)
+M = RNG.normal(size=(60, 50)) / 5
+Y = (RNG.random(60) < 0.5).astype(float)
+THETA = RNG.normal(size=50)
+
+
+@njit(cache=True)
+def logistic(w, X, y):
+    z = X @ w
+    total = 0.0
+    for i in range(z.size):
+        total += np.log1p(np.exp(-abs(z[i]))) + max(z[i], 0.0) - y[i] * z[i]
+    return total + 0.5 * (w @ w)
+
+
+def gradient(w, X, y):
+    return X.T @ (1 / (1 + np.exp(-X @ w)) - y) + w
+
+
+def curvature(w, X, y):
+    p = 1 / (1 + np.exp(-X @ w))
+    return (X * (p * (1 - p))[:, None]).T @ X + np.eye(w.size)
+
+
+def error_of(got, expected):
+    return np.linalg.norm(got - expected) / np.linalg.norm(expected)
+
+
+def test_a_hessian_of_50_from_losses_and_from_gradients():
+    """Seen: 8e-10 of its norm from losses, 6e-13 from gradients; the bars hold every error."""
+    expected = curvature(THETA, M, Y)
+    found = fg.hessian(logistic).estimate(THETA, M, Y)
+    assert error_of(found.hessian, expected) <= 1e-7
+    assert np.all(np.abs(found.hessian - expected) <= found.error)
+    assert np.linalg.norm(found.error) <= 1e-6 * np.linalg.norm(expected)
+    found = fg.hessian(logistic, grad=gradient).estimate(THETA, M, Y)
+    assert error_of(found.hessian, expected) <= 1e-9
+    assert np.all(np.abs(found.hessian - expected) <= found.error)
+
+
+def test_checks_of_right_and_wrong_ones_either_way():
+    small = M[:, :6].copy(), Y
+    w = THETA[:6]
+    right = curvature(w, *small)
+    for grad in (None, gradient):
+        report = fg.check_hessian(logistic, curvature, w, *small, grad=grad)
+        assert report, str(report)
+        assert "The Hessian under test is symmetric." in report.remarks
+        wrong = right.copy()
+        wrong[2, 4] *= 1.01
+        report = fg.check_hessian(logistic, wrong, w, *small, grad=grad)
+        named = [e.name for e in report.entries if e.verdict == "disagrees"]
+        assert named == ["theta[2] / theta[4]"]
+        assert "not symmetric" in str(report)
+        assert str(report).startswith("The Hessian is wrong")
+        report = fg.check_hessian(logistic, right - np.eye(6), w, *small, grad=grad)
+        assert report.verdict == "disagrees"
+
+
+def test_a_wrong_gradient_is_said_first():
+    report = fg.check_hessian(
+        logistic, curvature, THETA, M, Y, grad=lambda w, X, y: 2 * gradient(w, X, y)
+    )
+    assert report.verdict == "disagrees"
+    assert "the Hessian was not looked at" in str(report)
+
+
+def blocks_loss(p):
+    return float((p["a"] ** 2).sum() * p["b"] + np.sin(p["b"]))
+
+
+def blocks_hessian(p):
+    a, b = p["a"], p["b"]
+    return {
+        "a": {"a": 2 * b * np.eye(2), "b": 2 * a},
+        "b": {"a": 2 * a, "b": -np.sin(b)},
+    }
+
+
+P = {"a": np.array([1.0, -2.0]), "b": 0.7}
+
+
+def test_structures():
+    assert fg.check_hessian(blocks_loss, blocks_hessian, P, backend="python")
+    H = fg.hessian(blocks_loss, backend="python")(P)
+    np.testing.assert_allclose(H["a"]["b"], 2 * P["a"], atol=1e-8)
+    np.testing.assert_allclose(H["b"]["b"], -np.sin(0.7), atol=1e-8)
+    report = fg.check_hessian(
+        blocks_loss,
+        lambda p: {**blocks_hessian(p), "b": {"a": p["a"], "b": 0.0}},
+        P,
+        backend="python",
+    )
+    wrong = {entry.name for entry in report.entries if entry.verdict == "disagrees"}
+    assert wrong == {"b / a[0]", "b / a[1]", "b / b"}
+    found = fg.hessian(blocks_loss, trainable="a", backend="python").estimate(P)
+    assert found.hessian["b"]["b"] == 0
+    np.testing.assert_allclose(found.hessian["a"]["a"], 1.4 * np.eye(2), atol=1e-8)
+
+
+@pytest.mark.parametrize("grad", [None, gradient])
+def test_products(grad):
+    v = RNG.normal(size=50)
+    found = fg.hvp(logistic, grad=grad).estimate(THETA, v, M, Y)
+    expected = curvature(THETA, M, Y) @ v
+    assert error_of(found.hessian, expected) < 1e-9
+    assert np.all(np.abs(found.hessian - expected) <= found.error)
+
+    def product(w, v, X, y):
+        return curvature(w, X, y) @ v
+
+    assert fg.check_hvp(logistic, product, THETA, M, Y, grad=grad)
+    report = fg.check_hvp(
+        logistic, lambda w, v, X, y: product(w, v, X, y) - v, THETA, M, Y, grad=grad
+    )
+    assert report.verdict == "disagrees"
+    assert report.subject == "hvp"
+
+
+LOSSES = {
+    "cosines": (lambda x: np.cos(x).sum() * x[0], lambda x: (
+        np.diag(-np.cos(x) * x[0])
+        - np.outer(np.eye(4)[0], np.sin(x))
+        - np.outer(np.sin(x), np.eye(4)[0])
+    )),
+    "product": (lambda x: float(np.prod(x)), lambda x: np.array(
+        [[0 if i == j else np.prod(x) / (x[i] * x[j]) for j in range(4)] for i in range(4)]
+    )),
+    "log sum exp": (lambda x: float(np.log(np.exp(x).sum())), lambda x: (
+        lambda p: np.diag(p) - np.outer(p, p)
+    )(np.exp(x) / np.exp(x).sum())),
+    "quartic": (lambda x: float((x**4).sum() + 1e3), lambda x: np.diag(12 * x**2)),
+}  # fmt: skip
+
+
+def coverage(seeds):
+    inside = total = 0
+    for loss, hess in LOSSES.values():
+        for seed in seeds:
+            x = np.random.default_rng(seed).normal(size=4)
+            found = fg.hessian(loss, backend="python").estimate(x)
+            inside += np.count_nonzero(np.abs(found.hessian - hess(x)) <= found.error)
+            total += 16
+    return inside, total
+
+
+def test_error_bars_hold_true_errors():
+    inside, total = coverage(range(5))
+    assert inside >= 0.999 * total
+
+
+@pytest.mark.slow
+def test_error_bars_hold_999_of_1000_true_errors():
+    inside, total = coverage(range(100))
+    assert inside >= 0.999 * total, (inside, total)
+
+
+BAD = {
+    "a vector": (np.ones(50), StructureMismatchError, "shape (50,): expected (50, 50)"),
+    "too small": (np.ones((49, 49)), StructureMismatchError, "shape (49, 49): expected (50, 50)"),
+    "None": (lambda *_: None, TypeError, "NoneType"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_inputs_are_told_what_to_do(name):
+    hess, kind, words = BAD[name]
+    with pytest.raises(kind) as caught:
+        fg.check_hessian(logistic, hess, THETA, M, Y)
+    for word in words.split():
+        assert word in str(caught.value), str(caught.value)
