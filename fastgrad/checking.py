@@ -213,6 +213,7 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
             answers = Answers(gradient, run, outward, rule)
     with budget.timing():
         measured = Measured.of(repeat_loss(run, outward))
+    del outward  # an array like theta, which may be large
     with budget.stopped():
         claim = Claim.read(question.gradient, layout) if answers is None else answers.claim()
     unsteady = None if answers is None else answers.unsteady

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.differences.directions import Directions
 from fastgrad.evaluate.protocol import Evaluator, require_finite
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
@@ -301,9 +301,13 @@ def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Float
 
 def _finest_offset(theta: Floats, v: Floats) -> float:
     """The smallest offset along v, a power of two, that moves all its entries by a few ulps."""
-    moved = np.flatnonzero(v)
-    offsets = np.spacing(np.abs(theta[moved])) / np.abs(v[moved])
-    return float(power_of_two(FEW_ULPS * offsets.max(initial=2.0**-52)))
+    largest = 2.0**-52
+    for start in range(0, v.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        moved = v[part] != 0
+        offsets = np.spacing(np.abs(theta[part][moved])) / np.abs(v[part][moved])
+        largest = float(offsets.max(initial=largest))
+    return float(power_of_two(FEW_ULPS * largest))
 
 
 def _along(run: Evaluator, v: Floats, start: float, offsets: Floats) -> Floats:
