@@ -18,9 +18,11 @@ from fastgrad.evaluate.backends import evaluator, require_backend, warn_of_pytho
 from fastgrad.evaluate.embedded import embedded
 from fastgrad.evaluate.explain import (
     as_arguments,
+    name_of,
     positions,
     require_argument_count,
     root_name,
+    signature_of,
 )
 from fastgrad.evaluate.outside import watch
 from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
@@ -75,7 +77,25 @@ class GradientFunction:
         self._progress = progress
         self.root = root_name(loss, argnum)
         """The name of a theta that is a single array."""
+        self.__name__ = self.__qualname__ = name_of(loss)
+        self.__signature__ = signature_of(loss)
         self._alone = self.bind() if argnum == 0 else None
+
+    def __repr__(self) -> str:
+        running = {k: v for k, v in self._running.items() if v not in ("auto", True)}
+        options = {
+            "argnum": self._argnum or None,
+            "trainable": self._trainable,
+            "method": None if self._stencil is CENTRAL[2] else self._stencil.name,
+            "order": self._stencil.order if self._stencil.order > 2 else None,
+            "step": self._step,
+            "scale": self._scale,
+            **running,
+        }
+        said = "".join(
+            f", {name}={value!r}" for name, value in options.items() if value is not None
+        )
+        return f"grad({self.__name__}{said})"
 
     def __call__(self, *args: Any) -> Any:
         """The gradient at ``args``, in the structure of the argument differentiated.

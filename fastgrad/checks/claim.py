@@ -18,6 +18,11 @@ from fastgrad.parameters.layout import Block, Layout, flatten
 from fastgrad.parameters.native import native_argument
 from fastgrad.parameters.trees import real_array
 
+MOST_PARTS = 4
+"""A tuple of so many is looked through for the gradient."""
+MOST_POINT = 64
+"""Numbers of a point that may have a tangent space of fewer: poses, rotations, quaternions."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -190,6 +195,8 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
         units[:] = _unit(array)
         return array.astype(np.float64), units
 
+    _require_alone(gradient, layout)
+
     def leaf(part: Any, block: Block) -> Array:
         array = real_array(part, f"the gradient under test for {block.name}")
         _require_like(array, block, layout)
@@ -199,13 +206,61 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
     return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
 
 
+def _require_alone(gradient: Any, layout: Layout) -> None:
+    """Raise TypeError for (value, gradient), (gradient, hessian), or one gradient an argument."""
+    if (
+        type(gradient) is not tuple
+        or not 1 < len(gradient) <= MOST_PARTS
+        or _is_like(gradient, layout)
+    ):
+        return
+    alike = [k for k, part in enumerate(gradient) if _is_like(part, layout)]
+    if not alike:
+        return
+    said = f"the gradient under test returned a tuple of {len(gradient)}"
+    take = f"hand over lambda *args: f(*args)[{alike[0]}]"
+    if len(alike) == 1:
+        place = ("first", "second", "third", "fourth")[alike[0]]
+        raise TypeError(
+            f"{said}: expected the gradient alone. Its {place} part is shaped like "
+            f"{layout.root}: {take}, with f your function"
+        )
+    raise TypeError(
+        f"{said}, and {len(alike)} of them are shaped like {layout.root}: expected the gradient "
+        f"alone. If it is (gradient, hessian), {take}; if there is one for each argument, give all "
+        "arguments as one tuple, or see check_vjp"
+    )
+
+
+def _is_like(part: Any, layout: Layout) -> bool:
+    """Whether something is laid out like theta."""
+    try:
+        found = layout.match(part, "", lambda own, _: np.asarray(own))
+    except (StructureMismatchError, TypeError, ValueError):
+        return False
+    return all(
+        array.dtype.kind in "iuf" and array.shape == block.shape
+        for array, block in zip(found, layout.blocks, strict=True)
+    )
+
+
 def _require_like(array: Array, block: Block, layout: Layout) -> None:
     if array.shape == block.shape:
         return
     flat = f", or one flat vector of {layout.size}" if not layout.plain or block.shape else ""
     raise StructureMismatchError(
         f"the gradient under test for {block.name}: expected shape {block.shape}, as the "
-        f"parameters have{flat}; got {array.shape}"
+        f"parameters have{flat}; got {array.shape}{_tangent(array, block)}"
+    )
+
+
+def _tangent(array: Array, block: Block) -> str:
+    """What a gradient with fewer numbers than the parameters may be."""
+    if array.ndim != 1 or not 0 < array.size < block.size <= MOST_POINT:
+        return ""
+    return (
+        f" ({array.size} numbers for {block.size}: a gradient in a tangent space? Check the loss as a "
+        f"function of those {array.size}, at 0: lambda v: loss(retract(point, v)))"
     )
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.errors import NondeterministicLossError
+from fastgrad.errors import LossError, NondeterministicLossError
 from fastgrad.evaluate import explain, kernels
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher, fitted
 from fastgrad.evaluate.direct import STENCIL, DirectGradient
 from fastgrad.evaluate.explain import (
     argument_name,
     loss_error,
+    other_position,
     place,
     place_along,
     wrote_to_theta,
@@ -378,7 +379,13 @@ class CompiledEvaluator(Evaluator):
             point, name = where(int(first[0]))
             own = self._own_exception(point)
             if own is not None:
-                raise loss_error(name, own) from own
+                told = loss_error(name, own)
+                is_shape = isinstance(own, TypeError | ValueError | IndexError)
+                if is_shape and self._argnum == 0 and np.array_equal(point, self.theta):
+                    told = LossError(
+                        f"{told}{other_position(self._loss, len(self._arguments) + 1)}"
+                    )
+                raise told from own
         rows, kept = self.rows[:, : self.theta.size], self._rows_are_theta
         self._make_rows(1)
         changed = np.argwhere(rows != self.theta)

@@ -140,9 +140,11 @@ def wrong_return_type(loss: Any, got: Any) -> TypeError:
 
 def wrong_return_value(loss: Any, got: Any) -> TypeError:
     """The error for what a Python loss returned, if it is not one real number."""
+    if isinstance(got, list | tuple):
+        return _wrong_return(loss, f"a {type(got).__name__} of {len(got)}", "")
     if got is None:
         kind = "none"
-    elif isinstance(got, list | tuple) or getattr(got, "ndim", False):
+    elif getattr(got, "ndim", False):
         kind = "array"
     else:
         kinds = {"c": "complex", "b": "integer", "i": "integer", "u": "integer"}
@@ -263,7 +265,26 @@ def loss_error(place: str, own: Exception | None) -> LossError:
             f"the loss raised at {place}, but not when it was run there again: expected a function "
             "of theta and its other arguments"
         )
-    return LossError(f"the loss raised {type(own).__name__} at {place}: {own}")
+    return LossError(f"the loss raised {type(own).__name__} at {place}: {text_of(own)}")
+
+
+def text_of(error: Exception) -> str:
+    """What an exception says, if it can."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be shown)"
+
+
+def other_position(loss: Any, count: int) -> str:
+    """What to do if theta is not the first of a loss's arguments, for the end of a message."""
+    if count < 2:
+        return ""
+    first, last = argument_name(loss, 0), argument_name(loss, count - 1)
+    return (
+        f" (theta was given as the first argument, {first}: if it is another one, argnum= says which, "
+        f"as argnum={last!r})"
+    )
 
 
 def wrote_to_theta(name: str, was: float, became: float) -> MutatedInputError:
@@ -290,6 +311,22 @@ def one_thread(reason: str) -> str:
 
 RACES = "on several its values were others, so threads disturb each other in it"
 """Why a loss runs on one thread that shares something nobody told of."""
+
+
+def signature_of(loss: Any) -> inspect.Signature:
+    """The parameters of a loss by name; those of any function where it does not tell."""
+    anything = inspect.Signature(
+        [
+            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
+        ]
+    )
+    try:
+        found = inspect.signature(getattr(loss, "py_func", loss))
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return anything
+    # Names alone: annotations and defaults may be anything, and gradients are pickled.
+    plain = [p.replace(annotation=p.empty, default=p.empty) for p in found.parameters.values()]
+    return inspect.Signature(plain)
 
 
 def name_of(loss: Any) -> str:

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
+from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import (
     argument_name,
     loss_error,
+    other_position,
     place,
     place_along,
     require_argument_count,
@@ -118,7 +121,7 @@ class PythonEvaluator(Evaluator):
             if isinstance(error, TypeError):
                 require_argument_count(self._loss, len(arguments))
             if np.array_equal(point, self.theta):
-                raise loss_error(place(), error) from error
+                raise self._at_the_start(place(), error, len(arguments)) from error
             if self.outside is None:
                 self.outside = loss_error(place(), error)
                 self.outside.__cause__ = error
@@ -128,13 +131,37 @@ class PythonEvaluator(Evaluator):
             raise wrote_to_theta(self._layout.name(i), point[i], own[i])
         if self.advance is not None:
             self.advance(1)
+        if isinstance(value, list | tuple):
+            raise wrong_return_value(self._loss, value)
         if np.iscomplexobj(value) and not np.array_equal(point, self.theta):
             return np.nan  # a power of a negative number: outside, as in compiled code
         return self._real_number(value)
 
+    def _at_the_start(self, place: str, error: Exception, count: int) -> LossError:
+        """The error for a loss that raises at the given parameters themselves."""
+        is_shape = isinstance(error, TypeError | ValueError | IndexError | AttributeError)
+        more = other_position(self._loss, count) if is_shape and self._argnum == 0 else ""
+        return LossError(f"{loss_error(place, error)}{more}")
+
     def _real_number(self, value: Any) -> float:
+        """A value is a value: a number, or what float() makes one of."""
         if type(value) is float:
             return value
-        if np.ndim(value) == 0 and np.asarray(value).dtype.kind == "f":
-            return float(value)
-        raise wrong_return_value(self._loss, value)
+        number = one_real_number(value)
+        if number is None:
+            raise wrong_return_value(self._loss, value)
+        return number
+
+
+def one_real_number(value: Any) -> float | None:
+    """The real number that a loss returned; None for anything else, integers and complex ones too."""
+    if isinstance(value, np.ndarray | np.generic):
+        return float(value) if value.ndim == 0 and value.dtype.kind == "f" else None
+    is_other = isinstance(value, Number | str | list | tuple) and not isinstance(value, float)
+    kind = str(getattr(value, "dtype", "float"))
+    if is_other or not hasattr(value, "__float__") or "float" not in kind:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None

@@ -251,7 +251,14 @@ def flatten(theta: Any, root: str = "theta") -> tuple[Layout, Floats]:
         flat = theta.flatten()
     else:
         arrays: list[Array] = []
-        layout = _layout(read(theta, root, arrays), root)
+        try:
+            tree = read(theta, root, arrays)
+        except RecursionError:
+            raise ValueError(
+                f"{root} is nested too deeply to be read: expected arrays in a few levels of dicts, "
+                "lists or dataclasses (does one of them hold itself?)"
+            ) from None
+        layout = _layout(tree, root)
         flat = np.concatenate([np.asarray(a, np.float64).ravel() for a in arrays] or [np.zeros(0)])
     if layout.size == 0:
         raise ValueError(f"{root} is empty: expected at least one parameter to differentiate")

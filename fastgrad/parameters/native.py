@@ -3,6 +3,7 @@
 Dicts and dataclasses become NamedTuples of the same fields, lists tuples.
 """
 
+import unicodedata
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -72,6 +73,15 @@ def record(container: type, keys: tuple[Any, ...]) -> type:
                 f"the key {key!r} cannot be a field of a NamedTuple, which is what a compiled loss "
                 'receives for a dict: expected a string, or backend="python"',
                 f"the key {key!r} is no field of a NamedTuple",
+            )
+    seen: dict[str, Any] = {}
+    for key in keys:
+        other = seen.setdefault(unicodedata.normalize("NFKC", key), key)
+        if other is not key and other != key:
+            raise LossCompilationError(
+                f"the keys {other!r} and {key!r} are one and the same name to Python, which compares "
+                'them in normal form: expected names that differ, or backend="python"',
+                f"the keys {other!r} and {key!r} are one name to Python",
             )
     name = "Parameters" if is_dict else container.__name__
     made: Any = namedtuple(name, keys, rename=True)  # type: ignore[misc]

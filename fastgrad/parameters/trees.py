@@ -156,17 +156,33 @@ def real_array(value: Any, path: str) -> Array:
         array = np.asarray(value)
     except ValueError:  # ragged
         array = np.empty(0, object)
+    except Exception as error:
+        raise TypeError(
+            f"{path} is {type(value).__name__}, which does not become an array ({error}): expected "
+            f"numbers; {_as_array(value)}"
+        ) from error
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{path} is a masked array: expected all of its numbers; use .filled()")
     if array.dtype.kind == "c":
         raise TypeError(f"{path} is complex: expected real numbers; split it into its real parts")
     if array.dtype.kind not in "iuf":
         kind = "boolean" if array.dtype.kind == "b" else type(value).__name__
+        if array.dtype.kind == "O" and (hasattr(value, "toarray") or hasattr(value, "detach")):
+            raise TypeError(f"{path} is {kind}: expected an array of numbers; {_as_array(value)}")
         raise TypeError(
             f"{path} is {kind}: expected a number, an array of numbers, or a dict, NamedTuple, "
             "dataclass, list or tuple of them"
         )
     return array
+
+
+def _as_array(value: Any) -> str:
+    """How what has numbers in it becomes an array."""
+    if hasattr(value, "toarray"):
+        return "use .toarray()"
+    if hasattr(value, "detach"):
+        return "use .detach().cpu().numpy(), or fastgrad.torch.check, which takes it as it is"
+    return "hand over its numbers as an array"
 
 
 def is_list_of_numbers(value: Any) -> bool:

@@ -1,0 +1,147 @@
+"""What newcomers get wrong, and what they read then: what was expected, what came, what to do."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import fastgrad as fg
+
+X = np.array([1.0, 2.0, 3.0])
+DATA, TARGET = np.ones((4, 3)), np.ones(4)
+LOOP: dict = {}
+LOOP["a"] = LOOP
+DEEP: list = [X]
+for _ in range(600):
+    DEEP = [DEEP]
+
+
+def squares(x):
+    return float((x**2).sum())
+
+
+def data_first(X, y, theta):
+    return float(((X @ theta - y) ** 2).sum())
+
+
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("not even this")
+
+
+def speechless(x):
+    raise Speechless
+
+
+class Leaf:
+    """A leaf of a tape: NumPy may not have it."""
+
+    shape = (3,)
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self):
+        return X
+
+
+class Value:
+    """A number of a library of its own, of shape (1, 1)."""
+
+    shape = (1, 1)
+
+    def __init__(self, value):
+        self.value = value
+
+    def __float__(self):
+        return self.value
+
+
+MISTAKES = {
+    "(value, gradient)": (
+        lambda: (squares, lambda x: (squares(x), 2 * x), X),
+        "returned a tuple of 2: expected the gradient alone. Its second part is shaped like theta: "
+        "hand over lambda *args: f(*args)[1]",
+    ),
+    "(gradient, hessian)": (
+        lambda: (squares, lambda x: (2 * x, 2 + 0 * x), X),
+        "2 of them are shaped like theta: expected the gradient alone. If it is (gradient, hessian), "
+        "hand over lambda *args: f(*args)[0]",
+    ),
+    "a gradient for each argument": (
+        lambda: (lambda a, b: float((a * b).sum()), lambda a, b: (b, a), X, 2 * X),
+        "if there is one for each argument, give all arguments as one tuple, or see check_vjp",
+    ),
+    "the loss returns (value, gradient)": (
+        lambda: (lambda x: (squares(x), 2 * x), lambda x: 2 * x, X),
+        "returns a tuple of 2: expected one real number (a float); return the loss alone",
+    ),
+    "the data come first": (
+        lambda: (data_first, lambda X, y, t: 2 * X.T @ (X @ t - y), X, DATA, TARGET),
+        "theta was given as the first argument, X: if it is another one, argnum= says which, as "
+        "argnum='theta'",
+    ),
+    "sparse theta": (
+        lambda: (squares, lambda x: 2 * x, scipy.sparse.csr_matrix(np.eye(3))),
+        "theta is csr_matrix: expected an array of numbers; use .toarray()",
+    ),
+    "a sparse gradient": (
+        lambda: (squares, lambda x: scipy.sparse.csr_matrix(2 * x), np.eye(3)),
+        "use .toarray()",
+    ),
+    "a leaf of a tape": (
+        lambda: (squares, lambda x: 2 * x, Leaf()),
+        "does not become an array (Can't call numpy() on Tensor that requires grad.): expected "
+        "numbers; use .detach().cpu().numpy(), or fastgrad.torch.check",
+    ),
+    "a gradient with its tape": (lambda: (squares, lambda x: Leaf(), X), "use .detach()"),
+    "a container that holds itself": (
+        lambda: (squares, lambda x: x, LOOP), "does one of them hold itself?",
+    ),
+    "600 levels": (lambda: (squares, lambda x: x, DEEP), "nested too deeply to be read"),
+    "an exception that cannot be shown": (
+        lambda: (speechless, lambda x: x, X),
+        "raised Speechless at the given parameters: (its message cannot be shown)",
+    ),
+    "a gradient in a tangent space": (
+        lambda: (squares, lambda q: np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])),
+        "3 numbers for 4: a gradient in a tangent space?",
+    ),
+    "a pose": (
+        lambda: (squares, lambda T: np.zeros(6), np.eye(4)),
+        "6 numbers for 16: a gradient in a tangent space?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_newcomers_read(name):
+    call, said = MISTAKES[name]
+    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
+        fg.check_grad(*call(), backend="python")
+    assert said in str(caught.value)
+
+
+def test_keys_that_are_one_name_in_normal_form():
+    theta = {"\ufb01": X, "fi": 2 * X}
+    with pytest.raises(fg.errors.LossCompilationError, match="one and the same name to Python"):
+        fg.grad(lambda p: p["fi"].sum(), backend="compiled")(theta)
+    report = fg.check_grad(
+        lambda p: float(p["fi"].sum() + (p["\ufb01"] ** 2).sum()),
+        lambda p: {"fi": np.ones(3), "\ufb01": 2 * p["\ufb01"]},
+        theta,
+    )
+    assert report
+
+
+def test_a_value_is_a_value():
+    assert fg.check_grad(lambda x: Value(squares(x)), lambda x: 2 * x, X, backend="python")
+
+
+def test_a_gradient_function_bears_the_name_of_its_loss():
+    import inspect
+
+    g = fg.grad(data_first, argnum=2, order=4)
+    assert g.__name__ == "data_first"
+    assert list(inspect.signature(g).parameters) == ["X", "y", "theta"]
+    assert repr(g) == "grad(data_first, argnum=2, method='central', order=4)"
+    assert repr(fg.grad(squares)) == "grad(squares)"
