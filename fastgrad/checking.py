@@ -66,6 +66,7 @@ def check_grad(
     points: int | Sequence[Any] | None = None,
     backend: str = "auto",
     structure: bool = True,
+    scratch: Any = None,
     progress: bool = False,
 ) -> GradientCheck:
     """Is a gradient right, and where is it wrong? Judged by central differences of the loss.
@@ -116,6 +117,8 @@ def check_grad(
         As of `grad`; why a loss is called from Python is a remark of the report.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
+    scratch : str, int or sequence of them, optional
+        Arguments that the loss overwrites, as for `grad`.
     progress : bool
         Show a bar with an ETA on stderr.
 
@@ -160,7 +163,7 @@ def check_grad(
         raise ValueError(
             "points: expected a gradient that can be called at each of them, got values"
         )
-    running = {"backend": backend, "structure": structure}
+    running = {"backend": backend, "structure": structure, "scratch": scratch}
     shaped = {"trainable": trainable, "scale": scale}
     question = _Question(loss, grad, (argnum, args), shaped, running)
     seconds = None if budget is None or strategy == "sweep" else budget / len(places)

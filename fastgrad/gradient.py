@@ -297,6 +297,7 @@ def grad(
     scale: Any = None,
     backend: str = "auto",
     structure: bool = True,
+    scratch: Any = None,
     progress: bool = False,
 ) -> GradientFunction:
     """The numerical gradient of a loss, as a function of the loss's own arguments.
@@ -335,6 +336,9 @@ def grad(
         from Python, one evaluation at a time.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
+    scratch : str, int or sequence of them, optional
+        Arguments, by name or position, that the loss overwrites before it reads them: every thread
+        gets its own. By default that is recognised.
     progress : bool
         Show a bar with an ETA on stderr.
 
@@ -362,7 +366,7 @@ def grad(
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
-    running = {"backend": backend, "structure": structure}
+    running = {"backend": backend, "structure": structure, "scratch": scratch}
     return GradientFunction(
         loss,
         positions(loss, argnum),

@@ -55,10 +55,10 @@ LAYERS = {
     "evaluate": """
         evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
-        evaluate.compiling evaluate.units evaluate.outside evaluate.deadline evaluate.adapters
-        evaluate.compiled evaluate.python evaluate.meaning evaluate.backends evaluate.layer
-        evaluate.vector
-        evaluate.proofs evaluate.direct evaluate.embedded
+        evaluate.scratch evaluate.compiling evaluate.units evaluate.outside evaluate.deadline
+        evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
+        evaluate.layer evaluate.vector evaluate.proofs evaluate.direct
+        evaluate.embedded
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

@@ -25,7 +25,7 @@ from numba.core.registry import CPUDispatcher, cpu_target
 
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import dict_keys, explain
-from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, releaser
+from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, own_arguments, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
 from fastgrad.evaluate.outside import identity, outside, with_own_closure
 from fastgrad.evaluate.proofs import only_read
@@ -74,6 +74,8 @@ class CompiledLoss(CFunction):
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
     meanings: dict[int, Any] = field(default_factory=dict, init=False)
     """How it departs from Python, by the bytes that an evaluation reads; see `meaning`."""
+    scratch: tuple[int, ...] = field(default=(), init=False)
+    """Positions of arguments that it was seen to overwrite before it reads them."""
     leaves_state: bool | None = field(default=None, init=False)
     """Whether it was seen to leave that state alone; None before it was looked at."""
     races: bool = field(default=False, init=False)
@@ -278,6 +280,8 @@ def _adapt(
         "    if size < 0:\n"
         "        release(arguments_address)\n"
         "        return 0.0\n"
+        "    if arguments_address == 0:\n"
+        "        arguments_address = own_arguments(theta_address, size)\n"
         "    row = carray(doubles_at(theta_address), (size,))\n"
         f"    theta = {'row.copy()' if keeps else 'row'}\n"
         "    arguments = load(arguments_address)\n"
@@ -290,6 +294,7 @@ def _adapt(
     scope = {
         "carray": carray,
         "doubles_at": doubles_at,
+        "own_arguments": own_arguments,
         "load": loader(arguments_type, borrowed=not keeps),
         "release": releaser(arguments_type),
         "call": caller(result, signature),

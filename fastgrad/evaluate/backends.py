@@ -14,6 +14,7 @@ from fastgrad.evaluate.explain import in_python
 from fastgrad.evaluate.meaning import departure, takes_records
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.evaluate.scratch import positions_of
 
 
 def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
@@ -67,7 +68,11 @@ class LossWithStructure(Protocol):
 
 
 def evaluator(
-    loss: Callable[..., Any], inputs: Inputs, backend: str = "auto", structure: bool = True
+    loss: Callable[..., Any],
+    inputs: Inputs,
+    backend: str = "auto",
+    structure: bool = True,
+    scratch: Any = None,
 ) -> Evaluator:
     """The evaluator of a loss at the inputs.
 
@@ -78,6 +83,8 @@ def evaluator(
         ``"compiled"`` refuses that; ``"python"`` calls any loss from Python.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
+    scratch : str, int or sequence of them, optional
+        Arguments that the loss overwrites before it reads them.
 
     Raises
     ------
@@ -90,6 +97,9 @@ def evaluator(
     make = BACKENDS[backend]
     has_structure = hasattr(type(loss), "around")  # isinstance of a Protocol takes microseconds
     plain = loss.loss if has_structure else loss  # type: ignore[attr-defined]
+    if scratch is not None:
+        positions = positions_of(plain, scratch, inputs.argnum, len(inputs.arguments))
+        inputs = inputs._replace(scratch=positions)
     if not structure or inputs.argnum or backend == "python":
         return make(plain, inputs)
     found: Any = loss if has_structure else registered(loss)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError, NondeterministicLossError
 from fastgrad.evaluate import explain, kernels
-from fastgrad.evaluate.adapters import bound_arguments, dispatcher, fitted
+from fastgrad.evaluate.adapters import BoundArguments, bound_arguments, dispatcher, fitted
 from fastgrad.evaluate.direct import STENCIL, DirectGradient
 from fastgrad.evaluate.explain import (
     argument_name,
@@ -28,6 +28,7 @@ from fastgrad.evaluate.process import forks, parallel_launch, require_threads_af
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
+from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.evaluate.state import fingerprint, holds_state, kind_of
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.arguments import merged, place_of
@@ -55,7 +56,7 @@ class CompiledEvaluator(Evaluator):
     """
 
     def __init__(self, loss: Any, inputs: Inputs, threads: int | None = None):
-        layout, theta, arguments, argnum = inputs
+        layout, theta, arguments, argnum, scratch = inputs
         super().__init__(theta)
         self._layout = layout
         self._argnum = argnum
@@ -66,7 +67,10 @@ class CompiledEvaluator(Evaluator):
         self.traits = self.compiled.traits
         """What running the loss does to the process."""
         self._threads = threads
-        self.rows = aligned_rows(1, theta)
+        self._scratch = (*scratch, *(k for k in self.compiled.scratch if k not in scratch))
+        self._own: list[BoundArguments] = []
+        """The arguments with copies of what is scratch, one a thread; empty where nothing is."""
+        self.rows = self._rows_of(1)
         """Copies of theta, one a thread, in which its entries are perturbed."""
         self._rows_are_theta = True
         """Lines leave another point in them, and look at what they wrote themselves."""
@@ -88,7 +92,7 @@ class CompiledEvaluator(Evaluator):
     def _may_differ(self) -> bool:
         """Whether the loss might give another value at the same parameters."""
         traits = self.traits
-        return traits.uses_random or traits.has_state or traits.calls_unseen
+        return traits.uses_random or traits.has_state or traits.calls_unseen or bool(self._scratch)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -99,6 +103,9 @@ class CompiledEvaluator(Evaluator):
         if self._held_back:
             shared = f"threads would share {self._stateful()}"
             yield explain.one_thread(explain.RACES if self.compiled.races else shared)
+        if self._scratch:
+            names = [argument_name(self._loss, place_of(k, self._argnum)) for k in self._scratch]
+            yield explain.scratch(names)
         now = outside(self._loss.py_func)
         for name in changed(self.compiled.read, now):
             yield (
@@ -118,13 +125,18 @@ class CompiledEvaluator(Evaluator):
 
     def _guard_of(self, loss: Any) -> ArgumentGuard | None:
         """What notices that the loss wrote to an argument, where it is not proved to write to none."""
-        open_ = [k for k, proved in enumerate(self.compiled.only_read) if not proved]
+        open_ = self._guarded()
         if not open_:
             return None
         return ArgumentGuard(
             tuple(self._arguments[k] for k in open_),
             lambda k: argument_name(loss, place_of(open_[k], self._argnum)),
         )
+
+    def _guarded(self) -> list[int]:
+        """Positions of the arguments that the loss might write to, and must not."""
+        proved = self.compiled.only_read
+        return [k for k in range(len(proved)) if not proved[k] and k not in self._scratch]
 
     def at(self, theta: Floats) -> Evaluator:
         """The same loss with the same arguments, as they are now, at another theta of its layout."""
@@ -178,7 +190,7 @@ class CompiledEvaluator(Evaluator):
         failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
-            at = (self.compiled.address, self._bound.address, self.theta, self.rows)
+            at = (self.compiled.address, self._arguments_address, self.theta, self.rows)
             what = (indices, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.coordinates_serial(*at, *what)
@@ -211,7 +223,7 @@ class CompiledEvaluator(Evaluator):
 
         def launch(start: int, stop: int, threads: int) -> None:
             self._rows_are_theta = False
-            at = (self.compiled.address, self._bound.address, self.theta, self.rows)
+            at = (self.compiled.address, self._arguments_address, self.theta, self.rows)
             what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.line_serial(*at, *what)
@@ -246,8 +258,10 @@ class CompiledEvaluator(Evaluator):
             if not kernels.is_sound(self.theta, rows, failed, start, stop):
                 self._leave_out(failed[start:stop], rows, lambda k: where(start + k))
             if alone and start == 0 and guard is not None:
-                guard.check()
                 self.compiled.watched = True
+                if not guard.unchanged():
+                    self._recognise_scratch()
+                    launch(0, stop, 1)
             if self.advance is not None:
                 self.advance(stop - start)
 
@@ -264,8 +278,8 @@ class CompiledEvaluator(Evaluator):
                 made = self._evaluations
                 in_slabs(failed.size, self.cost, work, 1)
                 self._evaluations = made
-        if guard is not None:
-            guard.check()
+        if self._guard is not None:
+            self._guard.check()
 
     def _one_thread(self, launch: Launch, count: int) -> bool:
         """Whether threads must not share the loss, as far as is known before ``count`` evaluations."""
@@ -311,8 +325,58 @@ class CompiledEvaluator(Evaluator):
             self._make_rows(threads)
 
     def _make_rows(self, threads: int) -> None:
-        self.rows = aligned_rows(threads, self.theta)
+        self.rows = self._rows_of(threads)
         self._rows_are_theta = True
+
+    def _rows_of(self, threads: int) -> Floats:
+        """Copies of theta; if some arguments are scratch, with the address of a set of its own each."""
+        if not self._scratch:
+            return aligned_rows(threads, self.theta)
+        rows = aligned_rows(threads, self.theta, 1)
+        copies = [with_copies(self._arguments, self._scratch) for _ in range(threads)]
+        self._own = [bound_arguments(self.compiled, self._layout, given) for given in copies]
+        rows.view(np.uintp)[:, -kernels.LINE] = [bound.address for bound in self._own]
+        return rows
+
+    @property
+    def _arguments_address(self) -> int:
+        """The address of the bound arguments; 0 where each row has its own."""
+        return 0 if self._scratch else self._bound.address
+
+    def _recognise_scratch(self) -> None:
+        """Take what the loss wrote to for scratch, if it never reads what was there.
+
+        Raises
+        ------
+        MutatedInputError
+        """
+        assert self._guard is not None
+        open_ = self._guarded()
+        wrote = tuple(open_[j] for j in self._guard.changed())
+        if not wrote or not is_overwritten(self._values_with, self._arguments, wrote):
+            self._guard.check()
+        self.compiled.scratch = self._scratch = (*self._scratch, *wrote)
+        self._guard = self._guard_of(self._loss)
+        self._make_rows(1)
+
+    def _values_with(self, arguments: tuple[Any, ...]) -> bytes:
+        """The bits of the loss at theta and a step away, with other arguments."""
+        bound = bound_arguments(self.compiled, self._layout, arguments)
+        away = AWAY * max(abs(self.theta[0]), 1.0)
+        offsets, values = np.array([[0.0, away]]), np.empty((1, 2))
+        kernels.coordinates_serial(
+            self.compiled.address,
+            bound.address,
+            self.theta,
+            aligned_rows(1, self.theta),
+            np.zeros(1, np.int64),
+            offsets,
+            values,
+            np.zeros(2, np.uint8),
+            0,
+            2,
+        )
+        return values.tobytes()
 
     def _require_deterministic(self) -> None:
         self._to_repeat = False
@@ -403,7 +467,8 @@ class CompiledEvaluator(Evaluator):
 
     def _own_exception(self, point: Floats) -> Exception | None:
         """The user's own exception, by running the loss there again; None if it did not come."""
-        arguments = merged(self._layout.native(point), self._arguments, self._argnum)
+        others = with_copies(self._arguments, self._scratch)
+        arguments = merged(self._layout.native(point), others, self._argnum)
         try:
             self._loss(*arguments)
         except Exception as error:
@@ -411,9 +476,12 @@ class CompiledEvaluator(Evaluator):
         return None
 
 
-def aligned_rows(count: int, theta: Floats) -> Floats:
-    """Copies of theta, one a row; each row starts on a cache line and is padded to whole ones."""
-    width = -(-theta.size // kernels.LINE) * kernels.LINE
+def aligned_rows(count: int, theta: Floats, spare: int = 0) -> Floats:
+    """Copies of theta, one a row; each row starts on a cache line and is padded to whole ones.
+
+    ``spare`` lines more are behind each.
+    """
+    width = (-(-theta.size // kernels.LINE) + spare) * kernels.LINE
     memory = np.empty(count * width + kernels.LINE)
     first = kernels.fill_rows(memory, theta, count, width)
     return memory[first : first + count * width].reshape(count, width)

@@ -44,7 +44,7 @@ def walks_over_dict(result):
     annotation = result.type_annotation
     for block in getattr(annotation, "blocks", {}).values():
         for statement in block.body:
-            value = getattr(statement, "value", None)
+            value = statement.value if isinstance(statement, ir.Assign) else None
             if isinstance(value, ir.Expr) and value.op == "getiter":
                 container = annotation.typemap.get(value.value.name)
                 if hasattr(getattr(container, "instance_class", None), KEYS):

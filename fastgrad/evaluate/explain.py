@@ -309,6 +309,14 @@ def one_thread(reason: str) -> str:
     return f"The loss ran on one thread: {reason}."
 
 
+def scratch(names: Sequence[str]) -> str:
+    """A remark on arguments of which every thread has its own."""
+    return (
+        f"The loss overwrites {' and '.join(names)} before it reads what was there: scratch, of which "
+        "every thread had its own."
+    )
+
+
 RACES = "on several its values were others, so threads disturb each other in it"
 """Why a loss runs on one thread that shares something nobody told of."""
 

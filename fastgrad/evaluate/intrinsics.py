@@ -3,12 +3,13 @@
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastgrad.evaluate.kernels import INTERRUPTED, RAISED
+from fastgrad.evaluate.kernels import INTERRUPTED, LINE, RAISED
 
 
 @intrinsic
@@ -20,6 +21,23 @@ def doubles_at(typingctx, address):
         return builder.inttoptr(args[0], context.get_value_type(pointer_type))
 
     return pointer_type(address), codegen
+
+
+@intrinsic
+def _word_at(typingctx, address):
+    """The integer at an address."""
+
+    def codegen(context, builder, signature, args):
+        pointer_type = context.get_value_type(types.uintp).as_pointer()
+        return builder.load(builder.inttoptr(args[0], pointer_type), align=8)
+
+    return types.uintp(address), codegen
+
+
+@njit
+def own_arguments(theta_address, size):
+    """The address of the arguments bound for one row of theta, which is in the line behind it."""
+    return _word_at(theta_address + 8 * np.uintp(-(-size // LINE) * LINE))
 
 
 @intrinsic

@@ -21,6 +21,7 @@ from fastgrad.evaluate.deadline import TookTooLong, within
 from fastgrad.evaluate.outside import values_read
 from fastgrad.evaluate.process import generators_kept, python_random_state_kept
 from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.scratch import with_copies
 from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.native import native_argument
 
@@ -91,7 +92,8 @@ def called_from_python(loss: Callable[..., Any], inputs: Inputs, seconds: float)
 
 
 def _called(loss: Callable[..., Any], inputs: Inputs, native: bool, seconds: float) -> Called:
-    layout, theta, arguments, argnum = inputs
+    layout, theta, arguments, argnum, scratch = inputs
+    arguments = with_copies(arguments, scratch)
     others = list(map(native_argument, arguments) if native else arguments)
     given = merged((layout.native if native else layout.given)(theta.copy()), others, argnum)
     value, error = None, None

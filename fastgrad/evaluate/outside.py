@@ -62,6 +62,12 @@ def values_read(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, None
 
 
+def values_of(function: Any) -> tuple[Any, ...]:
+    """The values that a function reads from outside; nothing for what is no plain function."""
+    plain = getattr(function, "__func__", function)
+    return tuple(v for _, v in values_read(plain)) if type(plain) is FunctionType else ()
+
+
 def identity(function: FunctionType) -> tuple[Any, ...]:
     """What two functions share if, and only if, one compilation serves both."""
     read = outside(function)

@@ -4,7 +4,7 @@ import os
 import pickle
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -185,9 +185,18 @@ def python_random_state_kept() -> Iterator[None]:
         random.setstate(before[1])
 
 
-def python_random_fingerprint() -> bytes:
-    """Bytes that change when a number is drawn from, or a seed given to, a global generator."""
-    return pickle.dumps(_python_random_state())
+def generators_in(values: Iterable[Any]) -> tuple[Any, ...]:
+    """The random generators among some values."""
+    kinds = np.random.Generator, np.random.RandomState, random.Random
+    return tuple(value for value in values if isinstance(value, kinds))
+
+
+def python_random_fingerprint(generators: tuple[Any, ...] = ()) -> bytes:
+    """Bytes that change when a number is drawn from, or a seed given to, a generator.
+
+    The global ones are always looked at.
+    """
+    return pickle.dumps((_python_random_state(), generators))
 
 
 def _python_random_state() -> tuple[Any, Any]:

@@ -32,6 +32,8 @@ class Inputs(NamedTuple):
     """The loss's other arguments, in order."""
     argnum: Argnum = 0
     """Position of theta among the loss's arguments; if it is made of several, of each."""
+    scratch: tuple[int, ...] = ()
+    """Positions of ``arguments`` that the loss overwrites, of which each thread has its own."""
 
 
 class Evaluator(ABC):

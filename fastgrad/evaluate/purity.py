@@ -50,6 +50,12 @@ class ArgumentGuard:
         """Whether all is as it was."""
         return not self._arrays or self._checksums().tobytes() == self._before.tobytes()
 
+    def changed(self) -> list[int]:
+        """The arguments that are other arrays than before; none if what changed lies in structures."""
+        now = np.flatnonzero(self._checksums() != self._before)
+        places = [self._arrays[j][:2] for j in now]
+        return [] if any(path for _, path in places) else [k for k, _ in places]
+
     def renewed(self) -> "ArgumentGuard":
         """A guard of what is there now."""
         guard = copy(self)
@@ -64,7 +70,8 @@ class ArgumentGuard:
             raise MutatedInputError(
                 f"{self._who} wrote to its argument {self._name(k)}{path} (array of shape "
                 f"{array.shape}), which is no longer what it was: expected it to leave its inputs "
-                "alone; copy what it changes first"
+                "alone; copy what it changes first. (An argument that every call overwrites before "
+                "it reads it is scratch: it does not count, and scratch= names it.)"
             )
 
     def _checksums(self) -> Array:

@@ -20,11 +20,21 @@ from fastgrad.evaluate.explain import (
     wrong_return_value,
     wrote_to_theta,
 )
-from fastgrad.evaluate.process import python_random_fingerprint, python_random_state_kept
+from fastgrad.evaluate.explain import scratch as scratch_remark
+from fastgrad.evaluate.outside import values_of
+from fastgrad.evaluate.process import (
+    generators_in,
+    python_random_fingerprint,
+    python_random_state_kept,
+)
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.parameters.arguments import merged, place_of
 from fastgrad.parameters.native import native_argument
+
+AWAY = 2.0**-17
+"""A step, in units of the entry, at which a loss is seen to overwrite its scratch arguments."""
 
 
 class PythonEvaluator(Evaluator):
@@ -45,16 +55,18 @@ class PythonEvaluator(Evaluator):
     def __init__(
         self, loss: Callable[..., Any], inputs: Inputs, fallback: str = "", native: bool = False
     ):
-        layout, theta, arguments, argnum = inputs
+        layout, theta, arguments, argnum, self._scratch = inputs
         super().__init__(theta)
         self.fallback = fallback
         self._loss = loss
         self._layout = layout
         self._given = layout.native if native else layout.given
         passed = tuple(map(native_argument, arguments)) if native else arguments
-        self._passed, self._argnum = passed, argnum
-        self._guard = ArgumentGuard(arguments, lambda k: argument_name(loss, place_of(k, argnum)))
+        self._argnum = argnum
+        self._passed = passed
+        self._guard = self._guard_of(self._scratch)
         self._may_draw = True
+        self._generators = generators_in((*arguments, *values_of(loss)))
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
@@ -98,23 +110,62 @@ class PythonEvaluator(Evaluator):
     def _inputs_kept(self) -> Iterator[None]:
         with python_random_state_kept():
             yield
-        self._guard.check()
+        if not self._guard.unchanged():
+            self._recognise_scratch()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        if not self._scratch:
+            return super().remarks
+        names = [argument_name(self._loss, place_of(k, self._argnum)) for k in self._scratch]
+        return *super().remarks, scratch_remark(names)
+
+    def _guard_of(self, scratch: tuple[int, ...]) -> ArgumentGuard:
+        """What notices that the loss wrote to an argument that is not scratch."""
+        watched = [k for k in range(len(self._passed)) if k not in scratch]
+        return ArgumentGuard(
+            tuple(self._passed[k] for k in watched),
+            lambda j: argument_name(self._loss, place_of(watched[j], self._argnum)),
+        )
+
+    def _recognise_scratch(self) -> None:
+        """Take what the loss wrote to for scratch, if it never reads what was there.
+
+        Raises
+        ------
+        MutatedInputError
+        """
+        watched = [k for k in range(len(self._passed)) if k not in self._scratch]
+        wrote = tuple(watched[j] for j in self._guard.changed())
+        points = self.theta, self.theta + AWAY * np.maximum(np.abs(self.theta), 1.0)
+
+        def values(arguments: tuple[Any, ...]) -> bytes:
+            return repr([self._called(point.copy(), arguments) for point in points]).encode()
+
+        if not wrote or not is_overwritten(values, self._passed, wrote):
+            self._guard.check()
+        self._scratch = (*self._scratch, *wrote)
+        self._guard = self._guard_of(self._scratch)
+
+    def _called(self, own: Floats, arguments: tuple[Any, ...]) -> Any:
+        return self._loss(*merged(self._given(own), arguments, self._argnum))
 
     def _evaluated(self, point: Floats, place: Callable[[], str]) -> float:
         """The loss at a point, whose name is only made up when it is needed."""
         if not (self._may_draw and self.pure):
             return self._value_at(point, place)
-        self._may_draw = False
-        before = python_random_fingerprint()
+        self._may_draw = np.array_equal(point, self.theta)  # noise may be nothing at theta alone
+        before = python_random_fingerprint(self._generators)
         value = self._value_at(point, place)
-        if python_random_fingerprint() != before:
+        if python_random_fingerprint(self._generators) != before:
             require_deterministic(np.array([value, self._value_at(point, place)]))
         return value
 
     def _value_at(self, point: Floats, place: Callable[[], str]) -> float:
         own = point.copy()
         self._evaluations += 1
-        arguments = merged(self._given(own), self._passed, self._argnum)
+        others = with_copies(self._passed, self._scratch)
+        arguments = merged(self._given(own), others, self._argnum)
         try:
             value = self._loss(*arguments)
         except Exception as error:

@@ -165,10 +165,14 @@ class RecordingEvaluator(CompiledEvaluator):
     """A compiled recorder, whose store is told where the evaluations under way set their flags."""
 
     def __init__(self, recorder: Any, inputs: Inputs, store: CompiledStore):
-        layout, theta, arguments, argnum = inputs
-        super().__init__(recorder, Inputs(layout, theta, (*arguments, store.sink), argnum))
+        super().__init__(recorder, inputs._replace(arguments=(*inputs.arguments, store.sink)))
         self._guard = None
         self._store = store
+
+    def _recognise_scratch(self) -> None:
+        """What a function wrote to is refused: another evaluation would be recorded elsewhere."""
+        assert self._guard is not None
+        self._guard.check()
 
     def _run(self, launch: Any, values: Any, failed: Any, where: Any) -> None:
         before = int(self._store.sink[0])
@@ -229,7 +233,7 @@ def _python(fun: Callable[..., Any], inputs: Inputs, fallback: str) -> VectorEva
 
 
 def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
-    layout, theta, arguments, argnum = inputs
+    layout, theta, arguments, argnum, _ = inputs
     compiled = dispatcher(fun)
     native = tuple(map(native_argument, arguments))
     given = layout.native(theta.copy())

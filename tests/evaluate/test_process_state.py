@@ -107,8 +107,10 @@ def test_blas_is_limited_and_restored_while_python_threads_launch_at_once(three_
 @pytest.mark.parametrize("threads", [1, 2])
 def test_blas_limits_are_restored_when_the_loss_raises(threads, three_blas_threads):
     run = evaluator_of(log_det, np.ones(40), -np.eye(40), threads=threads)
+    assert np.isnan(run.coordinates(*steps_of(run))).all()
+    assert blas_threads() == three_blas_threads
     with pytest.raises(LossError):
-        run.coordinates(*steps_of(run))
+        run.value()
     assert blas_threads() == three_blas_threads
 
 
