@@ -66,7 +66,7 @@ class Referee:
     ):
         self.entries, self.before, self.rule, self.left = entries, judged, rule, left
         self.grain = entries.loss.measured.grain
-        self._seconds = 0.0
+        self._seconds = entries.seconds / (2 * max(1, entries.indices.size))
         """What one evaluation takes."""
         self._flat: dict[int, float] = {}
         """Entries along which no step resolves the loss, and its grain as it was known."""
@@ -167,7 +167,12 @@ class Referee:
         if second is not None:
             bend = second * step**2
             sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))
-            bent = agrees & (np.abs(bend) > BENDS * np.abs(self.before.numeric) * step)
+            # Those whose difference is 0 were looked at above.
+            bent = (
+                agrees
+                & (self.before.numeric != 0.0)
+                & (np.abs(bend) > BENDS * np.abs(self.before.numeric) * step)
+            )
             bent &= np.abs(bend) > JUMP_SDS * sigma
             bent &= np.abs(bend) > step * np.maximum(self.before.bar, 0.0)
             rows = np.flatnonzero(bent)[:HEARD_ONE_BY_ONE]
