@@ -5,7 +5,9 @@ import pytest
 
 import fastgrad as fg
 from fastgrad.report.annotations import command
+from fastgrad.report.document import Document, Sentences
 from fastgrad.report.escape import visible
+from fastgrad.report.text import as_text
 
 NAMES = ("w[bias]", "params[kernel]", "[/]", "[bold red]x", "a|b", "größe", "重み", "<b>&")
 HOSTILE = {
@@ -60,3 +62,9 @@ def test_an_annotation_is_one_command():
     assert got.count("\n") == 0
     assert got.startswith("::error file=w%2Cx.py,line=3,title=fastgrad%3A a%3Ab%2Cc::50%25 of")
     assert "%0A::warning" in got
+
+
+def test_lines_of_code_stay_lines():
+    section = Sentences(("This edit mends w:", "Proved."), "What to change:", verbatim="-a\x1b\n+b")
+    text = as_text(Document("Wrong.", (section,)))
+    assert text == "Wrong.\n\nWhat to change:\n- This edit mends w:\n-a\\x1b\n+b\n- Proved.\n"

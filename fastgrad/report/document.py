@@ -47,6 +47,8 @@ class Sentences:
     title: str = ""
     words: tuple[str, ...] = ()
     """One a sentence, or none at all; empty for a sentence without."""
+    verbatim: str = ""
+    """Lines below the first sentence that are code, or a difference of texts."""
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

@@ -91,6 +91,7 @@ def _environment() -> Any:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["visible"] = visible
+    environment.filters["lines"] = lambda text: "\n".join(map(visible, text.split("\n")))
     environment.filters["mark"] = lambda verdict: MARKS.get(verdict, "?")
     environment.filters["kind"] = lambda verdict: verdict if verdict in MARKS else "unsure"
     # Quotes need no escape in text, and would make JSON twice as long.

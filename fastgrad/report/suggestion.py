@@ -64,9 +64,10 @@ class Suggestions:
         proof = f"With it the whole gradient agrees {_listed(best.verified)}."
         others = len(self.found) - 1
         more = f"{others} more {'is' if others == 1 else 'are'} in .suggestions." if others else ""
-        mends = f"This edit mends {_listed(best.blocks)}:\n{best.diff.rstrip()}"
+        mends = f"This edit mends {_listed(best.blocks)}:"
         told = (mends, proof, best.note, more, *self.remarks)
-        return Sentences(tuple(filter(None, told)), "What to change:")
+        said = tuple(filter(None, told))
+        return Sentences(said, "What to change:", verbatim=best.diff.rstrip())
 
 
 def _listed(names: tuple[str, ...]) -> str:

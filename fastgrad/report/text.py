@@ -27,10 +27,10 @@ def _section(section: Sentences | Table) -> str:
 
 def _sentences(section: Sentences) -> str:
     title = [section.title] if section.title else []
-    return "\n".join(
-        title
-        + [f"- {visible(said)}" + (f" [{word}]" if word else "") for said, word in section.pairs]
-    )
+    said = [f"- {visible(said)}" + (f" [{word}]" if word else "") for said, word in section.pairs]
+    if section.verbatim:
+        said[1:1] = map(visible, section.verbatim.split("\n"))
+    return "\n".join(title + said)
 
 
 def _table(section: Table) -> str:

@@ -192,3 +192,13 @@ def test_arrays_are_what_the_report_was_judged_by():
     np.testing.assert_allclose(W.numeric, problems.THETA["W"], atol=1e-8)
     np.testing.assert_array_equal(W.verdict == "disagrees", np.arange(6)[:, None] == [2] * 4)
     assert (np.abs(W.excess[2]) > 1).all()
+
+
+def test_lines_of_code_stay_lines():
+    from fastgrad.report.document import Document, Sentences
+    from fastgrad.report.html import fragment
+
+    section = Sentences(("This edit mends w:",), "What to change:", verbatim="-a < b\n+a > b")
+    text = fragment(Document("Wrong.", (section,)))
+    require_alone(Page(text))
+    assert "<pre>-a &lt; b\n+a &gt; b</pre>" in text
