@@ -58,7 +58,7 @@ LAYERS = {
         evaluate.scratch evaluate.compiling evaluate.units evaluate.outside evaluate.deadline
         evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
         evaluate.layer evaluate.vector evaluate.proofs evaluate.direct
-        evaluate.embedded
+        evaluate.remedies evaluate.fitting evaluate.embedded
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

@@ -145,7 +145,28 @@ class Gradient:
         guard = ArgumentGuard(self.args, lambda k: self._name(k), "the gradient under test")
         value = self._call(self.flat, self.theta)
         guard.check()
-        return flat_gradient(value, self.layout)
+        try:
+            return flat_gradient(value, self.layout)
+        except StructureMismatchError as error:
+            hint = self._other_theta(value)
+            if not hint:
+                raise
+            raise StructureMismatchError(f"{error}{hint}") from None
+
+    def _other_theta(self, value: Any) -> str:
+        """What to do where the gradient is shaped like another argument, which may be theta."""
+        for k, argument in enumerate(self.args):
+            if (
+                isinstance(argument, np.ndarray)
+                and argument.shape == np.shape(value)
+                and argument.ndim
+            ):
+                place = place_of(k, self.argnum)
+                return (
+                    f". It is shaped like argument {place} of the loss, counted from 0: if that is "
+                    f"theta, give it as theta, the others after it, and argnum={place}"
+                )
+        return ""
 
     def _name(self, k: int) -> str:
         return f"number {place_of(k, self.argnum)}" if self.argnum else f"{k + 1} after theta"

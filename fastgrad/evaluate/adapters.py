@@ -11,7 +11,6 @@ also hands back numba's own error status, where an exception crossing a C bounda
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import BuiltinFunctionType, FunctionType
@@ -34,7 +33,6 @@ from fastgrad.evaluate.state import may_be_shared
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.arguments import Argnum, merged, place_of, taken
 from fastgrad.parameters.layout import Layout
-from fastgrad.parameters.native import plain_array
 
 RECORDS = "records_its_outputs"
 """Set on a dispatcher that records its outputs (`fastgrad.evaluate.vector`)."""
@@ -167,21 +165,6 @@ def type_of(argument: Any) -> Any:
 
 
 _array_types: dict[Any, Any] = {}
-
-
-def fitted(
-    loss: CPUDispatcher, layout: Layout, argnum: Argnum, arguments: tuple[Any, ...]
-) -> tuple[CompiledLoss, tuple[Any, ...]]:
-    """`compiled_loss`, and its arguments; copied where only copies fit an eager signature.
-
-    ``float64[::1]`` takes no array that is read-only or not in C order.
-    """
-    if loss._can_compile:
-        return compiled_loss(loss, layout, argnum, arguments), arguments
-    with suppress(LossCompilationError):
-        return compiled_loss(loss, layout, argnum, arguments), arguments
-    plain = tuple(plain_array(a) if isinstance(a, np.ndarray) else a for a in arguments)
-    return compiled_loss(loss, layout, argnum, plain), plain
 
 
 class BoundArguments:

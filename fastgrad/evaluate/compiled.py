@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError, NondeterministicLossError
 from fastgrad.evaluate import explain, kernels
-from fastgrad.evaluate.adapters import BoundArguments, bound_arguments, dispatcher, fitted
+from fastgrad.evaluate.adapters import BoundArguments, bound_arguments, dispatcher
 from fastgrad.evaluate.direct import STENCIL, DirectGradient
 from fastgrad.evaluate.explain import (
     argument_name,
@@ -23,6 +23,7 @@ from fastgrad.evaluate.explain import (
     place_along,
     wrote_to_theta,
 )
+from fastgrad.evaluate.fitting import fitted
 from fastgrad.evaluate.outside import changed, outside
 from fastgrad.evaluate.process import forks, parallel_launch, require_threads_after_fork, state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
@@ -32,7 +33,7 @@ from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.evaluate.state import fingerprint, holds_state, kind_of
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.arguments import merged, place_of
-from fastgrad.parameters.native import native_argument, plain_array
+from fastgrad.parameters.native import plain_array
 
 SHOWING_SECONDS = 1.0
 """Work from which it pays to show that a loss only reads its state: that compiles for about as long."""
@@ -61,8 +62,8 @@ class CompiledEvaluator(Evaluator):
         self._layout = layout
         self._argnum = argnum
         self._loss = dispatcher(loss)
-        native = tuple(map(native_argument, arguments))
-        self.compiled, self._arguments = fitted(self._loss, layout, argnum, native)
+        self._passed = arguments
+        self.compiled, self._arguments = fitted(self._loss, layout, argnum, arguments)
         self._bound = bound_arguments(self.compiled, layout, self._arguments)
         self.traits = self.compiled.traits
         """What running the loss does to the process."""
@@ -124,12 +125,18 @@ class CompiledEvaluator(Evaluator):
         self._evaluations = 0
 
     def _guard_of(self, loss: Any) -> ArgumentGuard | None:
-        """What notices that the loss wrote to an argument, where it is not proved to write to none."""
+        """What notices that the loss wrote to an argument, where it is not proved to write to none.
+
+        Of a typed List the list that was passed is looked at, whose arrays it shares.
+        """
         open_ = self._guarded()
         if not open_:
             return None
         return ArgumentGuard(
-            tuple(self._arguments[k] for k in open_),
+            tuple(
+                self._passed[k] if type(self._passed[k]) is list else self._arguments[k]
+                for k in open_
+            ),
             lambda k: argument_name(loss, place_of(open_[k], self._argnum)),
         )
 

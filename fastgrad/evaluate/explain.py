@@ -3,7 +3,7 @@
 import dis
 import functools
 import inspect
-import os
+import linecache
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numba import types
 
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
+from fastgrad.evaluate.remedies import UNUSUAL, line_of, remedy
 from fastgrad.parameters.arguments import Argnum, several
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import describe
@@ -30,14 +31,15 @@ def compilation_failure(
     reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without colours
     kept = [text.rstrip() for text in reason.splitlines() if text.strip() and not _is_noise(text)]
     given = ", ".join(map(str, loss_types))
-    advice = "Write it with what numba supports"
-    if "Cannot determine Numba type of <class 'function'>" in reason:
-        advice = "Decorate the functions it calls with @numba.njit"
-    line, kept = _line(loss, reason), kept[:REASON_LINES] or [type(error).__name__]
+    line = line_of(loss.py_func, reason, error)
+    text = linecache.getline(_file(loss), line).strip()
+    advice = remedy(reason, text)
+    kept = kept[:REASON_LINES] or [f"{type(error).__name__} at: {text}"]
     return LossCompilationError(
         f"numba cannot compile the loss {loss.__name__} ({_file(loss)}, line {line}) for ({given})."
         "\nnumba's reason:\n  " + "\n  ".join(kept) + f"\n{advice}, or: {RUN_IT_IN_PYTHON}",
-        f"numba cannot compile line {line} of {loss.__name__}: {kept[0].strip()}",
+        f"numba cannot compile line {line} of {loss.__name__}: {kept[0].strip().rstrip('.')}"
+        + (f" ({advice[0].lower()}{advice[1:]})" if advice != UNUSUAL else ""),
     )
 
 
@@ -343,20 +345,6 @@ def name_of(loss: Any) -> str:
 
 def _file(loss: Any) -> str:
     return str(loss.py_func.__code__.co_filename)
-
-
-def _line(loss: Any, reason: str) -> int:
-    """The line of the loss itself that numba's reason ends with, or has a name in quotes from."""
-    file = re.escape(os.path.basename(_file(loss)))  # numba's path may be relative to anywhere
-    lines = re.findall(rf'{file}(?:", line |:| \()(\d+)', reason)
-    if lines:
-        return int(lines[-1])
-    quoted = set(re.findall(r"'(\w+)'", reason))
-    for instruction in dis.get_instructions(loss.py_func):
-        line = instruction.positions.lineno if instruction.positions else None
-        if line and instruction.argval in quoted and instruction.opname.startswith("LOAD_"):
-            return line
-    return int(loss.py_func.__code__.co_firstlineno)
 
 
 def _is_noise(line: str) -> bool:

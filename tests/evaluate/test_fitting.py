@@ -1,0 +1,147 @@
+"""Arguments in another form than they were passed, where the loss compiles for that one."""
+
+import numba
+import numpy as np
+import pytest
+import scipy.special
+from numba import njit
+
+import fastgrad as fg
+from fastgrad.errors import LossCompilationError, MutatedInputError, StructureMismatchError
+from tests.losses import evaluator_of
+
+RNG = np.random.default_rng(0)
+
+
+def compilations(loss):
+    return len(loss.signatures)
+
+
+@njit
+def of_groups(t, groups):
+    total = 0.0
+    for k in range(len(groups)):
+        total += t[k % t.size] * groups[k].sum()
+    return total
+
+
+def test_lists_of_arrays_compile_once_for_any_length():
+    t = np.array([1.0, 2.0])
+    for k in (9, 10, 100):
+        groups = [np.full(3, float(i)) for i in range(k)]
+        expected = [3.0 * sum(range(j, k, 2)) for j in (0, 1)]
+        np.testing.assert_allclose(fg.grad(of_groups)(t, groups), expected, rtol=1e-9)
+    assert compilations(of_groups) == 1
+    report = fg.check_grad(of_groups, lambda t, groups: np.array(expected), t, groups)
+    assert report.verdict == "agrees"
+    wrong = fg.check_grad(of_groups, lambda t, groups: 1.01 * np.array(expected), t, groups)
+    assert wrong.verdict == "disagrees"
+
+
+def test_what_is_written_to_an_array_in_a_list_is_seen():
+    @njit
+    def writes(t, groups):
+        groups[3][0] += 1.0
+        return t[0] * groups[0][0]
+
+    with pytest.raises(MutatedInputError, match=r"groups\.3"):
+        fg.grad(writes)(np.ones(2), [np.ones(2) for _ in range(12)])
+
+
+def test_a_list_that_is_taken_apart_is_a_tuple_as_before():
+    @njit
+    def taken_apart(t, groups):
+        a, b, _, _, _, _, _, _, _ = groups
+        return t[0] * a[0] + b[0]
+
+    groups = [np.full(2, 3.0) for _ in range(9)]
+    for _ in range(2):
+        assert fg.grad(taken_apart)(np.ones(1), groups)[0] == pytest.approx(3.0)
+
+
+def test_tuples_stay_tuples():
+    def along_edges(t, edges):
+        total = 0.0
+        for i, j, w in edges:
+            total += w * (t[i] - t[j]) ** 2
+        return total
+
+    t, edges = np.array([1.0, 2.0, 4.0]), [(0, 1, 2.0), (1, 2, 3)]
+    got = fg.grad(along_edges, backend="compiled")(t, edges)
+    np.testing.assert_allclose(got, [-4.0, -8.0, 12.0], rtol=1e-8)
+    matrix = fg.grad(lambda t, m: t[0] * m.sum(), backend="compiled")(t, [(1.0, 2.0), (3.0, 4.0)])
+    np.testing.assert_allclose(matrix, [10.0, 0.0, 0.0], atol=1e-8)
+
+
+@njit
+def least_squares(w, X, y):
+    r = X @ w - y
+    return (r * r).sum()
+
+
+def test_float32_everywhere_is_evaluated_in_float64():
+    X, w = RNG.normal(size=(20, 3)).astype(np.float32), np.ones(3, np.float32)
+    y = RNG.normal(size=20).astype(np.float32)
+    g = fg.grad(least_squares, backend="compiled")
+    exact = 2 * X.astype(float).T @ (X.astype(float) @ w - y)
+    assert g(w, X, y).dtype == np.float32
+    np.testing.assert_allclose(g(w, X, y), exact, rtol=1e-5)
+    np.testing.assert_allclose(g(w.astype(float), X, y), exact, rtol=1e-7)
+    assert evaluator_of(least_squares, w, X, y).compiled.given[1] == numba.float64[:, ::1]
+    report = fg.check_grad(least_squares, lambda w, X, y: 2 * X.T @ (X @ w - y), w, X, y)
+    assert report.verdict == "agrees"
+    assert not any("Python" in remark for remark in report.remarks)
+
+
+@njit("f4(f4[::1], f4[::1])")
+def single(a, b):
+    return (a * b).sum()
+
+
+def masked(t, d):
+    e = d.copy()
+    e[e > 0] = 0.0
+    return (e * t[0]).sum()
+
+
+def generated(t):
+    return sum(x**2 for x in t)
+
+
+def special(t):
+    return scipy.special.gammaln(t).sum()
+
+
+def of_a_list(t):
+    return np.abs([t[0], 2.0]).sum()
+
+
+REFUSED = {
+    "mask": (masked, (np.ones((2, 2)),), 2, r"np\.where\(mask"),
+    "generator": (generated, (), None, r"sum\(\["),
+    "scipy.special": (special, (), None, "numba-scipy"),
+    "ufunc of a list": (of_a_list, (), 1, r"np\.array\(\["),
+    "signature": (lambda t, v: single(t, v), (np.ones(2, "f4"),), None, "Leave the signature"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_numba_refuses_has_a_line_and_the_usual_remedy(case):
+    loss, args, line, remedy = REFUSED[case]
+    with pytest.raises(LossCompilationError, match=remedy) as caught:
+        fg.grad(loss, backend="compiled")(np.ones(2), *args)
+    if line is not None:
+        assert f"line {loss.__code__.co_firstlineno + line})" in str(caught.value)
+
+
+def test_a_theta_that_is_not_the_first_argument_is_pointed_at():
+    def loss(X, y, theta):
+        return ((X @ theta - y) ** 2).sum()
+
+    def gradient(X, y, theta):
+        return 2 * X.T @ (X @ theta - y)
+
+    X, y, theta = RNG.normal(size=(5, 3)), np.ones(5), np.ones(3)
+    with pytest.raises(StructureMismatchError, match="argnum=2"):
+        fg.check_grad(loss, gradient, X, y, theta)
+    assert fg.check_grad(loss, gradient, theta, X, y, argnum=2)
