@@ -13,6 +13,7 @@ from fastgrad.checks.claim import Claim, Gradient
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.points import Point, points_of
@@ -23,6 +24,7 @@ from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outwa
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
 from fastgrad.checks.tolerance import with_tolerances
+from fastgrad.differences.confined import confined
 from fastgrad.differences.loss import (
     LINE_EVALUATIONS,
     REPEATS,
@@ -63,6 +65,7 @@ def check_grad(
     seed: int = 0,
     step: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     points: int | Sequence[Any] | None = None,
     backend: str = "auto",
     structure: bool = True,
@@ -110,6 +113,10 @@ def check_grad(
         that it does not fit. ``"adaptive"`` adapts every entry.
     scale : float or structure shaped like theta, optional
         The unit of each entry, as for `grad`.
+    bounds : (low, high), optional
+        Each a number, None, or shaped like theta: no point outside is ever evaluated. Near a bound
+        differences are one-sided, of the same order; at one, the verdict is about the one-sided slope.
+        Without bounds, so are those of entries on one side of which the loss is not finite.
     points : int or sequence of thetas, optional
         Check there too: at this many points in all, the others random perturbations of theta, or at
         the given ones (say, after training).
@@ -163,8 +170,9 @@ def check_grad(
         raise ValueError(
             "points: expected a gradient that can be called at each of them, got values"
         )
-    running = {"backend": backend, "structure": structure, "scratch": scratch}
-    shaped = {"trainable": trainable, "scale": scale}
+    within = structure and bounds is None
+    running = {"backend": backend, "structure": within, "scratch": scratch}
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
     question = _Question(loss, grad, (argnum, args), shaped, running)
     seconds = None if budget is None or strategy == "sweep" else budget / len(places)
     options = Options(step, strategy, seconds, seed, progress)
@@ -181,14 +189,15 @@ class _Question:
     arguments: tuple[Argnum, tuple[Any, ...]]
     """The position of theta among the arguments, and the others."""
     shaped: Mapping[str, Any]
-    """What is shaped like theta: ``trainable`` and ``scale``."""
+    """What is shaped like theta: ``trainable``, ``scale`` and ``bounds``."""
     running: Mapping[str, Any]
     """``backend`` and ``structure``."""
 
     def evaluator(self, layout: Layout, flat: Floats, **running: Any) -> Evaluator:
         """The loss around a flat theta."""
         inputs = Inputs(layout, flat, self.args, self.arguments[0])
-        return evaluator(self.loss, inputs, **{**self.running, **running})
+        run = evaluator(self.loss, inputs, **{**self.running, **running})
+        return confined(run, self.shaped["bounds"], layout)
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -235,9 +244,13 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     if run.structured and strategy != "sweep":  # directions are for the plain loss
         made = run.evaluations
         loss = replace(loss, run=question.evaluator(layout, flat, structure=False))
+    said: tuple[str, ...] = ()
+    if strategy != "sweep":
+        loss, said = away_from_bounds(loss)
     if options.progress:
         say_plan(budget.plan(loss.count, strategy == "sweep"))
     outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
+    outcome = replace(outcome, remarks=(*outcome.remarks, *said))
     loss = outcome.loss or loss
     dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
     if answers is not None:

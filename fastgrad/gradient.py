@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.bound import BoundGradient
+from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
@@ -43,6 +44,7 @@ class Differencing:
     step: Any
     scale: Any
     trainable: Any
+    bounds: Any = None
 
 
 class GradientFunction:
@@ -73,6 +75,7 @@ class GradientFunction:
         self._step = differencing.step
         self._scale = differencing.scale
         self._trainable = differencing.trainable
+        self._bounds = differencing.bounds
         self._running = running
         self._progress = progress
         self.root = root_name(loss, argnum)
@@ -228,7 +231,7 @@ class GradientFunction:
         run = evaluator(self._loss, inputs, **self._running)
         if run.fallback:
             warn_of_python(self._loss, run)
-        return layout, run
+        return layout, confined(run, self._bounds, layout, max(self._stencil.order, 2))
 
     def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
         """A shorter way to gradients at thetas of the same layout, if there is one."""
@@ -237,7 +240,7 @@ class GradientFunction:
     @property
     def _is_plain(self) -> bool:
         """Whether all entries are wanted at default steps, and no bar is to be shown."""
-        options = self._step, self._scale, self._trainable
+        options = self._step, self._scale, self._trainable, self._bounds
         return all(option is None for option in options) and not self._progress
 
     def _units(self, layout: Layout, run: Evaluator) -> Units:
@@ -295,6 +298,7 @@ def grad(
     order: int = 2,
     step: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     backend: str = "auto",
     structure: bool = True,
     scratch: Any = None,
@@ -330,6 +334,9 @@ def grad(
         The unit of each entry: a typical size, or a change that matters. By default what theta
         shows (`fastgrad.evaluate.units`): the rms of an array of one unit, an entry's own size
         elsewhere.
+    bounds : (low, high), optional
+        Each a number, None, or shaped like theta: no point outside is ever evaluated, and differences
+        near a bound are one-sided, of the same order.
     backend : {"auto", "compiled", "python"}
         ``"auto"`` runs compiled code; what numba cannot compile it calls from Python, and says why
         in a `PythonBackendWarning`, once a loss. ``"compiled"`` insists; ``"python"`` calls the loss
@@ -366,11 +373,12 @@ def grad(
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
-    running = {"backend": backend, "structure": structure, "scratch": scratch}
+    within = structure and bounds is None
+    running = {"backend": backend, "structure": within, "scratch": scratch}
     return GradientFunction(
         loss,
         positions(loss, argnum),
-        Differencing(chosen, step, scale, trainable),
+        Differencing(chosen, step, scale, trainable, bounds),
         running,
         progress,
     )

@@ -71,7 +71,7 @@ LAYERS = {
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
         differences.pairs differences.profile
-        differences.second
+        differences.second differences.confined
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
@@ -82,7 +82,7 @@ LAYERS = {
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
         checks.state checks.referee checks.tolerance
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
-        checks.outputs checks.matrix checks.sparse checks.along checks.plain
+        checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear

@@ -8,6 +8,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
+from fastgrad.checks.edges import judged_at_edges
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.referee import about_steps
@@ -40,6 +41,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
     indices = loss.indices
     with progress_bar(loss.run, "sweep", 2 * indices.size) if options.progress else nullcontext():
         loss, judged = _judged(loss, claim, rule, budget, options)
+        judged, edges = judged_at_edges(loss, claim, rule, judged, budget.left)
     numeric = np.zeros(loss.layout.size)
     numeric[indices] = judged.numeric
     certificate = loss.run.certified(None if loss.free is None else indices, numeric, again=True)
@@ -51,6 +53,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
             *about_the_loss(loss),
             *_remarks(judged, claim),
             *about_steps(judged, loss.layout),
+            *edges,
             *certificate,
             *_cut_short(judged, budget),
         ),

@@ -63,7 +63,7 @@ def sample_inside(
     raise NonFiniteLossError(
         f"the loss is {values[row, column]} at {name} {h[row] * multiples[column]:+.3g} "
         f"({name} = {run.theta[indices[row]]:.6g}): expected finite values on both sides; pass a "
-        "smaller step, or start further from the edge of the loss's domain"
+        "smaller step, or bounds=, or start further from the edge of the loss's domain"
     )
 
 

@@ -231,7 +231,8 @@ class Loss:
     def noise_of(self, indices: Indices) -> Floats | float:
         """sd of one of the `values` of some entries."""
         own = self.measured.entry_noise
-        return self.measured.noise if own is None else own[indices]
+        sigma = self.measured.noise if own is None else own[indices]
+        return sigma * self.run.noise_gain(indices)
 
 
 def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:

@@ -22,8 +22,8 @@ AT_CENTRE_6 = -49 / 18
 ORDER_4 = np.array([4 / 3, 4 / 3, -1 / 12, -1 / 12, 0.0, 0.0])
 AT_CENTRE_4 = -5 / 2
 STEPS = (2.0**-6, 2.0**-9, 2.0**-4)
-"""In units of theta: near the least bar of a loss whose derivatives are of one size (1e-9), for one
-that bends more, and for a noisy one."""
+"""Steps in units of theta: near the least bar of a loss whose derivatives are of one size (1e-9), for
+one that bends more, and for a noisy one."""
 GAIN = float(np.sqrt(np.sum(ORDER_6**2) + AT_CENTRE_6**2))
 """sd of ``h^2 f''`` over that of f."""
 NARROW = 1e-8

@@ -115,6 +115,10 @@ class Evaluator(ABC):
         """sd of the noise of each entry's values, shape (n,), where it is not that of the loss."""
         return None
 
+    def noise_gain(self, indices: Indices) -> Floats | float:
+        """How much noisier than the loss the values beside entries are."""
+        return 1.0
+
     def gradient(self, stencil: Stencil) -> Floats | None:
         """The whole gradient at default steps where there is a shorter way to it than entries."""
         return None

@@ -1,0 +1,140 @@
+"""Entries at the edge of the domain of the loss: judged by the side where it is finite."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.arrays import Array, Indices, Mask
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.outcome import Differences, Judged
+from fastgrad.checks.rules import Rule, Verdict
+from fastgrad.checks.stages import judge
+from fastgrad.differences.confined import Confined
+from fastgrad.differences.entries import Entries
+from fastgrad.differences.loss import Loss
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.layout import Layout
+
+NEAREST = 2.0**-40
+"""Distance of an edge, in units of theta, at which an entry lies at it."""
+MOST_PROBED = 1000
+"""Entries looked at, two evaluations each."""
+NAMED = 3
+"""Entries that a remark names."""
+REACH = 2.0**-9
+"""Distance from a bound, in units, at which directions leave an entry alone: 2^-17 climbs by 8s."""
+
+
+def judged_at_edges(
+    loss: Loss, claim: Claim, rule: Rule, judged: Judged, left: Callable[[], float]
+) -> tuple[Judged, list[str]]:
+    """What could not be told, judged again where the loss is finite on one side alone.
+
+    Returns
+    -------
+    judged : Judged
+    remarks : list of str
+    """
+    if isinstance(loss.run, Confined):
+        return judged, about_bounds(loss.run, judged, loss.layout)
+    open_ = np.flatnonzero(judged.verdict == Verdict.INCONCLUSIVE)[:MOST_PROBED]
+    if open_.size == 0 or loss.run.structured:
+        return judged, []
+    indices = judged.indices[open_]
+    below, above = _finite_sides(loss, indices)
+    at_edge = below != above
+    if not at_edge.any():
+        return judged, []
+    open_, indices = open_[at_edge], indices[at_edge]
+    low, high = np.full(loss.theta.size, -np.inf), np.full(loss.theta.size, np.inf)
+    low[indices[above[at_edge]]] = loss.theta[indices[above[at_edge]]]
+    high[indices[below[at_edge]]] = loss.theta[indices[below[at_edge]]]
+    run = Confined(loss.run, low, high)
+    entries = Entries(replace(loss, run=run), indices)
+    again = judge(entries, claim, rule, CENTRAL[2].step * entries.units, left=left)
+    told = np.flatnonzero(again.verdict != Verdict.INCONCLUSIVE)
+    if told.size == 0:
+        return judged, []
+    remark = _at_edges(judged, open_[told], above[at_edge][told], loss.layout)
+    return _replaced(judged, open_, again, told), [remark]
+
+
+def about_bounds(run: Confined, judged: Judged, layout: Layout) -> list[str]:
+    """What to say of entries at their bounds or near them."""
+    near = judged.indices[run.sided[judged.indices]]
+    if near.size == 0:
+        return []
+    bound = near[run.at_bound[near]]
+    words = f"{_names(bound, layout)} at {'its bound' if bound.size == 1 else 'their bounds'}"
+    within = np.setdiff1d(near, bound)
+    parts = [words] if bound.size else []
+    if within.size:
+        parts.append(f"{_names(within, layout)} within a step of a bound")
+    return [f"Judged by one-sided differences: {', '.join(parts)}; no point outside was evaluated."]
+
+
+def _finite_sides(loss: Loss, indices: Indices) -> tuple[Mask, Mask]:
+    """Whether f is finite just below and just above each of some entries."""
+    nearest = np.maximum(
+        NEAREST * loss.units.entry[indices], 4 * np.spacing(np.abs(loss.theta[indices]))
+    )
+    values = loss.values(indices, np.stack([-nearest, nearest], axis=1))
+    finite = np.isfinite(values)
+    return finite[:, 0], finite[:, 1]
+
+
+def _replaced(judged: Judged, which: Indices, again: Judged, told: Indices) -> Judged:
+    """The entries ``which[told]`` as they were judged again."""
+    which = which[told]
+
+    def put(old: Array, new: Array) -> Array:
+        merged = old.copy()
+        merged[which] = new[told]
+        return merged
+
+    notes = {k: note for k, note in judged.notes.items() if k not in set(which.tolist())}
+    for k, position in zip(told.tolist(), which.tolist(), strict=True):
+        notes[position] = again.notes.get(k, "one-sided: at the edge of the loss's domain")
+    old, new = judged.differences, again.differences
+    scales = replace(judged.scales, entry=put(judged.scales.entry, again.scales.entry))
+    return replace(
+        judged,
+        differences=Differences(put(old.D, new.D), put(old.bar, new.bar), put(old.step, new.step)),
+        verdict=put(judged.verdict, again.verdict),
+        scales=scales,
+        notes=notes,
+    )
+
+
+def _at_edges(judged: Judged, which: Indices, above: Mask, layout: Layout) -> str:
+    sides = "above" if above.all() else "below" if not above.any() else "on one side"
+    verb = "lies" if which.size == 1 else "lie"
+    return (
+        f"{_names(judged.indices[which], layout)} {verb} at the edge of the loss's domain, which is "
+        f"finite {sides} alone: judged by one-sided differences."
+    )
+
+
+def _names(indices: Indices, layout: Layout) -> str:
+    more = f" and {indices.size - NAMED:,} more" if indices.size > NAMED else ""
+    return ", ".join(layout.name(int(i)) for i in indices[:NAMED]) + more
+
+
+def away_from_bounds(loss: Loss) -> tuple[Loss, tuple[str, ...]]:
+    """The loss with entries near their bounds held constant, and what to say of them.
+
+    Directions go both ways; what is near a bound is for a sweep.
+    """
+    if not isinstance(loss.run, Confined):
+        return loss, ()
+    near = loss.run.near(REACH * loss.units.entry)
+    near &= True if loss.free is None else loss.free
+    count = int(np.count_nonzero(near))
+    if not count or count == loss.count:
+        return loss, ()
+    free = ~near if loss.free is None else loss.free & ~near
+    said = (
+        f'{count:,} entries near a bound are not seen by directions; strategy="sweep" judges them.'
+    )
+    return replace(loss, free=free), (said,)
