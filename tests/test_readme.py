@@ -4,9 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from fastgrad.cli import app
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ALL_BLOCKS = re.findall(r"(?:<!-- needs: (\w+) -->\n)?```python\n(.*?)```", README, flags=re.DOTALL)
+BLOCKS = [block for needed, block in ALL_BLOCKS if not needed]
+MOST_LINES = 250
 
 
 def test_every_example_runs_after_those_before_it(capsys):
@@ -20,3 +25,23 @@ def test_every_example_runs_after_those_before_it(capsys):
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_examples_are_short(block):
     assert sum(bool(line.strip()) for line in block.splitlines()) <= 14
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < MOST_LINES
+
+
+def test_the_first_example_is_a_target_of_the_command(tmp_path, monkeypatch):
+    (tmp_path / "model.py").write_text(
+        "".join(BLOCKS[:2]) + "\nproblem = (loss, gradient, theta, X, Y)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    got = CliRunner().invoke(app, ["check", "model.py:problem", "--backend", "python"])
+    assert got.exit_code == 1, got.output
+    assert "the L2 term (lambda = 0.1) is missing" in got.stdout
+
+
+def test_what_the_readme_shows_is_there():
+    folder = Path(__file__).parent.parent
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (folder / target).is_file(), target
