@@ -17,7 +17,15 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.entries import Entries
-from fastgrad.differences.profile import WIDE_LOOK, Judgment, Profile, Ruling, plainly_off
+from fastgrad.differences.loss import FEW_ROUNDINGS, Loss
+from fastgrad.differences.profile import (
+    PLAIN_GRAINS,
+    WIDE_LOOK,
+    Judgment,
+    Profile,
+    Ruling,
+    plainly_off,
+)
 from fastgrad.numerics.bars import WIDER
 from fastgrad.parameters.layout import Layout
 
@@ -140,6 +148,11 @@ class Referee:
         self.grain = max(self.grain, profile.grain)
         judgment = profile.judge(float(self.before.analytic[k]), self._sizes(k), line)
         words = "; ".join(words_of(judgment, profile.grain, loss.value))
+        if judgment.ruling is Ruling.OPEN and loss.measured.silent:
+            least = untold(profile, loss)
+            if abs(float(self.before.analytic[k])) <= least:
+                judgment = replace(judgment, ruling=Ruling.RIGHT)
+                words = f"the loss is saturated: below {least:.1g} nothing can be told"
         if judgment.ruling is Ruling.OPEN and not words:
             if self.verdict[k] != Verdict.DISAGREES:
                 return
@@ -227,6 +240,14 @@ def about_steps(judged: Judged, layout: Layout) -> list[str]:
 
 COARSE = 16.0
 """A grain of so many units in the last place of the loss is worth a word."""
+
+
+def untold(profile: Profile, loss: Loss) -> float:
+    """The slope of which a saturated loss tells nothing: its rounding over steps where it is still."""
+    rounding = float(np.spacing(max(abs(loss.value), 1.0)))
+    moved = np.maximum(np.abs(profile.above - loss.base), np.abs(profile.below - loss.base))
+    still = profile.t[moved <= FEW_ROUNDINGS * rounding]
+    return PLAIN_GRAINS * rounding / (2 * float(still.max())) if still.size else 0.0
 
 
 def words_of(judgment: Judgment, grain: float, value: float) -> Iterator[str]:

@@ -156,6 +156,11 @@ def about_the_loss(loss: Loss) -> list[str]:
             "Every value of the loss is a float32: it is computed in single precision, and an "
             "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
         )
+    if loss.measured.silent:
+        remarks.append(
+            f"The loss is {loss.value:.3g} at every point beside theta: saturated, or it does not use "
+            "its argument. Gradients below its rounding over the step cannot be told."
+        )
     repeats = loss.measured.repeats
     if repeats.scatters:
         why = (

@@ -74,6 +74,11 @@ class NoiseLine(NamedTuple):
     values: Floats
 
 
+FEW_VALUES = 5
+FEW_ROUNDINGS = 4.0
+"""A loss of so few values, no further apart in units of rounding, says nothing of its gradient."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """What repeats and noise lines say of a loss."""
@@ -98,10 +103,32 @@ class Measured:
 
     @cached_property
     def noise(self) -> float:
-        """sd of one evaluation, absolute."""
+        """sd of one evaluation, absolute.
+
+        Where no value differs from another it is the rounding of a number of size 1 at least, as
+        there may be within the loss: what says nothing proves nothing.
+        """
+        least = self.least
+        if self.silent:
+            least = max(least, float(rounding_noise(max(abs(self.value), 1.0))))
         if not self.lines and self.glimpse is not None:
-            return max(self.least, ONE_LINE * (self.glimpse.sigma or 0.0))
-        return max([self.least, *(line.sigma or 0.0 for line in self.lines)])
+            return max(least, ONE_LINE * (self.glimpse.sigma or 0.0))
+        return max([least, *(line.sigma or 0.0 for line in self.lines)])
+
+    @cached_property
+    def silent(self) -> bool:
+        """Whether the loss was the same at every point, or of a few values that rounding tells apart.
+
+        So is what is saturated: the cross entropy of a class that is sure, 1 - tanh(20).
+        """
+        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
+        if not seen:
+            return False
+        values = np.unique([self.value, *(v for line in seen for v in line.values)])
+        apart = values[-1] - values[0]
+        return values.size <= FEW_VALUES and apart <= FEW_ROUNDINGS * np.spacing(
+            max(abs(self.value), 1.0)
+        )
 
     @cached_property
     def grain(self) -> float:
