@@ -1,7 +1,7 @@
 """check_grad: a loss and a gradient in, a verdict out."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from fastgrad.checks.points import Point, points_of
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import screen
 from fastgrad.checks.screen.screen import screen_evaluations
+from fastgrad.checks.seeds import Asked, check_over_seeds
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
@@ -67,6 +68,7 @@ def check_grad(
     scale: Any = None,
     bounds: Any = None,
     points: int | Sequence[Any] | None = None,
+    seeds: Iterable[Any] | None = None,
     backend: str = "auto",
     structure: bool = True,
     scratch: Any = None,
@@ -120,6 +122,9 @@ def check_grad(
     points : int or sequence of thetas, optional
         Check there too: at this many points in all, the others random perturbations of theta, or at
         the given ones (say, after training).
+    seeds : iterable, optional
+        Loss and gradient draw: both are called with ``seed=`` from here, from Python, and the verdict
+        is about the mean of a - D over seeds, with the probability of a false alarm stated.
     backend : {"auto", "compiled", "python"}
         As of `grad`; why a loss is called from Python is a remark of the report.
     structure : bool
@@ -161,6 +166,9 @@ def check_grad(
         raise ValueError(f"strategy={strategy!r}: expected one of {names}")
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
+    if seeds is not None:
+        asked = Asked(loss, grad, theta, args, trainable)
+        return check_over_seeds(asked, seeds, Rule(rtol), Options(step, "seeds", budget, seed))
     argnum = positions(loss, argnum)
     theta = as_arguments(loss, theta, argnum)
     if isinstance(points, Sequence) and not isinstance(points, str):

@@ -155,7 +155,8 @@ class Diagnosis:
     def explains(self) -> bool:
         """Whether there is a law, and not only a place."""
         words = self.law.split("+")
-        return "unexplained" not in words and not words[0].startswith("wrong-")
+        lawless = {"unexplained", "tolerance"} & set(words)
+        return not lawless and not words[0].startswith("wrong-")
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,9 @@ class GradientCheck:
     smallest_rtol: float | None = None
     """At which the gradient would agree; None where no rtol below 1 would do, or not every entry was
     judged."""
+    over_seeds: dict[str, Any] | None = None
+    """What ``seeds`` told: their number, the probability of a false alarm, and, by block, the mean relative
+    bias, its standard error, and the seeds that would show a bias of one per cent."""
     subject: str = "gradient"
     """What was checked: "gradient", "vjp", "jvp", "Jacobian", "Hessian" or "hvp"."""
     _convergence: Callable[[], Convergence] | None = field(default=None, repr=False, compare=False)
@@ -638,7 +642,9 @@ def _remarks(check: GradientCheck) -> tuple[str, ...]:
     constant = check.size - check.checked
     if constant and check.strategy == "sweep":
         remarks.append(f"Not checked: {_entries_words(constant)} held constant (trainable).")
-    what = "Every entry" if check.strategy == "sweep" else "Directions and what they blamed"
+    what = (
+        "Every entry" if check.strategy in ("sweep", "seeds") else "Directions and what they blamed"
+    )
     remarks.append(
         f"{what} checked by central differences: {check.evaluations:,} evaluations in "
         f"{check.seconds:.2g} s; one evaluation is noisy by {check.noise:.1e}."

@@ -79,7 +79,7 @@ LAYERS = {
         report.junit report.progress report.suggestion results
     """,
     "checks": """
-        checks checks.options checks.rules checks.claim checks.outcome checks.points checks.budget
+        checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds checks.budget
         checks.state checks.referee checks.tolerance
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges

@@ -28,7 +28,7 @@ exactly 0 under L1) if it also makes jumps of one size in both directions, to wi
 ALIKE = 0.05
 SLIGHT = 4.0
 """An asymmetry up to so many times the relative error is of its size."""
-SMALL_ERROR = 0.1
+SMALL_ERROR = 0.03
 """An error that may be an approximation."""
 USEFUL = 0.3
 """A bar beyond this part of ``|H u| + |H v|`` could not show what broken gradients show."""
@@ -57,7 +57,7 @@ class Curl:
         return (
             f"The gradient under test is nearly a gradient (its derivative is asymmetric by "
             f"{self.value:.1e}, it is off by {2 * relative_error:.1e}): an approximation by design, or "
-            "what a solver leaves that stops at a tolerance; one cause, and not a broken formula."
+            "what a solver leaves that stops at a tolerance; one cause, and no mistake in a formula."
         )
 
 

@@ -63,6 +63,8 @@ not-projected (lambda), not-scale-free, not-shift-free, not-rotation-free (large
     shifted, or rotated.
 unused
     whatever it is: the loss does not change with theta at all.
+biased (bias, standard_error)
+    off in the mean over seeds (`fastgrad.checks.seeds`).
 wrong-range (start, stop)
     right, but for a range or a box.
 wrong-row, wrong-column, wrong-axis2, ..., wrong-entries

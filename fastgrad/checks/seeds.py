@@ -1,0 +1,309 @@
+"""Losses and gradients that draw: is the gradient right in the mean over seeds?
+
+With one seed for both, the loss is a function, and its differences D share the draws of a - D where the
+gradient uses them alike. What is judged is the mean of r = a - D over seeds, beside its own scatter: by
+Student's t in every entry, and along the mean of D in every block, where a common factor adds up. An
+entry is wrong if ``|mean r| > t sd / sqrt(m) + tau``, with t such that any of all tests errs with
+probability `FALSE_ALARM`, by a tenth of it in the table, for draws are skewed.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.claim import flat_gradient
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
+from fastgrad.checks.rules import Rule, Verdict, overall
+from fastgrad.checks.summary import checked_block, relative_error, summarise
+from fastgrad.differences.entries import Entries
+from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.evaluate.units import Units
+from fastgrad.numerics.norms import rms
+from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.results import Diagnosis, GradientCheck
+
+FALSE_ALARM = 1e-3
+"""Probability that a right gradient is called wrong."""
+SKEWED = 0.1
+"""Part of it that tables of Student's t are asked for: the tails of draws are heavier."""
+FEWEST_SEEDS = 5
+STEPS = (2.0**-17, 2.0**-10, 2.0**-6, 2.0**-4, 2.0**-2)
+"""Steps in units, of which the finest is taken whose differences scatter little more than any."""
+PILOT_SEEDS = 5
+STEADY = 2.0
+"""A finer step is better if its differences scatter at most so much more."""
+USEFUL_BIAS = 0.1
+"""An interval of the relative bias wider than this is no answer."""
+WANTED_BIAS = 0.01
+"""The bias whose price in seeds is told."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Gradients and differences by seed, arrays of shape (seeds, n)."""
+
+    analytic: Floats
+    numeric: Floats
+    step: float
+    evaluations: int
+
+    @property
+    def residual(self) -> Floats:
+        return self.analytic - self.numeric
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is checked over seeds: functions of ``(theta, *args, seed=)``, and where.
+
+    Parameters
+    ----------
+    loss, gradient : callable
+    theta : object
+    args : tuple
+    trainable : object
+    """
+
+    loss: Callable[..., Any]
+    gradient: Callable[..., Any]
+    theta: Any
+    args: tuple[Any, ...]
+    trainable: Any = None
+
+    def around(self, seed: Any) -> Loss:
+        """The loss with one seed."""
+        layout, flat = flatten(self.theta)
+        run = PythonEvaluator(partial(self.loss, seed=seed), Inputs(layout, flat, self.args))
+        value = run.value()
+        free, units = layout.mask(self.trainable), Units.of(flat, layout)
+        return Loss(run, layout, free, units, Measured.of(Repeats(value)))
+
+    def claimed(self, seed: Any, layout: Layout) -> Floats:
+        """The gradient under test with one seed."""
+        return flat_gradient(self.gradient(self.theta, *self.args, seed=seed), layout)[0]
+
+
+def check_over_seeds(
+    asked: Asked, seeds: Iterable[Any], rule: Rule, options: Options
+) -> GradientCheck:
+    """The report on the mean of a - D.
+
+    Raises
+    ------
+    ValueError
+        Fewer seeds than `FEWEST_SEEDS`.
+    """
+    began, listed = time.perf_counter(), list(seeds)
+    if not callable(asked.gradient):
+        raise TypeError("seeds: expected a gradient that can be called with seed=, got values")
+    if len(listed) < FEWEST_SEEDS:
+        raise ValueError(f"seeds: expected at least {FEWEST_SEEDS} of them, got {len(listed)}")
+    first = asked.around(listed[0])
+    draws = drawn(asked, listed, first, options)
+    judged = _judged(draws, first, rule)
+    blocks = tuple(checked_block(judged, first.layout, b) for b in range(len(first.layout.blocks)))
+    biases = list(_biases(draws, judged, first.layout))
+    verdict = _verdict(judged, biases)
+    blamed = {bias.block for bias in biases if bias.shows}
+    blocks = tuple(
+        replace(found, verdict="disagrees") if b in blamed else found
+        for b, found in enumerate(blocks)
+    )
+    error = relative_error(judged.analytic, judged.numeric)
+    outcome = Outcome(verdict, blocks, error, tuple(_remarks(biases, len(listed))), judged)
+    diagnoses = tuple(
+        bias.diagnosis(first.layout, len(listed))
+        for bias in biases
+        if blocks[bias.block].verdict == "disagrees"
+    )
+    report = summarise(outcome, first, rule, options, diagnoses)
+    over = {
+        "seeds": float(len(listed)),
+        "false_alarm": FALSE_ALARM,
+        "mean": {bias.name: bias.mean for bias in biases},
+        "standard_error": {bias.name: bias.standard_error for bias in biases},
+        "seeds_for_one_percent": {bias.name: bias.seeds_for(WANTED_BIAS) for bias in biases},
+    }
+    return replace(
+        report,
+        strategy="seeds",
+        evaluations=draws.evaluations,
+        seconds=time.perf_counter() - began,
+        over_seeds=over,
+    )
+
+
+def drawn(asked: Asked, seeds: list[Any], first: Loss, options: Options) -> Draws:
+    """All seeds' gradients and differences, at the step that suits them."""
+    if isinstance(options.steps, int | float):
+        steps: tuple[float, ...] = (float(options.steps),)
+    else:
+        steps = STEPS
+    pilot = [asked.around(seed) for seed in seeds[: PILOT_SEEDS if len(steps) > 1 else 0]]
+    known = {h: [_differences(loss, h) for loss in pilot] for h in steps}
+    step = _steadiest(known) if pilot else steps[0]
+    numeric = list(known[step])
+    losses = list(pilot)
+    for seed in seeds[len(pilot) :]:
+        losses.append(asked.around(seed))
+        numeric.append(_differences(losses[-1], step))
+    analytic = [asked.claimed(seed, first.layout)[first.indices] for seed in seeds]
+    made = sum(loss.run.evaluations for loss in losses)
+    return Draws(np.array(analytic), np.array(numeric), step, made + first.run.evaluations)
+
+
+def _differences(loss: Loss, step: float) -> Floats:
+    entries = Entries(loss, loss.indices)
+    return entries.at(np.arange(entries.indices.size), step * entries.units).D
+
+
+def _steadiest(known: dict[float, list[Floats]]) -> float:
+    """The finest step at which differences scatter little more than at the best.
+
+    Where the loss of one seed moves in jumps, fine differences are 0 nearly always, and huge for a few
+    seeds: a step over which all are 0 tells nothing.
+    """
+    spread = {}
+    for h, values in known.items():
+        D = np.array(values)
+        flat = np.count_nonzero(D) < D.size / 2
+        spread[h] = np.inf if flat or not np.isfinite(D).all() else float(rms(D.std(axis=0)))
+    best = min(spread.values())
+    steady = [h for h in known if spread[h] <= STEADY * best < np.inf]
+    return steady[0] if steady else max(known)
+
+
+def _judged(draws: Draws, loss: Loss, rule: Rule) -> Judged:
+    """Every entry by the mean of its residual."""
+    m, n = draws.residual.shape
+    mean, scatter = draws.residual.mean(axis=0), draws.residual.std(axis=0, ddof=1)
+    a, D = draws.analytic.mean(axis=0), draws.numeric.mean(axis=0)
+    stops = [block.stop for block in loss.layout.blocks]
+    block = np.searchsorted(stops, loss.indices, side="right")
+    unit = loss.units.entry[loss.indices]
+    rounding = np.finfo(np.float64).eps * abs(loss.value) / (draws.step * unit)
+    bar = _student(m, 2 * n) * scatter / np.sqrt(m) + rounding + draws.step * np.abs(D) * unit
+    sizes = np.array([rms(D[block == b]) if np.any(block == b) else 0.0 for b in range(len(stops))])
+    scale = np.maximum(np.abs(D), sizes[block])
+    verdict = np.where(
+        rule.refuses(np.abs(mean), bar, scale),
+        Verdict.DISAGREES,
+        np.where(bar <= USEFUL_BIAS * scale, Verdict.AGREES, Verdict.INCONCLUSIVE),
+    ).astype(np.int8)
+    notes = {k: f"a - D scatters by {scatter[k]:.2g} over {m} seeds" for k in range(n)}
+    for k in np.flatnonzero(np.count_nonzero(draws.numeric, axis=0) < m / 2).tolist():
+        verdict[k] = Verdict.INCONCLUSIVE  # of rare jumps no scatter is known
+        notes[k] = (
+            "the loss of one seed moves in jumps, or not at all: more draws a seed would tell"
+        )
+    verdict[~np.isfinite(a)] = Verdict.DISAGREES
+    return Judged(
+        loss.indices,
+        a,
+        Differences(D, bar, np.full(n, draws.step) * unit),
+        verdict,
+        Scales(block, unit, scale, sizes, rms(D)),
+        notes,
+    )
+
+
+def _student(seeds: int, tests: int) -> float:
+    """The bound that Student's t of so many seeds exceeds in any of so many tests by chance."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(seeds - 1, 1 - SKEWED * FALSE_ALARM / (2 * tests)))
+
+
+@dataclass(frozen=True)
+class Bias:
+    """The relative bias of a block along the mean of D: ``mean``, of so many seeds."""
+
+    block: int
+    name: str
+    mean: float
+    standard_error: float
+    bound: float
+    """Standard errors that chance does not exceed."""
+    seeds: int
+
+    @property
+    def z(self) -> float:
+        return abs(self.mean) / self.standard_error if self.standard_error else float("inf")
+
+    @property
+    def half_width(self) -> float:
+        return self.bound * self.standard_error
+
+    @property
+    def shows(self) -> bool:
+        """Whether chance does not explain it, nor rounding."""
+        return abs(self.mean) > self.half_width + SMALLEST_BIAS
+
+    def seeds_for(self, bias: float) -> float:
+        """How many seeds would show a bias of this size."""
+        return float(np.ceil(max(FEWEST_SEEDS, self.seeds * (self.half_width / bias) ** 2)))
+
+    def diagnosis(self, layout: Layout, seeds: int) -> Diagnosis:
+        z = f", {self.z:.2g} standard errors" if np.isfinite(self.z) else ""
+        sentence = (
+            f"{self.name}: the gradient is biased: along the mean of D it is off by "
+            f"{100 * self.mean:+.3g}% +- {100 * self.half_width:.2g}% in the mean over {seeds} seeds{z}."
+        )
+        return Diagnosis(
+            self.name,
+            "biased",
+            {"bias": self.mean, "standard_error": self.standard_error},
+            sentence,
+        )
+
+
+SMALLEST_BIAS = 1e-5
+"""A relative bias that is left to truncation and rounding."""
+
+
+def _biases(draws: Draws, judged: Judged, layout: Layout) -> Iterator[Bias]:
+    m, n = draws.residual.shape
+    for b, block in enumerate(layout.blocks):
+        inside = judged.block == b
+        D = judged.numeric[inside]
+        size = float(D @ D)
+        jumps = np.count_nonzero(draws.numeric[:, inside]) < draws.numeric[:, inside].size / 2
+        if not inside.any() or not size or jumps:
+            continue
+        along = draws.residual[:, inside] @ D / size
+        error = float(along.std(ddof=1) / np.sqrt(m))
+        yield Bias(b, block.name, float(along.mean()), error, _student(m, 2 * n), m)
+
+
+def _verdict(judged: Judged, biases: list[Bias]) -> str:
+    """Wrong if any test says so; right if every block's interval is narrow."""
+    if any(bias.shows for bias in biases):
+        return "disagrees"
+    by_entry = overall(judged.verdict)
+    if by_entry == "disagrees" or not biases:
+        return by_entry
+    narrow = all(bias.half_width <= USEFUL_BIAS for bias in biases)
+    return "agrees" if narrow else "inconclusive"
+
+
+def _remarks(biases: list[Bias], seeds: int) -> Iterator[str]:
+    for bias in biases:
+        within = abs(bias.mean) + bias.half_width
+        said = "unbiased within" if not bias.shows else "biased, by at most"
+        z = f"{bias.z:.2g} standard errors" if np.isfinite(bias.z) else "exactly alike"
+        yield (
+            f"Over {seeds} seeds {bias.name} is {said} {100 * within:.2g}%: along the mean of D, a - D "
+            f"is {z}. A bias of 1% would take about {bias.seeds_for(WANTED_BIAS):,.0f} seeds to show."
+        )
+    yield (
+        f"The verdict is about means over {seeds} seeds: a right gradient is called wrong with "
+        f"probability at most {FALSE_ALARM:g}."
+    )
