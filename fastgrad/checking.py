@@ -25,6 +25,7 @@ from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outwa
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
 from fastgrad.checks.tolerance import with_tolerances
+from fastgrad.complex_gradient import check_by_complex_steps
 from fastgrad.differences.confined import confined
 from fastgrad.differences.loss import (
     LINE_EVALUATIONS,
@@ -67,6 +68,7 @@ def check_grad(
     step: Any = None,
     scale: Any = None,
     bounds: Any = None,
+    method: str = "central",
     points: int | Sequence[Any] | None = None,
     seeds: Iterable[Any] | None = None,
     backend: str = "auto",
@@ -119,6 +121,8 @@ def check_grad(
         Each a number, None, or shaped like theta: no point outside is ever evaluated. Near a bound
         differences are one-sided, of the same order; at one, the verdict is about the one-sided slope.
         Without bounds, so are those of entries on one side of which the loss is not finite.
+    method : {"central", "complex"}
+        ``"complex"`` judges by complex steps, as of `grad`: exact to rounding, if the loss is analytic.
     points : int or sequence of thetas, optional
         Check there too: at this many points in all, the others random perturbations of theta, or at
         the given ones (say, after training).
@@ -171,6 +175,11 @@ def check_grad(
         return check_over_seeds(asked, seeds, Rule(rtol), Options(step, "seeds", budget, seed))
     argnum = positions(loss, argnum)
     theta = as_arguments(loss, theta, argnum)
+    if method == "complex":
+        asked = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
+        return check_by_complex_steps(loss, grad, theta, (argnum, args), asked)
+    if method != "central":
+        raise ValueError(f'method={method!r}: expected "central" or "complex"')
     if isinstance(points, Sequence) and not isinstance(points, str):
         points = [as_arguments(loss, point, argnum) for point in points]
     places = points_of(theta, points, trainable, seed)

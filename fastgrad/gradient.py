@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.bound import BoundGradient
+from fastgrad.complex_gradient import ComplexGradient
 from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
@@ -303,7 +304,7 @@ def grad(
     structure: bool = True,
     scratch: Any = None,
     progress: bool = False,
-) -> GradientFunction:
+) -> Any:
     """The numerical gradient of a loss, as a function of the loss's own arguments.
 
     Parameters
@@ -319,7 +320,10 @@ def grad(
     trainable : str, sequence of str, or structure of bool, optional
         What may be perturbed: names or path prefixes of blocks (``"W1"``, ``"layers.0"``), or
         booleans shaped like theta. The rest are constants: never perturbed, gradient 0.
-    method : {"central", "forward", "backward"}
+    method : {"central", "forward", "backward", "complex"}
+        ``"complex"`` takes one evaluation an entry with an imaginary step, and is exact to rounding, if
+        the code of the loss is analytic: abs, norm, comparisons are not, and are refused by one
+        comparison with a real difference.
     order : {2, 4, 6}
         Of the central differences: 2, 4 or 6 evaluations an entry.
     step : float, structure shaped like theta, or "adaptive", optional
@@ -370,6 +374,11 @@ def grad(
     if not callable(loss):
         raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
     require_backend(backend)
+    if method == "complex":
+        for name, option in (("step", step), ("scale", scale), ("bounds", bounds)):
+            if option is not None:
+                raise ValueError(f'{name} goes with real differences, not with method="complex"')
+        return ComplexGradient(loss, positions(loss, argnum), trainable, backend)
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')

@@ -57,7 +57,7 @@ LAYERS = {
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
         evaluate.scratch evaluate.compiling evaluate.units evaluate.outside evaluate.deadline
         evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
-        evaluate.layer evaluate.vector evaluate.proofs evaluate.direct
+        evaluate.layer evaluate.vector evaluate.complex_step evaluate.proofs evaluate.direct
         evaluate.remedies evaluate.fitting evaluate.embedded
     """,
     "structured": """
@@ -102,7 +102,7 @@ LAYERS = {
         repair.operators.factors repair.operators.terms repair.operators.names
         repair.operators.statements repair.operators.table
     """,
-    "top": "bound gradient checking layers jacobians jacobian_checking hessians hessian_checking",
+    "top": "complex_gradient bound gradient checking layers jacobians jacobian_checking hessians hessian_checking",
     "package": ".",
     "models": """
         models models._terms models._changes models.digits models.garch models.linear models.logistic
