@@ -62,6 +62,8 @@ def _settings(context: click.Context, _: click.Parameter, __: Any) -> None:
 @click.option("--junitxml", type=click.Path(), help="Write JUnit XML, a test case a block.")
 @click.option("--json", "json_file", type=click.Path(), help="Write everything as JSON.")
 @click.option("--max-entries", type=click.IntRange(0), help="Entries listed in each report.")
+@click.option("--suggest", is_flag=True, help="Look for the edit that mends what is wrong.")
+@click.option("--write", is_flag=True, help="The same, and make that edit in a clean file.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts.")
 @click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where nothing is shown wrong.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; on in a terminal.")

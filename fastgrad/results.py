@@ -401,7 +401,7 @@ class GradientCheck:
         """
         fields = asdict(self, dict_factory=_plain)
         if self._suggested is not None:
-            fields["suggestions"] = [asdict(found) for found in self._suggested.found]
+            fields["suggestions"] = [found.to_dict() for found in self._suggested.found]
         return {"schema": SCHEMA, **fields}
 
     def to_json(self, indent: int | None = None) -> str:

@@ -98,6 +98,7 @@ LAYERS = {
     "repair": """
         repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score
         repair.trial repair.sandbox repair.trying repair.search repair.proof repair.suggest
+        repair.write
         repair.operators repair.operators.parts repair.operators.reductions
         repair.operators.factors repair.operators.terms repair.operators.names
         repair.operators.statements repair.operators.table
@@ -109,7 +110,7 @@ LAYERS = {
         models.softmax models.svm models.two_layer models.deep models.dropout
     """,
     "commands": """
-        commands commands.targets commands.settings commands.check commands.explain
+        commands commands.targets commands.settings commands.check commands.mend commands.explain
         commands.bench commands.demo commands.demo_training
     """,
     "shell": "cli __main__ pytest_plugin",

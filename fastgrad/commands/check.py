@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgrad.checking import check_grad
+from fastgrad.commands.mend import look_for_edits
 from fastgrad.commands.targets import (
     Problem,
     found_at,
@@ -30,6 +31,8 @@ from fastgrad.results import ENTRIES_SHOWN, GradientCheck
 SCHEMA = "fastgrad/check/1"
 CODES = {"agrees": 0, "disagrees": 1, "inconclusive": 3}
 COULD_NOT_RUN = 2
+SUGGEST_SECONDS = 20.0
+"""What the search for an edit may take: the default of `GradientCheck.suggest`."""
 WORST_FIRST = (COULD_NOT_RUN, CODES["disagrees"], CODES["inconclusive"])
 """Codes, worst first: a target that could not be run leaves everything open."""
 
@@ -53,6 +56,8 @@ class Asked:
     progress: bool | None = None
     traceback: bool = False
     quiet: bool = False
+    suggest: bool = False
+    write: bool = False
 
     @property
     def entries(self) -> int:
@@ -122,7 +127,11 @@ def _checked(target: str, asked: Asked) -> Result:
                 _warn_of_ignored(target, asked)
                 return Result(target, found)
             problem = problem_of(found)
-            return Result(target, _report(problem, asked), source=source_of(problem.grad))
+            report = _report(problem, asked)
+            if asked.suggest or asked.write:
+                look_for_edits(report, SUGGEST_SECONDS, asked.write)
+            edits = [(edit.file, edit.line) for edit in report.suggestions]
+            return Result(target, report, source=next(iter(edits), source_of(problem.grad)))
     except Exception as error:
         return Result(target, error=told(error, asked.traceback))
 

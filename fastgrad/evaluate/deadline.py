@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numba
 
@@ -33,6 +33,7 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     thread = threading.get_ident()
     finished, lock = threading.Event(), threading.Lock()
     over: list[bool] = []  # filled in one step, which nothing interrupts half-way
+    raised: list[bool] = []
 
     def watch() -> None:
         left = seconds
@@ -41,26 +42,39 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
                 if over:
                     return
                 if not _compiles(thread):
-                    _raise_in(thread, ctypes.py_object(TookTooLong))
+                    raised.append(True)
+                    _raise_in(thread)
             left = AGAIN_SECONDS
 
     try:
         threading.Thread(target=watch, daemon=True).start()  # which it may interrupt already
         return call()
     finally:
+        last = False
         while True:
             try:
                 over.append(True)
                 with lock:  # whatever was about to be raised has been
-                    _raise_in(thread, None)
-                break
+                    pass
+                if not raised:
+                    break
+                last = True
+                _raise_in(thread)  # in the place of one that is still to come
+                while True:
+                    pass
             except TookTooLong:  # it came when the call was over
-                pass
+                if last:
+                    break
         finished.set()
 
 
-def _raise_in(thread: int, exception: Any) -> None:
-    """Raise an exception in a thread at its next bytecode; None forgets one that was to come."""
+def _raise_in(thread: int) -> None:
+    """Raise `TookTooLong` in a thread at its next bytecode.
+
+    One that is to come cannot be taken back with a null pointer: CPython 3.11 would look for it at
+    every bytecode from then on, and never return to a program that is profiled.
+    """
+    exception = ctypes.py_object(TookTooLong)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
 
 

@@ -57,9 +57,21 @@ class Edit:
         """The version with the change."""
         return Version(self.unit, plain(self.applied(before.text)))
 
+    def _with_freed(self, before: Version) -> "Edit":
+        """The same where the parentheses of what has become one name go with it."""
+        spans = []
+        for start, stop, new in self.spans:
+            around = before.text[start - 1 : start] + before.text[stop : stop + 1]
+            is_one = _is_one(plain(new))
+            if around == "()" and is_one and not _is_one(before.text[start:stop]):
+                spans.append((start - 1, stop + 1, f"{OPEN}{new}{CLOSE}"))
+            else:
+                spans.append((start, stop, new))
+        return Edit(self.unit, tuple(spans), self.node, self.operator, self.cost)
+
     def tidy(self, before: Version) -> Version:
         """The same without parentheses that its meaning does not need."""
-        marked = self.applied(before.text)
+        marked = self._with_freed(before).applied(before.text)
         meaning = ast.dump(parsed(self.unit, plain(marked)))
         for pair in _pairs(marked):
             without = "".join("\ue002" if k in pair else c for k, c in enumerate(marked))
@@ -69,6 +81,15 @@ class Edit:
             except SyntaxError:
                 continue
         return Version(self.unit, plain(marked.replace("\ue002", "")))
+
+
+def _is_one(text: str) -> bool:
+    """Whether it is a name, a number, an attribute, an item or a call, in parentheses or not."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return False
+    return isinstance(node, ast.Name | ast.Constant | ast.Attribute | ast.Subscript | ast.Call)
 
 
 def _pairs(text: str) -> list[tuple[int, int]]:

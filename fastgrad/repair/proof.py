@@ -74,7 +74,7 @@ class Proof:
     def proved(self, states: Sequence[State]) -> list[Proved]:
         """Those of the states that agree everywhere; equal ones as one, the cheapest of them."""
         spots = [self.here, *self.points, *self.parts]
-        states = sorted(states, key=lambda state: state.cost)
+        states = sorted(states, key=lambda state: state.size)
         compiled = bool(self.subject.reached.compiled)
         limits = Limits(
             20.0 if compiled else 1.0 + SLOWEST * self.one_call * len(spots), MEMORY, self.deadline

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from fastgrad.repair.edits import Edit
@@ -21,6 +21,8 @@ CLOSE = 0.5
 """An edit comes close if the residuals shrink to this part of what they were."""
 SAME = 1e-9
 """Gradients are the same whose projections differ by less than this part of them."""
+SHARED = 1.0
+"""What it costs more to edit what the loss runs too."""
 AFTER = 0.4
 """Once a solution is found, part of the time spent that more are sought."""
 AT_LEAST = 0.25
@@ -37,6 +39,11 @@ class State:
     score: Score | None = None
     cost: float = 0.0
     depth: int = 0
+
+    @property
+    def size(self) -> tuple[int, float]:
+        """How much there is to read, and then the cost: what is simplest has least of both."""
+        return sum(len(version.nodes) for version in self.versions), self.cost
 
     @property
     def is_right(self) -> bool:
@@ -77,68 +84,77 @@ class Search:
     one_call: float
     workers: int = 2
     tried: int = 0
-    solutions: list[State] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
-    def run(self) -> Iterator[State]:
-        """Versions that agree, as they are found."""
+    def run(self) -> Iterator[list[State]]:
+        """Versions that agree, those found at a time; whoever asks again has more looked for."""
         waiting = [State(tuple(unit.original for unit in self.subject.reached.units))]
         for _ in range(DEPTH):
             following: list[State] = []
             for state in waiting:
                 yield from self._expand(state, following)
-                if self.solutions:
-                    return
                 if time.perf_counter() > self.deadline:
                     return
             waiting = sorted(following, key=_promise)[: 2 * BEAM]
 
-    def _expand(self, state: State, following: list[State]) -> Iterator[State]:
+    def _expand(self, state: State, following: list[State]) -> Iterator[list[State]]:
         """Solutions one step from a state; what is worth going on from goes to ``following``."""
         sight = self._observed(state)
         if sight is None:
             return
+        edits = self._edits(state, sight)
+        results: list[tuple[Edit, Score]] = []
+        mending: list[tuple[Edit, Score]] = []
+        solutions: list[State] = []
+        stop_at = self.deadline
+        trying = Trying(self.subject, {version.unit: version for version in state.versions})
+        for k, score in run_apart(trying, edits, self._limits(), self.workers):
+            self.tried += 1
+            if solutions and time.perf_counter() > stop_at:
+                yield solutions
+                solutions = []
+            if score is None:
+                continue
+            found = None
+            if all(score.right):
+                found = state.with_edits([edits[k]], score)
+            else:
+                results.append((edits[k], score))
+                if not solutions and _mends(score, sight.score):
+                    mending.append((edits[k], score))
+                    found = self._all_together(state, mending, sight.score)
+            if found is not None:
+                if not solutions:
+                    spent = time.perf_counter() - self.began
+                    stop_at = time.perf_counter() + max(AT_LEAST, AFTER * spent)
+                solutions.append(found)
+        if solutions:
+            yield solutions
+        following += self._next(state, sight.score, results)
+
+    def _edits(self, state: State, sight: Sight) -> list[Edit]:
+        """All edits of a state, cheapest first."""
         wrong = [not right for right in sight.score.right]
         if not any(wrong):
             wrong = list(self.subject.target.wrong)
         edits = [
-            edit
-            for version, observed in zip(state.versions, sight.observed, strict=True)
-            for edit in edits_of(Scenery(version, observed, len(wrong)), wrong, self.laws)
+            replace(edit, cost=edit.cost + SHARED) if edit.unit in self.subject.shared else edit
+            for version, seen in zip(state.versions, sight.observed, strict=True)
+            for edit in edits_of(
+                Scenery(version, seen, len(wrong), self.subject.constants), wrong, self.laws
+            )
         ]
-        edits.sort(key=lambda edit: edit.cost)
-        results: list[tuple[Edit, Score]] = []
-        mending: list[tuple[Edit, Score]] = []
-        stop_at = self.deadline
-        versions = {version.unit: version for version in state.versions}
-        for k, score in run_apart(
-            Trying(self.subject, versions), edits, self._limits(), self.workers
-        ):
-            self.tried += 1
-            if time.perf_counter() > stop_at:
-                break
-            if score is None:
-                continue
-            if all(score.right):
-                solution = state.with_edits([edits[k]], score)
-                if not self.solutions:
-                    spent = time.perf_counter() - self.began
-                    stop_at = min(self.deadline, time.perf_counter() + max(AT_LEAST, AFTER * spent))
-                self.solutions.append(solution)
-                yield solution
-                continue
-            results.append((edits[k], score))
-            if not self.solutions and _mends(score, sight.score):
-                mending.append((edits[k], score))
-                together = _together(mending, sight.score)
-                if _covers(together, mending):
-                    both = self._scored(state.with_edits(together, None))
-                    if both is not None and both.is_right:
-                        stop_at = min(self.deadline, time.perf_counter() + AT_LEAST)
-                        self.solutions.append(both)
-                        yield both
-        if not self.solutions:
-            following += self._next(state, sight.score, results)
+        return sorted(edits, key=lambda edit: edit.cost)
+
+    def _all_together(
+        self, state: State, mending: list[tuple[Edit, Score]], before: Score
+    ) -> State | None:
+        """Edits that between them mend every block, if they do so together too."""
+        together = _together(mending, before)
+        if not _covers(together, mending):
+            return None
+        both = self._scored(state.with_edits(together, None))
+        return both if both is not None and both.is_right else None
 
     def _scored(self, state: State) -> State | None:
         """A state with what it is worth; None if it cannot be run."""

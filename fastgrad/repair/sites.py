@@ -33,12 +33,17 @@ class Scenery:
     observed : Observed
     blocks : int
         Of theta.
+    constants : tuple of str
+        Numbers that the loss has and the gradient may lack.
     """
 
-    def __init__(self, version: Version, observed: Observed, blocks: int):
+    def __init__(
+        self, version: Version, observed: Observed, blocks: int, constants: tuple[str, ...] = ()
+    ):
         self.version = version
         self.observed = observed
         self.position = {node: k for k, node in enumerate(version.nodes)}
+        self.constants = constants
         self._everything = frozenset(range(blocks))
         self._scopes: dict[int, list[Atom]] = {}
 
@@ -70,8 +75,14 @@ class Scenery:
             if known is not None:
                 return known
             if isinstance(up, ast.stmt):
-                break
+                return self._reach_of_statement(up)
         return self._everything
+
+    def _reach_of_statement(self, statement: ast.stmt) -> frozenset[int]:
+        """What the values in a statement reach; everything where none is known."""
+        positions = [self.position[node] for node in ast.walk(statement)]
+        known = [self.observed.reach[k] for k in positions if k in self.observed.reach]
+        return frozenset().union(*known) if known else self._everything
 
     def atoms(self, node: ast.AST) -> list[Atom]:
         """What can be written where a node stands."""

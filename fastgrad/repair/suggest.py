@@ -1,10 +1,11 @@
 """report.suggest: from a report that disagrees to the edits that make the gradient right."""
 
+import ast
 import difflib
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
@@ -15,13 +16,15 @@ from fastgrad.repair.reach import Reached, reached
 from fastgrad.repair.sandbox import available
 from fastgrad.repair.score import Target
 from fastgrad.repair.search import Search
-from fastgrad.repair.source import Version
+from fastgrad.repair.source import Unit, Version
 from fastgrad.repair.trial import Callee, Spot
 from fastgrad.repair.trying import Subject
 from fastgrad.report.suggestion import Suggestion, Suggestions
 
 SEARCHING = 0.8
 """Part of the time that the search may take; the rest is for the proof."""
+MOST_CONSTANTS = 8
+"""Numbers of the loss that are tried in the gradient."""
 CONTEXT = 3
 """Lines around a change in a diff."""
 
@@ -69,14 +72,15 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
     start = time.perf_counter()
     found = reached(function, lambda: gradient.values(spot))
     one_call = time.perf_counter() - start
-    found = _without_the_loss(found, suspect)
     if not found.units:
         return Suggestions(remarks=found.refused or ("The gradient runs no source of yours.",))
     target = Target.of(outcome, claim.values, loss.layout, rule)
-    subject = Subject(gradient, found, spot, target)
+    of_loss = Callee(suspect.functions[0], loss.layout)
+    shared, constants = _of_the_loss(found, of_loss, spot)
+    subject = Subject(gradient, found, spot, target, of_loss, shared, constants)
     search = Search(subject, laws, began + SEARCHING * seconds, one_call, _workers())
     proof = Proof(subject, suspect.theta, suspect.recheck, began + seconds, one_call)
-    proved = proof.proved(list(search.run()))
+    proved = next(filter(None, map(proof.proved, search.run())), [])
     names = [block.name for block in loss.layout.blocks]
     blocks = tuple(name for name, wrong in zip(names, target.wrong, strict=True) if wrong)
     return Suggestions(
@@ -95,16 +99,24 @@ def _refusal(function: Any, outcome: Outcome) -> str:
     return ""
 
 
-def _without_the_loss(found: Reached, suspect: Suspect) -> Reached:
-    """Without what the loss runs too: it says what the loss is, and so is right."""
-    loss, _ = suspect.functions
+def _of_the_loss(
+    found: Reached, loss: Callee, spot: Spot
+) -> tuple[frozenset[Unit], tuple[str, ...]]:
+    """The units that the loss runs too, and the numbers that its source has, with their doubles."""
     try:
-        of_loss = reached(loss, lambda: loss(suspect.theta, *suspect.args))
+        of_loss = reached(loss.function, lambda: loss.call(spot))
     except Exception:
-        of_loss = reached(loss, lambda: None)
-    shared = {unit.code for unit in of_loss.units}
-    units = tuple(unit for unit in found.units if unit.code not in shared)
-    return Reached(units, found.refused, found.compiled)
+        of_loss = reached(loss.function, lambda: None)
+    codes = {unit.code for unit in of_loss.units}
+    shared = frozenset(unit for unit in found.units if unit.code in codes)
+    numbers = [
+        float(node.value)
+        for unit in of_loss.units
+        for node in unit.original.nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and node.value > 0
+    ]
+    both = dict.fromkeys(c for number in numbers for c in (number, 2 * number) if c != 1.0)
+    return shared, tuple(f"{c:.12g}" for c in list(both)[:MOST_CONSTANTS])
 
 
 def _workers() -> int:
@@ -117,31 +129,48 @@ def _suggestion(proved: Proved, blocks: tuple[str, ...]) -> Suggestion:
     for version in proved.state.versions:
         if version.text != version.unit.original.text:
             files.setdefault(version.unit.path, []).append(version)
-    diffs = [_diff(path, versions) for path, versions in files.items()]
-    line, before, after = diffs[0][1:]
+    texts = tuple(
+        (path, versions[0].unit.file, _edited(versions)) for path, versions in files.items()
+    )
+    changes = [_change(*text) for text in texts]
     count = proved.equivalent
     note = (
         f"{count} other {'edit gives' if count == 1 else 'edits give'} the same gradient."
         if count
         else ""
     )
+    first = changes[0]
     return Suggestion(
-        next(iter(files)),
-        line,
-        before,
-        after,
-        "".join(d[0] for d in diffs),
-        blocks,
-        proved.verified,
-        note,
+        file=_shown(texts[0][0]),
+        line=first.line,
+        before=first.before,
+        after=first.after,
+        diff="".join(change.diff for change in changes),
+        blocks=blocks,
+        verified=proved.verified,
+        note=note,
+        _texts=texts,
     )
 
 
-def _diff(path: str, versions: list[Version]) -> tuple[str, int, str, str]:
-    """The unified diff of a file, the first line that changes, and the lines before and after."""
-    old = new = versions[0].unit.file
+def _edited(versions: list[Version]) -> str:
+    """The text of a file with the versions of its functions."""
+    text = versions[0].unit.file
     for version in sorted(versions, key=lambda v: -v.unit.start):
-        new = new[: version.unit.start] + version.text + new[version.unit.stop :]
+        text = text[: version.unit.start] + version.text + text[version.unit.stop :]
+    return text
+
+
+class _Change(NamedTuple):
+    """What changes in one file: from which line on, the lines before and after, and all as a diff."""
+
+    line: int
+    before: str
+    after: str
+    diff: str
+
+
+def _change(path: str, old: str, new: str) -> _Change:
     a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
     shown = _shown(path)
     diff = "".join(
@@ -151,7 +180,7 @@ def _diff(path: str, versions: list[Version]) -> tuple[str, int, str, str]:
     changes = [c for c in difflib.SequenceMatcher(None, a, b).get_opcodes() if c[0] != "equal"]
     before = "".join(line for _, i, j, _, _ in changes for line in a[i:j])
     after = "".join(line for _, _, _, i, j in changes for line in b[i:j])
-    return diff, changes[0][1] + 1, before.rstrip("\n"), after.rstrip("\n")
+    return _Change(changes[0][1] + 1, before.rstrip("\n"), after.rstrip("\n"), diff)
 
 
 def _shown(path: str) -> str:

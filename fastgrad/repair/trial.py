@@ -32,19 +32,23 @@ class Spot:
 
 @dataclass(frozen=True)
 class Callee:
-    """The gradient under test and how it is called: natively if compiled, else as theta was given."""
+    """A function of the user's and how it is called: natively if compiled, else as theta was given."""
 
     function: Any
     layout: Layout
 
     def values(self, spot: Spot, function: Any = None) -> Floats:
-        """The gradient at a spot, along the flat theta; it must leave its own copy alone.
+        """The gradient that it is at a spot, along the flat theta; it must leave its own copy alone.
 
         Parameters
         ----------
         function : callable, optional
             What stands for the user's function.
         """
+        return flat_gradient(self.call(spot, function), self.layout)[0]
+
+    def call(self, spot: Spot, function: Any = None) -> Any:
+        """What it returns."""
         function = self.function if function is None else function
         own = spot.flat.copy()
         if isinstance(self.function, CPUDispatcher):
@@ -53,7 +57,7 @@ class Callee:
             result = function(self.layout.rebuild(own), *spot.args)
         if not np.array_equal(own, spot.flat):
             raise ValueError("it wrote to theta")
-        return flat_gradient(result, self.layout)[0]
+        return result
 
 
 class Stage:

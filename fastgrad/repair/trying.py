@@ -28,6 +28,11 @@ class Subject:
     reached: Reached
     spot: Spot
     target: Target
+    loss: Callee
+    shared: frozenset[Unit] = frozenset()
+    """Units that the loss runs too: their edits must leave it as it is."""
+    constants: tuple[str, ...] = ()
+    """Numbers that the loss's source has, and twice each."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +160,14 @@ class Asking:
     def __call__(self, versions: Sequence[Version]) -> list[Floats | None]:
         for spot in self.spots:
             protect(spot.args)
-        stage = Stage(self.subject.gradient, self.subject.reached, self.compiled)
+        subject = self.subject
+        edited = {v.unit for v in versions if v.text != v.unit.original.text}
+        of_loss = edited & subject.shared
+        before = [self._loss(spot) for spot in self.spots] if of_loss else []
+        stage = Stage(subject.gradient, subject.reached, self.compiled)
         stage.put({version.unit: version for version in versions})
+        if of_loss and [self._loss(spot) for spot in self.spots] != before:
+            raise ValueError("the loss has changed")
         found: list[Floats | None] = []
         for spot in self.spots:
             try:
@@ -164,3 +175,8 @@ class Asking:
             except Exception:
                 found.append(None)
         return found
+
+    def _loss(self, spot: Spot) -> float:
+        """The loss, run as Python."""
+        loss = self.subject.loss
+        return float(loss.call(spot, getattr(loss.function, "py_func", loss.function)))

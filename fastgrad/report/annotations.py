@@ -28,7 +28,13 @@ def annotation(document: Document, title: str, source: tuple[str, int] | None) -
         if isinstance(section, Sentences) and section.title == "Why:"
         for sentence in section.sentences
     ]
-    return command(LEVELS[document.verdict], "\n".join([document.headline, *why]), title, source)
+    edits = [
+        f"{section.title}\n{section.verbatim}"
+        for section in document.sections
+        if isinstance(section, Sentences) and section.verbatim
+    ]
+    said = "\n".join([document.headline, *why, *edits])
+    return command(LEVELS[document.verdict], said, title, source)
 
 
 def command(level: str, message: str, title: str, source: tuple[str, int] | None = None) -> str:

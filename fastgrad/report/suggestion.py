@@ -1,8 +1,12 @@
 """What to change: an edit of the user's source, and where it was proved."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fastgrad.report.document import Sentences
+
+TITLE = "What to change:"
+AGREES = "with it the whole gradient agrees"
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,12 @@ class Suggestion:
     blocks: tuple[str, ...]
     verified: tuple[str, ...]
     note: str = ""
+    _texts: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
+    """Each file: its path, its text, and its text with the edit."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The suggestion as plain values."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}\n{self.diff}"
@@ -59,15 +69,13 @@ class Suggestions:
         """For a report: the best suggestion, or that there is none."""
         if not self.found:
             none = f"No edit was found among the {self.tried:,} tried." if self.tried else ""
-            return Sentences(tuple(filter(None, (none, *self.remarks))), "What to change:")
+            return Sentences(tuple(filter(None, (none, *self.remarks))), TITLE)
         best = self.found[0]
-        proof = f"With it the whole gradient agrees {_listed(best.verified)}."
+        proof = f"This edit mends {_listed(best.blocks)}: {AGREES} {_listed(best.verified)}."
         others = len(self.found) - 1
         more = f"{others} more {'is' if others == 1 else 'are'} in .suggestions." if others else ""
-        mends = f"This edit mends {_listed(best.blocks)}:"
-        told = (mends, proof, best.note, more, *self.remarks)
-        said = tuple(filter(None, told))
-        return Sentences(said, "What to change:", verbatim=best.diff.rstrip())
+        told = (proof, best.note, more, *self.remarks)
+        return Sentences(tuple(filter(None, told)), TITLE, verbatim=best.diff.rstrip())
 
 
 def _listed(names: tuple[str, ...]) -> str:

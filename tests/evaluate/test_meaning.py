@@ -13,6 +13,7 @@ from fastgrad.errors import LossCompilationError, LossError, PythonBackendWarnin
 from fastgrad.evaluate import meaning
 from fastgrad.evaluate.deadline import TookTooLong, within
 from tests.evaluate.traps import QUICK, TRAPS
+from tests.losses import run_python
 
 H = 2.0**-17
 
@@ -172,6 +173,32 @@ def test_a_call_that_takes_too_long_is_given_up_and_said(monkeypatch):
     report = fg.check_grad(slow, lambda x: 6 * x, np.ones(1))
     assert report
     assert any("not held against Python" in remark for remark in report.remarks)
+
+
+PROFILED = """
+import sys
+from fastgrad.evaluate.deadline import TookTooLong, within
+
+def forever():
+    while True:
+        pass
+
+within(10.0, lambda: 0)
+try:
+    within(0.01, forever)
+except TookTooLong:
+    pass
+calls = []
+sys.setprofile(lambda frame, event, argument: calls.append(event))
+(lambda: 0)()
+sys.setprofile(None)
+print(calls.count("call"))
+"""
+
+
+def test_a_program_that_was_given_a_deadline_can_be_profiled():
+    """Python hung in its first call, where an interruption was taken back."""
+    assert run_python(PROFILED).split() == ["1"]
 
 
 def test_a_deadline_interrupts_and_leaves_nothing_behind():

@@ -1,6 +1,8 @@
 """report.suggest: what is mended, that it is proved, what is shown, and what is refused."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,3 +111,12 @@ def test_what_has_no_source_is_refused_in_one_sentence():
     report = fg.check_grad(lambda x: (x**3).sum(), names["gradient"], np.array([1.0, 2.0]))
     assert report.suggest() == []
     assert "no source" in str(report)
+
+
+def test_the_edit_in_the_readme_is_what_is_suggested_for_its_first_gradient(tmp_path):
+    readme = (Path(fg.__file__).parents[1] / "README.md").read_text()
+    (shown,) = re.findall(r"```diff\n(.*?)```", readme, flags=re.DOTALL)
+    first = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)[0]
+    with module(tmp_path / "model.py", first.replace("print(report)", "")) as made:
+        (best, *_) = made.report.suggest(SECONDS)
+    assert changed_lines(f"\n\n{shown}") == changed_lines(best.diff)

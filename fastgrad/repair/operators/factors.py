@@ -58,8 +58,10 @@ def times_array(site: Site) -> Iterator[str]:
     """Times or over an array in scope that fits."""
     if site.seen.kind != "f" or not site.is_term:
         return
+    whole = site.of(site.parent).shape if isinstance(site.parent, ast.BinOp) else ()
+    into = site.shape or whole
     for atom in site.arrays():
-        if fits(atom.seen.shape, site.shape) and atom.text != site.text:
+        if fits(atom.seen.shape, into) and atom.text != site.text:
             yield f"{site.group} * {atom.text}"
             yield f"{site.group} / {atom.text}"
 

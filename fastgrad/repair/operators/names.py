@@ -76,4 +76,6 @@ def complement(site: Site) -> Iterator[str]:
         yield f"{np}.log({site.text})"
         yield f"{np}.tanh({site.text})"
         yield f"{np}.abs({site.text})"
+        yield f"{np}.sign({site.text})"
+        yield f"{np}.sqrt({site.text})"
         yield grouped(f"1 / {site.text}")

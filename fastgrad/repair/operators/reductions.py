@@ -2,9 +2,12 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import combinations
 
 from fastgrad.repair.sites import Site
 
+MOST_FACTORS = 12
+"""Arrays of one shape whose products are tried."""
 REDUCTIONS = {"sum": "mean", "mean": "sum", "max": "sum", "min": "sum", "prod": "sum"}
 
 
@@ -67,13 +70,25 @@ def from_scratch(site: Site) -> Iterator[str]:
             for axis in range(len(shape)):
                 if shape[:axis] + shape[axis + 1 :] == site.shape:
                     yield f"{atom.text}.sum(axis={axis})"
+        if len(shape) == len(site.shape) + 2:
+            for axes, left in (((0, 1), shape[2:]), ((1, 2), shape[:1]), ((0, 2), shape[1:2])):
+                if left == site.shape:
+                    yield f"{atom.text}.sum(axis={axes})"
     if len(site.shape) == 2:
         matrices = [a for a in site.arrays() if len(a.seen.shape) == 2]
         for a in matrices:
-            if a.seen.shape[1] == site.shape[0]:
-                for b in matrices:
-                    if b.seen.shape == (a.seen.shape[0], site.shape[1]):
-                        yield f"{a.text}.T @ {b.text}"
+            for b in matrices if a.seen.shape[1] == site.shape[0] else ():
+                if b.seen.shape == (a.seen.shape[0], site.shape[1]):
+                    yield f"{a.text}.T @ {b.text}"
+                    yield f"{site.group} + {a.text}.T @ {b.text}"
+
+
+def product(site: Site) -> Iterator[str]:
+    """The product of two arrays in scope."""
+    if site.seen.kind != "f" or not site.shape or not site.is_value:
+        return
+    for one, other in combinations(list(site.arrays(site.shape))[:MOST_FACTORS], 2):
+        yield f"{one.text} * {other.text}"
 
 
 def outer_sums(site: Site) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """The tables of operators, and all edits of a version that they make, best first."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from fastgrad.repair.edits import Edit, plain
+from fastgrad.repair.edits import Edit, grouped, plain
 from fastgrad.repair.operators import factors, names, parts, reductions, statements, terms
 from fastgrad.repair.sites import Scenery, Site
 
@@ -57,6 +58,7 @@ EXPRESSIONS = (
     OfExpressions(reductions.summed, 2.8, ("repeated",)),
     OfExpressions(reductions.from_scratch, 3.0, ("zero", "repeated")),
     OfExpressions(reductions.outer_sums, 3.0),
+    OfExpressions(reductions.product, 3.1),
     OfExpressions(terms.without_projection, 3.2),
 )
 """An operator of expressions is a function and a row here."""
@@ -80,6 +82,9 @@ CALLED_FOR = 1.0
 PARTLY, BEYOND, INSIDE = 0.6, 2.0, 0.3
 """What it costs more to reach some of the wrong blocks only, to reach right ones too, and to stand
 inside an expression."""
+A_CHARACTER, A_NUMBER = 0.003, 0.1
+"""What it costs to write one more; a 2 may be a size, or a root of one, by chance."""
+NUMBER = re.compile(r"(?<![\w.])\d+")
 NOT_EDITED = ast.Slice | ast.Starred | ast.JoinedStr | ast.FormattedValue | ast.Lambda
 
 
@@ -120,7 +125,7 @@ def _of_expressions(
                     ((start, stop, _in_place(new, site)),),
                     scenery.position[node],
                     row.make.__name__,
-                    cost,
+                    cost + _of_length(new, site.text),
                 )
 
 
@@ -141,10 +146,14 @@ def _of_statements(
                 yield Edit(scenery.version.unit, spans, -1, row.make.__name__, cost)
 
 
+def _of_length(new: str, old: str) -> float:
+    """What an edit costs for what it adds: characters, and numbers that were not there."""
+    numbers = len(NUMBER.findall(new)) - len(NUMBER.findall(old))
+    return A_CHARACTER * max(len(new) - len(old), 0) + A_NUMBER * max(numbers, 0)
+
+
 def _in_place(new: str, site: Site) -> str:
     """A replacement, safe from what stands around it."""
-    from fastgrad.repair.edits import grouped
-
     return new if isinstance(site.node, ast.Tuple) else grouped(new)
 
 

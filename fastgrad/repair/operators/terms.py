@@ -20,6 +20,11 @@ def penalty(site: Site) -> Iterator[str]:
                 yield f"{site.group} + {weight} * {form}"
                 yield f"{site.group} - {weight} * {form}"
                 yield f"{site.group} + 2 * {weight} * {form}"
+    for weight in site.scenery.constants:
+        for atom in site.arrays(site.shape):
+            yield f"{site.group} + {weight} * {atom.text}"
+            if np:
+                yield f"{site.group} + {weight} * {np}.sign({atom.text})"
     for size in sizes_in(site):
         for atom in site.arrays(site.shape):
             for weight in scalars:
