@@ -35,6 +35,7 @@ from fastgrad.differences.loss import (
     repeat_loss,
 )
 from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.explain import as_arguments, positions, root_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
@@ -228,7 +229,7 @@ class _Question:
 
 def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -> GradientCheck:
     """The check at one point: measure the loss, read the gradient, judge, explain."""
-    began = time.perf_counter()
+    began, compiling = time.perf_counter(), seconds_compiling()
     layout, flat = flatten(place.theta, root_name(question.loss, question.arguments[0]))
     free = layout.mask(question.shaped["trainable"])
     run = question.evaluator(layout, flat)
@@ -284,9 +285,19 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         label=place.label,
         evaluations=report.evaluations + made,
         seconds=time.perf_counter() - began,
+        ran=_where_it_ran(run, began, compiling),
         _convergence=lambda: convergence(loss, claim, outcome.judged),
         _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
     )
+
+
+def _where_it_ran(run: Evaluator, began: float, compiling: float) -> str:
+    """The last line of a report, given the clocks at its beginning."""
+    if not run.ran:
+        return ""
+    compiled = seconds_compiling() - compiling
+    left = max(time.perf_counter() - began - compiled, 0.0)
+    return f"{run.ran}; compiled in {compiled:.2g} s, the rest in {left:.2g} s."
 
 
 def _cheapest(loss: Loss, options: Options) -> tuple[int, str]:

@@ -238,6 +238,8 @@ class GradientCheck:
     over_seeds: dict[str, Any] | None = None
     """What ``seeds`` told: their number, the probability of a false alarm, and, by block, the mean relative
     bias, its standard error, and the seeds that would show a bias of one per cent."""
+    ran: str = field(default="", compare=False)
+    """A sentence: where the loss ran, on how many threads, why not more; time compiling and running."""
     subject: str = "gradient"
     """What was checked: "gradient", "vjp", "jvp", "Jacobian", "Hessian" or "hvp"."""
     _convergence: Callable[[], Convergence] | None = field(default=None, repr=False, compare=False)
@@ -661,6 +663,8 @@ def _remarks(check: GradientCheck) -> tuple[str, ...]:
             "Next: check at other parameters (points=3), scale the loss to order one, or compute "
             "it in float64."
         )
+    if check.ran:
+        remarks.append(check.ran)
     return tuple(remarks)
 
 

@@ -24,10 +24,16 @@ SECONDS = re.compile(r"(about|in) [\d.e+-]+ s\b")
 """Times in remarks and reports, of which no two runs have the same."""
 
 
+RAN = re.compile(r"Ran (compiled|in Python), on .*")
+"""On how many threads pays depends on what else the machine does."""
+
+
 def lossless(value: Any) -> Any:
     """Plain data in which every bit of a number shows."""
     if isinstance(value, dict):
-        return {str(key): lossless(item) for key, item in value.items() if key != "seconds"}
+        return {
+            str(key): lossless(item) for key, item in value.items() if key not in ("seconds", "ran")
+        }
     if isinstance(value, list | tuple):
         return [lossless(item) for item in value]
     if isinstance(value, float | np.floating):
@@ -35,7 +41,7 @@ def lossless(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [float(x).hex() for x in value.ravel()]
     if isinstance(value, str):
-        return SECONDS.sub(r"\1 ... s", value)
+        return SECONDS.sub(r"\1 ... s", RAN.sub("Ran ...", value))
     return value
 
 

@@ -24,6 +24,7 @@ from numba.core.registry import CPUDispatcher, cpu_target
 
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import dict_keys, explain
+from fastgrad.evaluate.compiling import said_after
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, own_arguments, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
 from fastgrad.evaluate.outside import identity, outside, with_own_closure
@@ -34,6 +35,8 @@ from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.arguments import Argnum, merged, place_of, taken
 from fastgrad.parameters.layout import Layout
 
+PATIENCE_SECONDS = 5.0
+"""What is compiled for longer is spoken of on stderr: nobody knows what it is that takes so long."""
 RECORDS = "records_its_outputs"
 """Set on a dispatcher that records its outputs (`fastgrad.evaluate.vector`)."""
 
@@ -315,8 +318,15 @@ def compiled_for(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, 
     LossCompilationError, TypeError
         Naming the function, and numba's reason; or that it takes another number of arguments.
     """
+    waiting = (
+        f"fastgrad: numba is still compiling {function.__name__} after {PATIENCE_SECONDS:g} s; it does "
+        "so once for a structure of theta and types of arguments."
+    )
     try:
-        signature = types.Dispatcher(function).get_call_type(cpu_target.typing_context, given, {})
+        with said_after(PATIENCE_SECONDS, waiting):
+            signature = types.Dispatcher(function).get_call_type(
+                cpu_target.typing_context, given, {}
+            )
     except Warning:  # warnings as errors are the user's wish
         raise
     except Exception as error:

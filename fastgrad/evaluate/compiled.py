@@ -25,7 +25,13 @@ from fastgrad.evaluate.explain import (
 )
 from fastgrad.evaluate.fitting import fitted
 from fastgrad.evaluate.outside import changed, outside
-from fastgrad.evaluate.process import forks, parallel_launch, require_threads_after_fork, state_kept
+from fastgrad.evaluate.process import (
+    available_threads,
+    forks,
+    parallel_launch,
+    require_threads_after_fork,
+    state_kept,
+)
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
@@ -88,12 +94,28 @@ class CompiledEvaluator(Evaluator):
         """Whether the evaluations under way were made on several threads."""
         self._held_back = False
         """Whether more threads would have paid."""
+        self._most = 1
+        """Number of threads that ran it at a time, at most."""
 
     @property
     def _may_differ(self) -> bool:
         """Whether the loss might give another value at the same parameters."""
         traits = self.traits
         return traits.uses_random or traits.has_state or traits.calls_unseen or bool(self._scratch)
+
+    @property
+    def ran(self) -> str:
+        if self._most > 1:
+            return f"Ran compiled, on {self._most} threads"
+        if self.traits.one_at_a_time:
+            why = "which the loss shares out itself, or holds"
+        elif self._held_back:
+            why = "as threads would share its state"
+        elif available_threads() == 1:
+            why = "all that numba has here"
+        else:
+            why = "as more would not have paid"
+        return f"Ran compiled, on one thread, {why}"
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -327,6 +349,7 @@ class CompiledEvaluator(Evaluator):
         return theirs.tobytes() != made[sample].tobytes()
 
     def _grow(self, threads: int) -> None:
+        self._most = max(self._most, threads)
         self._shared |= threads > 1
         if threads > 1 and threads != self.rows.shape[0]:
             self._make_rows(threads)

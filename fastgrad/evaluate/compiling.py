@@ -1,7 +1,10 @@
 """How long numba has been compiling: time that no evaluation is to answer for."""
 
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numba.core import event
@@ -36,6 +39,18 @@ class _Stopwatch(event.Listener):
 
 _stopwatch = _Stopwatch()
 event.register("numba:compiler_lock", _stopwatch)
+
+
+@contextmanager
+def said_after(seconds: float, sentence: str) -> Iterator[None]:
+    """A context that says a sentence on stderr if it lasts so long."""
+    timer = threading.Timer(seconds, lambda: print(sentence, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def seconds_compiling() -> float:

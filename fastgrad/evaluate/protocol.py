@@ -76,6 +76,11 @@ class Evaluator(ABC):
         return *said, f"Outside its domain, as it seems, {self.outside}."
 
     @property
+    def ran(self) -> str:
+        """Compiled or not, and on how many threads, for the last line of a report."""
+        return ""
+
+    @property
     def evaluations(self) -> int:
         """How many were made so far."""
         return self._evaluations

@@ -68,6 +68,10 @@ class PythonEvaluator(Evaluator):
         self._may_draw = True
         self._generators = generators_in((*arguments, *values_of(loss)))
 
+    @property
+    def ran(self) -> str:
+        return "Ran in Python, on one thread, as Python lets one run at a time"
+
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
 
