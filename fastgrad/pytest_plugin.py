@@ -45,10 +45,19 @@ def pytest_runtest_makereport(
         folder = item.config.getoption("--fastgrad-html")
         if folder is not None:
             page = Path(folder) / _file_name(item.nodeid, number)
-            page.parent.mkdir(parents=True, exist_ok=True)
-            check.to_html(page, title=item.nodeid)
-            report.sections.append(("fastgrad page", str(page)))
+            report.sections.append(("fastgrad page", _written(check, page, item.nodeid)))
     return report
+
+
+def _written(check: Any, page: Path, title: str) -> str:
+    """Write a page, and return where it is, or why there is none."""
+    try:
+        text = check.to_html(title=title)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    except (ModuleNotFoundError, OSError) as error:
+        return f"not written: {error}"
+    return str(page)
 
 
 def _refused(error: BaseException) -> Iterator[Any]:

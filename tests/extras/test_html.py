@@ -158,6 +158,18 @@ def test_a_report_without_its_loss_has_no_error_against_the_step():
     assert "W: analytic against numeric" in page.words
 
 
+def test_a_loss_that_raises_a_step_away_has_a_page():
+    def near_its_edge(x):
+        if (x <= 0).any():
+            raise ValueError("outside")
+        return float(np.log(x).sum())
+
+    x = np.array([0.05, 0.07])
+    report = fg.check_grad(near_its_edge, lambda x: 2 / x, x, backend="python")
+    assert report.verdict == "disagrees"
+    require_alone(Page(report.to_html()))
+
+
 def test_estimates_and_convergence_have_fragments():
     estimate = fg.grad(problems.loss, backend="python").estimate(problems.THETA)
     page = Page(estimate._repr_html_())

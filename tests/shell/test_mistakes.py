@@ -97,6 +97,14 @@ def test_a_traceback_is_shown_where_it_is_asked_for(check):
     assert 'return {}["key"]' in got.stderr
 
 
+def test_a_page_needs_an_extra(check, monkeypatch):
+    monkeypatch.setattr("fastgrad.commands.check.find_spec", lambda name: None)
+    got = check("model.py:problem", "--html", "out.html")
+    assert got.exit_code == 2
+    expected = "--html needs jinja2 and matplotlib: pip install 'fastgrad[report]'"
+    assert got.stderr == f"fastgrad: {expected}\n"
+
+
 def test_bench_makes_the_same_mistakes(folder):
     from click.testing import CliRunner
 
