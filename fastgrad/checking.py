@@ -177,8 +177,8 @@ def check_grad(
     argnum = positions(loss, argnum)
     theta = as_arguments(loss, theta, argnum)
     if method == "complex":
-        asked = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
-        return check_by_complex_steps(loss, grad, theta, (argnum, args), asked)
+        by = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
+        return check_by_complex_steps(loss, grad, theta, (argnum, args), by)
     if method != "central":
         raise ValueError(f'method={method!r}: expected "central" or "complex"')
     if isinstance(points, Sequence) and not isinstance(points, str):

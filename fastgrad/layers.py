@@ -37,6 +37,7 @@ def check_vjp(
     seed: int = 0,
     step: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     progress: bool = False,
 ) -> GradientCheck:
     """Is the backward pass of a layer right, for which inputs not, and for which outputs?
@@ -63,7 +64,7 @@ def check_vjp(
     cache : bool
     cotangents : int
         How many random cotangents to check with.
-    rtol, strategy, budget, seed, step, scale, progress
+    rtol, strategy, budget, seed, step, scale, bounds, progress
         As of `check_grad`; what is shaped like theta is a dict by the names of the inputs.
 
     Returns
@@ -93,6 +94,7 @@ def check_vjp(
         raise ValueError(f"cotangents={cotangents!r}: expected a number of them, from 1")
     layer = Layer.of(fun, vjp, inputs, argnums, cache)
     options = {"rtol": rtol, "strategy": strategy, "seed": seed, "step": step, "scale": scale}
+    options["bounds"] = bounds
     options["budget"] = None if budget is None else budget / cotangents
     checks = [
         _check_with(layer, layer.cotangent(seed + k), {**options, "progress": progress})

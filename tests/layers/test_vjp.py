@@ -338,3 +338,18 @@ def test_data_drawn_with_the_same_seed_are_not_the_cotangent():
     report = fg.check_vjp(form.forward, form.backward, x, *others, cache=True, seed=0)
     assert report
     assert report.blocks[0].detection_limit < 1e-8
+
+
+def test_inputs_at_their_bounds():
+    def fun(x, p):
+        assert np.all(p >= 0)
+        return x * np.sqrt(1 + p) + p**2
+
+    def back(dout, x, p):
+        return dout * np.sqrt(1 + p), dout * (x / (2 * np.sqrt(1 + p)) + 2 * p)
+
+    p = np.array([0.0, 1.0, 0.0])
+    low = {"x": np.full(3, -np.inf), "p": np.zeros(3)}
+    report = fg.check_vjp(fun, back, np.array([1.0, 2.0, -1.0]), p, bounds=(low, None))
+    assert report, str(report)
+    assert "one-sided differences: p[0], p[2] at their bounds" in str(report)
