@@ -15,7 +15,7 @@ from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.options import Options
-from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.points import Point, points_of
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import screen
@@ -362,7 +362,8 @@ def _explained(
     diagnoses = with_tolerances(why, outcome, names)
     finite = bool(np.isfinite(claim.values).all())
     if claim.function is not None and finite and CURL_CALLS * budget.gradient <= budget.left():
-        found = curl(claim.function, loss.theta, options.seed, claim.values)
+        steps = _steps_of(outcome.judged, loss)
+        found = curl(claim.function, loss.theta, options.seed, claim.values, steps)
         # Where a law explains the error, as a change of variables does, a curl says no more.
         if found.conservative or not all(diagnosis.explains for diagnosis in diagnoses):
             sentence = found.beside(outcome.relative_error)
@@ -378,6 +379,13 @@ def _summary(
         return summarise(outcome, loss, rule, options)
     why = (diagnosed(unsteady, loss.layout),)
     return summarise(convicted(outcome, unsteady, loss.layout), loss, rule, options, why)
+
+
+def _steps_of(judged: Judged, loss: Loss) -> Floats:
+    """Default steps of all entries, or shorter ones where differences needed them."""
+    steps = loss.steps(np.arange(loss.theta.size))
+    steps[judged.indices] = np.minimum(steps[judged.indices], judged.differences.step)
+    return steps
 
 
 def _refusal(layout: Layout, budget: Budget, cheapest: tuple[int, str]) -> Outcome:

@@ -13,11 +13,12 @@ import numpy as np
 from fastgrad.arrays import Floats, Mask
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import norm
+from fastgrad.numerics.stencils import CENTRAL
 
 CURL_CALLS = 4
 """Calls of the gradient that it takes."""
-STEP = 2.0**-17
-"""Near eps^(1/3), as for central differences of a loss: the gradient is one derivative smoother."""
+STEP = CENTRAL[2].step
+"""A step in units of the entries: near eps^(1/3), as for central differences of a loss."""
 SMOOTH = 4.0
 """The bar, over what second differences of the gradient show: truncation, and kinks crossed."""
 HARMLESS_ASYMMETRY = 1e-7
@@ -62,7 +63,11 @@ class Curl:
 
 
 def curl(
-    gradient: Callable[[Floats], Floats], theta: Floats, seed: int, here: Floats | None = None
+    gradient: Callable[[Floats], Floats],
+    theta: Floats,
+    seed: int,
+    here: Floats | None = None,
+    steps: Floats | None = None,
 ) -> Curl:
     """Compare both mixed second derivatives along two random directions.
 
@@ -76,6 +81,8 @@ def curl(
         Of the directions.
     here : ndarray, shape (n,), optional
         The gradient at theta, if it is known: then a kink that both directions cross is seen too.
+    steps : ndarray, shape (n,), optional
+        How far each entry moves; `STEP` if not given.
 
     Examples
     --------
@@ -86,8 +93,12 @@ def curl(
     """
     rng = np.random.default_rng([seed, theta.size])
     u, v = rng.uniform(0.5, 1.5, (2, theta.size)) * rng.choice([-1.0, 1.0], (2, theta.size))
-    calls = [gradient(theta + step * w) for w in (u, v) for step in (STEP, -STEP)]
-    up, down, right, left = (np.array(a, np.float64).reshape(-1) for a in calls)
+    unit = np.ones(theta.size) if steps is None else steps / STEP
+    points = [theta + sign * STEP * unit * w for w in (u, v) for sign in (1.0, -1.0)]
+    u, v = ((points[k] - points[k + 1]) / (2 * STEP * unit) for k in (0, 2))  # as really taken
+    calls = [gradient(point) for point in points]
+    up, down, right, left = (np.array(a, np.float64).reshape(-1) * unit for a in calls)
+    here = None if here is None else here * unit
     if not all(np.isfinite(a).all() for a in (up, down, right, left)):
         return Curl(
             np.nan, np.inf, True, "The curl of the gradient cannot be told: it is not finite."

@@ -19,10 +19,19 @@ from fastgrad.checks.outcome import Differences, Judged, Scales
 from fastgrad.checks.referee import Referee
 from fastgrad.checks.rules import USEFUL_BAR, USEFUL_BAR_OF_ZERO, Rule, Verdict
 from fastgrad.differences.entries import Entries
-from fastgrad.numerics.bars import CORRECTED, NEGLIGIBLE, UNCERTAIN, WIDER, truncation
+from fastgrad.numerics.bars import (
+    CORRECTED,
+    NEGLIGIBLE,
+    ROUNDING,
+    UNCERTAIN,
+    WIDER,
+    truncation,
+)
 from fastgrad.numerics.kinks import KINK, Slopes, find_kinks
+from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
 from fastgrad.numerics.norms import size_of
 from fastgrad.numerics.quotients import Quotients
+from fastgrad.numerics.steps import finest_steps
 
 FINER = (1 / 16, 1 / 2)
 """Steps of the third stage, in h."""
@@ -35,10 +44,24 @@ BORROWED = 2.0
 """An entry so many times smaller than its unit has it from its block."""
 BENT = 2.0**-6
 """f is no straight line over the steps if its second difference is beyond this part of the first."""
+BENT_TOO_FAR = 2.0**-4
+"""The same for steps that are lengthened: what bends by a part r there is off by about r^2."""
 BEND_SDS = 16.0
 """The noise of a second difference: six of its sds, 6 sqrt(6)."""
+LONGEST_STEP = 2.0**-3
+"""The longest step, in units of an entry of its own, that useless bars lead to: beyond it an entry that
+does not rise above the noise may have turned."""
 CLIMBS = 8
-"""How often a step is lengthened by 8, at most: 2^24 times."""
+"""How often a step is lengthened by 8, at most: 2^24 times, as arrays of very small weights need."""
+FLAT = 0.5
+"""f is flat at both steps if its second difference at an eighth of them is beyond this part of what it
+is there: a kink at x leaves 1/8 of it, a bend 1/64."""
+RESOLVED = 0.5
+"""An entry in a unit of its own is told from zero by a bar up to this part of it."""
+AWAY = 2.0**-3
+"""How far off, in units, f is looked at to see what an entry can do whose gradient is zero."""
+DESCENTS = 2
+"""How often a step is shortened by 8 where truncation is too large to be taken out."""
 BATCH = 0.1
 """Part of the time left that is spent before the clock is looked at again."""
 
@@ -116,9 +139,15 @@ class _Stages:
         plain = (
             np.isfinite(self.a).all()
             and (self.verdict == Verdict.AGREES).all()
-            and not self._is_useless().any()
+            and not self._is_untold().any()
+            and not (self._is_noise_unheard_of() and (np.abs(self.D) <= self.bar).any())
         )
         return self._judged() if plain else None, raw
+
+    def _is_noise_unheard_of(self) -> bool:
+        """Whether noise may be the loss itself, which turns between the points it was looked for at."""
+        loss = self.entries.loss
+        return bool(loss.noise > UNSURPRISING * rounding_noise(loss.value))
 
     def judge(self, h: Floats) -> Judged:
         began = time.perf_counter()
@@ -140,6 +169,7 @@ class _Stages:
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         self._leave_borrowed_units(first)
+        self._leave_plateaus(first)
         agrees = np.abs(self.a - self.D) <= self.bar
         self._set_scales(agrees if agrees.any() else np.isfinite(self.D))
         agrees |= self._is_within_tolerance(everything)
@@ -180,35 +210,84 @@ class _Stages:
         if suspects.size == 0:
             return
         near = first.take(suspects)
-        bend = np.abs(near.above - 2 * self.entries.loss.base + near.below)
-        straight = bend <= BENT * np.abs(near.above - near.below) + BEND_SDS * near.sigma
+        straight = self._bend(near) <= BENT * np.abs(near.above - near.below)
         odd = suspects[~straight]
         if odd.size:
             own = self.entries.loss.units.own(self.entries.loss.theta, self.entries.indices[odd])
-            again = self._at(odd, first.h[odd] * own / self.s[odd])
-            into = np.zeros(x.size, np.bool_)
-            into[odd] = True
-            first.put(into, again)
-            self.h[odd], self.D[odd] = again.h, again.D
-            self.bar[odd] = again.bar + self.rounding[odd]
+            self._replace(first, odd, self._at(odd, first.h[odd] * own / self.s[odd]))
+
+    def _leave_plateaus(self, first: Quotients) -> None:
+        """Difference entries anew, from the smallest steps up, where f is flat at both steps.
+
+        There the difference is zero and says nothing: f at theta itself is another value.
+        """
+        bend = self._bend(first)
+        odd = np.flatnonzero((np.abs(first.D) <= first.bar) & (bend > 0))
+        if odd.size == 0:
+            return
+        finer = self._at(odd, first.h[odd] / WIDER)
+        odd = odd[self._bend(finer) > FLAT * bend[odd]]
+        if odd.size == 0:
+            return
+        smallest = finest_steps(self.entries.x[odd]) / self.s[odd]
+        near = self._at(odd, np.minimum(smallest, first.h[odd]))
+        bar, open_ = near.bar.copy(), np.arange(odd.size)
+        while (open_ := open_[WIDER * near.h[open_] < first.h[odd[open_]]]).size:
+            wide, wider_bar, better = self._lengthened(
+                odd[open_], near.h[open_], near.D[open_], bar[open_]
+            )
+            open_ = open_[better]
+            into = np.zeros(odd.size, np.bool_)
+            into[open_] = True
+            near.put(into, wide.take(better))
+            bar[open_] = wider_bar[better]
+        self._replace(first, odd, near, bar)
+
+    def _replace(
+        self, first: Quotients, which: Indices, again: Quotients, bar: Floats | None = None
+    ) -> None:
+        """Take other differences for some entries."""
+        into = np.zeros(self.D.size, np.bool_)
+        into[which] = True
+        first.put(into, again)
+        self.h[which], self.D[which] = again.h, again.D
+        self.bar[which] = (again.bar if bar is None else bar) + self.rounding[which]
+
+    def _bend(self, quotients: Quotients) -> Floats:
+        """The second difference beyond its noise, as it is above 0."""
+        bend = np.abs(quotients.above - 2 * self.entries.loss.base + quotients.below)
+        return np.maximum(bend - BEND_SDS * quotients.sigma, 0.0)
+
+    def _lengthened(
+        self, which: Indices, h: Floats, D: Floats, bar: Floats
+    ) -> tuple[Quotients, Floats, Mask]:
+        """Differences at 8 times the steps h, their bars, and where these are narrower and hold.
+
+        They hold where f is nearly straight. What the wider step changed may be truncation, beside
+        noise: it stays in the bar, as does what the bend tells of it.
+        """
+        wide = self._at(which, WIDER * h)
+        change, rise = np.abs(wide.D - D), np.abs(wide.above - wide.below)
+        bend = self._bend(wide)
+        holds = (change <= wide.bar + bar) & (bend <= BENT_TOO_FAR * rise)
+        part = np.divide(bend, rise, out=np.zeros_like(bend), where=rise > 0)
+        wider_bar = wide.bar + change + part**2 * np.abs(wide.D)
+        return wide, wider_bar, holds & (wider_bar < bar)
 
     def _climb_where_bars_are_useless(self) -> None:
-        """Lengthen steps by 8 while noise dominates, for entries refused for their bars alone."""
-        left = np.flatnonzero(self._is_useless() & np.isfinite(self.D))
+        """Lengthen steps by 8 while noise dominates, for entries that their bars do not tell."""
+        left = np.flatnonzero(self._is_untold() & np.isfinite(self.D))
         for _ in range(CLIMBS):
+            far = WIDER * self.h[left] > LONGEST_STEP
+            rises = np.abs(self.D[left]) > self.bar[left]
+            left = left[self.one_unit[left] | ~far | rises]
             if left.size == 0 or (self.left is not None and self.left() <= 0):
                 return
-            wide = self._at(left, WIDER * self.h[left])
-            with np.errstate(invalid="ignore"):
-                alike = np.abs(wide.D - self.D[left]) <= wide.bar + self.bar[left]
-                bend = np.abs(wide.above - 2 * self.entries.loss.base + wide.below)
-                alike &= bend <= BENT * np.abs(wide.above - wide.below) + BEND_SDS * wide.sigma
-            left, wide = left[alike], wide.take(alike)
-            # What the wider step changed within the bars may be truncation: it stays in the bar.
-            bar = wide.bar + np.abs(wide.D - self.D[left]) / WIDER + self.rounding[left]
-            better = bar < self.bar[left]
+            known = self.bar[left] - self.rounding[left]
+            wide, bar, better = self._lengthened(left, self.h[left], self.D[left], known)
             left = left[better]
-            self.h[left], self.D[left], self.bar[left] = wide.h[better], wide.D[better], bar[better]
+            self.h[left], self.D[left] = wide.h[better], wide.D[better]
+            self.bar[left] = bar[better] + self.rounding[left]
             within = np.abs(self.a[left] - self.D[left]) <= self.bar[left]
             self.verdict[left[within]] = Verdict.AGREES
             self._set_scales(np.isfinite(self.D) & (self.verdict != Verdict.INCONCLUSIVE))
@@ -216,7 +295,7 @@ class _Stages:
             self.verdict[left[beyond]] = Verdict.INCONCLUSIVE
             if beyond.any():
                 self._refine(left[beyond], wide.take(better).take(beyond))
-            left = left[self._is_useless()[left]]
+            left = left[self._is_untold()[left]]
 
     def _refine_in_time(self, which: Indices, near: Quotients, seconds: float) -> None:
         """`_refine`, which takes about so many seconds an entry; all at once if that surely fits."""
@@ -240,6 +319,7 @@ class _Stages:
     def _refine(self, which: Indices, near: Quotients) -> None:
         """Stages two and three for the entries ``which``, shape (k,), that stage one left open."""
         wide, t = self._read_truncation(which, near)
+        self._descend(which, near, wide, t)
         lost = ~self._converged(near, t)
         if lost.any():
             s = self.s[which[lost]]
@@ -267,6 +347,25 @@ class _Stages:
         open_ = ~agrees
         if open_.any():
             self._settle(which[open_], near.take(open_), wide.take(open_), converged[open_])
+
+    def _descend(self, which: Indices, near: Quotients, wide: Quotients, t: Floats) -> None:
+        """Shorten steps by 8 until truncation can be read off, where that is a matter of few of them.
+
+        Of a smooth f it falls by 64 a time, and noise grows by 8: that many parts of the bar it may be.
+        """
+        for left in range(DESCENTS, 0, -1):
+            most = (WIDER**3) ** left / UNCERTAIN
+            lost = ~self._converged(near, t)
+            lost &= ~(np.abs(t) > most * near.bar) | ~np.isfinite(t)
+            if not lost.any():
+                return
+            before = near.take(lost)
+            nearer = self._at(which[lost], before.h / WIDER)
+            change = truncation(nearer.D, before.D)
+            change[~np.isfinite(change)] = np.inf
+            wide.put(lost, before)
+            near.put(lost, nearer)
+            t[lost] = change
 
     def _read_truncation(self, which: Indices, near: Quotients) -> tuple[Quotients, Floats]:
         wide = self._at(which, WIDER * near.h)
@@ -388,24 +487,55 @@ class _Stages:
         error = np.abs(self.a[which] - self.D[which])
         return self.rule.refuses(error, self.bar[which], self.scale[which])
 
-    def _is_useless(self) -> Mask:
-        """Whether the bar says nothing of an entry that its difference agrees with."""
+    def _is_untold(self) -> Mask:
+        """Whether the bar says too little of an entry that its difference agrees with."""
         agrees = self.verdict == Verdict.AGREES
+        return np.asarray(agrees & ~(self._is_useful() & (self.one_unit | self._is_resolved())))
+
+    def _is_useful(self) -> Mask:
+        """Whether the bar is narrow beside the scale, or the block is zero."""
         is_zero = np.maximum(np.abs(self.a), np.abs(self.D)) <= self.bar
         exact = (self.D == 0) & (self.a == 0)
         self.zero_block = np.bincount(self.block, ~is_zero, self.blocks)[self.block] == 0
         exact_block = np.bincount(self.block, ~exact, self.blocks)[self.block] == 0
         zero_scale = self.overall or abs(self.entries.loss.value) * NEGLIGIBLE
-        useful = np.where(
+        return np.where(
             self.zero_block,
             exact_block | (self.bar <= USEFUL_BAR_OF_ZERO * zero_scale),
             self.bar <= USEFUL_BAR * np.maximum(self.scale, self.typical),
         )
-        return np.asarray(agrees & ~useful)
+
+    def _is_resolved(self) -> Mask:
+        """Whether the bar tells the entry from zero, or the entry is zero exactly."""
+        size = np.maximum(np.abs(self.a), np.abs(self.D))
+        return np.asarray((size == 0) | (self.bar <= RESOLVED * size))
+
+    def _is_refused(self) -> Mask:
+        """Whether an entry that agrees does so only because its bar is wide."""
+        largest = np.abs(self.a).max(
+            initial=0.0 if self.known_rms is None else self.known_rms.max()
+        )
+        means_zero = np.abs(self.a) <= ROUNDING * largest
+        told = self._is_useful() & (self.one_unit | means_zero | self._is_resolved())
+        refused = np.flatnonzero((self.verdict == Verdict.AGREES) & ~told)
+        is_zero = np.maximum(np.abs(self.a[refused]), np.abs(self.D[refused])) <= self.bar[refused]
+        left = np.zeros(self.D.size, np.bool_)
+        left[refused[~is_zero]] = True
+        left[refused[is_zero]] = self._is_wide_beside_effect(refused[is_zero])
+        return left
+
+    def _is_wide_beside_effect(self, which: Indices) -> Mask:
+        """Whether the bars are wide beside what the entries do to f an eighth of their unit away."""
+        if which.size == 0 or (self.left is not None and self.left() <= 0):
+            return np.ones(which.size, np.bool_)
+        away = self._at(which, np.full(which.size, AWAY))
+        base = self.entries.loss.base
+        effect = np.fmax(np.abs(away.above - base), np.abs(away.below - base)) / AWAY
+        return np.asarray(~(self.bar[which] <= USEFUL_BAR * effect))
 
     def _refuse_useless_bars(self) -> None:
         """An entry agrees only if its bar is narrow beside the scale, or its block is zero."""
-        for k in np.flatnonzero(self._is_useless()):
+        for k in np.flatnonzero(self._is_refused()):
             self.verdict[k] = Verdict.INCONCLUSIVE
             scale = self.overall if self.zero_block[k] else max(self.scale[k], self.typical[k])
             self.notes[int(k)] = (

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Mask
 from fastgrad.evaluate.kernels import fill_direction
+from fastgrad.parameters.layout import Block
 
 UNIT_VARIANCE = float(np.sqrt(12 / 13))
 WEAKEST = 0.5 * UNIT_VARIANCE
@@ -28,6 +29,14 @@ class Directions:
     units: Floats
     mask: Mask | None
     seed: int
+
+    def moves(self, block: Block) -> Mask:
+        """Which entries of a block directions move, flat."""
+        return (
+            np.ones(block.size, np.bool_)
+            if self.mask is None
+            else self.mask[block.start : block.stop]
+        )
 
     def draw(self, stream: int, start: int = 0, stop: int | None = None) -> Floats:
         """The direction number ``stream``, zero outside ``start:stop``, shape (n,)."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import CHUNK, Floats
 from fastgrad.differences.loss import Loss
+from fastgrad.numerics.norms import norm
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.steps import adaptive_steps
 
@@ -12,6 +13,10 @@ STEP_OF_ALL = 2.0**-20
 STEP_OF_ONE = 2.0**-16
 """Step along a single entry: between 1 and n entries steps follow a power law."""
 SMALLEST_STEP, LARGEST_STEP = 2.0**-40, 2.0**-6
+POINT_SD = float(np.finfo(np.float64).eps) / float(np.sqrt(12.0))
+"""sd of the rounding of a coordinate of a point, in parts of it, at most."""
+HARDLY = 0.1
+"""Rounding of the points below this part of the noise of f is not looked at direction by direction."""
 
 
 class Lines:
@@ -20,10 +25,15 @@ class Lines:
     Parameters
     ----------
     loss : Loss
+    slopes : ndarray, shape (n,), optional
+        About the gradient, as the gradient under test is: what it makes of the rounding of the points
+        themselves, which is all the noise there is where f is exact.
     """
 
-    def __init__(self, loss: Loss):
+    def __init__(self, loss: Loss, slopes: Floats | None = None):
         self.loss = loss
+        self._slopes = np.zeros(loss.theta.size) if slopes is None else slopes
+        self._rounding = self._point_noise(None)
         self.step = STEP_OF_ALL
         """The step along ``count`` entries."""
         self.count = loss.theta.size
@@ -40,7 +50,7 @@ class Lines:
             np.array([start]),
             np.array([SMALLEST_STEP]),
             np.array([LARGEST_STEP if count > 1 else STEP_OF_ONE]),
-            self.loss.noise,
+            self.noise(v),
         )
         self.step, self.count = float(h[0]), count
 
@@ -55,4 +65,19 @@ class Lines:
     def at(self, v: Floats, step: float) -> Quotients:
         """The difference of one step along v; arrays of shape (1,)."""
         values = self.loss.along(v, np.array([step, -step]))
-        return Quotients.central(values[None, :], np.array([step]), self.loss.noise)
+        return Quotients.central(values[None, :], np.array([step]), self.noise(v))
+
+    def noise(self, v: Floats) -> float:
+        """sd of f along v: its own noise, and that of the points."""
+        if self._rounding <= HARDLY * self.loss.noise:
+            return self.loss.noise
+        return float(np.hypot(self.loss.noise, self._point_noise(v)))
+
+    def _point_noise(self, v: Floats | None) -> float:
+        """sd of f by the rounding of ``theta + h v``, of all entries where v is None."""
+        total = 0.0
+        for start in range(0, self.loss.theta.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            moved = self._slopes[part] * self.loss.theta[part]
+            total = float(np.hypot(total, norm(moved if v is None else moved[v[part] != 0])))
+        return POINT_SD * total

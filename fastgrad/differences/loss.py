@@ -13,6 +13,7 @@ from fastgrad.evaluate.protocol import Evaluator, require_finite
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.noise import (
+    ATTEMPTS,
     FIRST_SPACING,
     POINTS,
     rounding_noise,
@@ -201,12 +202,23 @@ class Loss:
         return replace(self, measured=replace(self.measured, glimpse=seen))
 
     def studied(self, seed: int) -> "Loss":
-        """The same with what all lines say of its noise, in some 30 evaluations."""
-        known, lines = self.measured.least, []
-        for v, line in _noise_lines(self.run, Directions(self.units.entry, self.free, seed)):
-            sigma, seen = settled_noise(line, known, partial(_finest_offset, self.theta, v))
-            lines.append(NoiseLine(sigma, seen + self.run.reference))
-            known = max(known, sigma or 0.0)
+        """The same with what all lines say of its noise, in some 30 evaluations.
+
+        All lines are looked at with the first spacing. Only where none of them tells is another
+        sought, on the first of them that shows noise at all; the others are looked at with that.
+        """
+        directions, spacing = Directions(self.units.entry, self.free, seed), FIRST_SPACING
+        for attempts in (1, ATTEMPTS):
+            known, lines, told = self.measured.least, [], False
+            for v, line in _noise_lines(self.run, directions):
+                finest = partial(_finest_offset, self.theta, v)
+                found = settled_noise(line, known, finest, spacing, 1 if told else attempts)
+                lines.append(NoiseLine(found.sigma, found.values + self.run.reference))
+                if found.sigma is not None:
+                    known, told = max(known, found.sigma), True
+                    spacing = found.spacing if attempts > 1 else spacing
+            if told:
+                break
         return replace(self, measured=replace(self.measured, lines=tuple(lines)))
 
     def entry_by_entry(self, seed: int) -> "Loss":

@@ -126,7 +126,7 @@ def adaptive_steps(
     for _ in range(TRIALS):
         step = h[open_]
         f = sample(open_, step[:, None] * np.array([3.0, 1.0, -1.0, -3.0]))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.abs(f[:, 0] - f[:, 3] - 3 * (f[:, 1] - f[:, 2])) / (8 * sigma[open_])
         too_far = ~(ratio <= ACCEPTED[1])
         too_near = ratio < ACCEPTED[0]

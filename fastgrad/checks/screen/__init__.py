@@ -15,6 +15,7 @@ from fastgrad.checks.outcome import Outcome, merged
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.findings import WHOLE_BLOCK, Finding
 from fastgrad.checks.screen.found import Found, block_rms
+from fastgrad.checks.screen.limits import USEFUL_LIMIT, USEFUL_NORM, entry_limit, norm_limit
 from fastgrad.checks.screen.locate import Locator
 from fastgrad.checks.screen.residuals import Reading, Residuals
 from fastgrad.checks.screen.screen import (
@@ -27,6 +28,7 @@ from fastgrad.checks.screen.screen import (
 )
 from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks
 from fastgrad.checks.screen.summary import outcome_of
+from fastgrad.checks.stages import AWAY
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.lines import Lines
 from fastgrad.differences.loss import Loss
@@ -40,6 +42,8 @@ NOT_FINITE = 16
 """Entries of a block that are not finite, and are looked at: enough to tell a law."""
 ALL_STAGES = 8
 """Evaluations of an entry that goes through all stages of a sweep."""
+FEW_ENTRIES = 16
+"""Blocks of so few entries are checked entry by entry where directions say too little of them."""
 LAST_RESORT = 256
 """Blocks of so few entries are checked entry by entry if the last search did not explain them."""
 
@@ -71,7 +75,7 @@ class _Search:
         self.found = Found(
             block_rms(loss.layout, claim.values * loss.units.entry, loss.free), counts
         )
-        self.residuals = Residuals(Lines(loss), claim, rule)
+        self.residuals = Residuals(Lines(loss, claim.finite().values), claim, rule)
         self.spot = SpotChecks(self.residuals, budget, self.found.rms)
 
     def run(self) -> Found:
@@ -95,6 +99,37 @@ class _Search:
         self.found.screen = screened
         if screened.alarms:
             self._locate(screened)
+        for b in np.flatnonzero(counts).tolist():
+            if b not in self.found.findings and self._says_too_little(b):
+                self._look_closer(b)
+
+    def _says_too_little(self, b: int) -> bool:
+        """Whether a wrong entry that matters would be missed.
+
+        That is one of the size of the others, or of a few in units of their own, each of its own size.
+        """
+        limit, size = entry_limit(self.found.readings_of(b)), self.found.rms[b]
+        if norm_limit(self.found.readings) > USEFUL_NORM * self.found.norm(self.loss.layout):
+            return True
+        if not self.loss.units.one_unit[b] and self.found.counts[b] <= FEW_ENTRIES:
+            block = self.loss.layout.blocks[b]
+            part = slice(block.start, block.stop)
+            effects = np.abs(self.residuals.claim.values[part]) * self.loss.units.entry[part]
+            size = effects.min(initial=np.inf, where=self.directions.moves(block))
+        return bool(limit > USEFUL_LIMIT * size)
+
+    def _look_closer(self, b: int) -> None:
+        """Look at a block of which directions say too little: it is near an optimum, or f is noisy."""
+        block, v = self.loss.layout.blocks[b], block_stream(b, 0)
+        if self.found.counts[b] <= FEW_ENTRIES and self.budget.allows(ALL_STAGES * FEW_ENTRIES):
+            finding = self.found.findings.setdefault(b, Finding())
+            Locator(self.spot, self.directions).search(block, v, finding, thorough=True)
+        elif self.found.rms[b] <= entry_limit(self.found.readings_of(b)) and self.budget.allows():
+            direction = self.directions.draw(v, block.start, block.stop)
+            away = self.loss.along(direction, np.array([AWAY, -AWAY]))
+            change = np.abs(away - self.loss.value)
+            effect = np.max(change, where=np.isfinite(change), initial=0.0) / AWAY
+            self.found.away[b] = float(effect) / float(np.sqrt(self.found.counts[b]))
 
     def _look_at_not_finite(self, bad: Indices) -> None:
         """Check some of the entries that are not finite, which are wrong whatever the loss says."""

@@ -13,11 +13,22 @@ WHOLE_BLOCK = ("whole", "dense", "many", "tolerable")
 
 @dataclass(frozen=True)
 class Checked:
-    """One entry: ``a - D`` as it was when checked, and the bar of D."""
+    """One entry: ``a - D`` as it was when checked, the bar of D, and the entry's unit."""
 
     verdict: Verdict
     residual: float
     bar: float
+    unit: float
+
+    @property
+    def effect(self) -> float:
+        """The residual in units of theta, as directions see it."""
+        return self.residual * self.unit
+
+    @property
+    def limit(self) -> float:
+        """The bar in units of theta."""
+        return self.bar * self.unit
 
     @property
     def shows(self) -> bool:

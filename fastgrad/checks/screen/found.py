@@ -26,6 +26,8 @@ class Found:
 
     rms: Floats
     counts: list[int]
+    away: dict[int, float] = field(default_factory=dict)
+    """What an entry of a block does to the loss some way off, per unit, where the gradient is zero."""
     screen: Screen | None = None
     """None where the time did not even allow the screen."""
     findings: dict[int, Finding] = field(default_factory=dict)
@@ -44,6 +46,10 @@ class Found:
         """The readings of all directions through everything."""
         return [] if self.screen is None else [*self.screen.readings, *self.fresh]
 
+    def readings_of(self, b: int) -> list[Reading]:
+        """Those of all directions through a block."""
+        return [] if self.screen is None else [*self.screen.blocks[b], *self.readings]
+
     @property
     def is_unexplained(self) -> bool:
         """Whether directions show more than was located."""
@@ -55,9 +61,14 @@ class Found:
         readings = self.fresh or (self.screen.readings if self.screen is not None else ())
         return any(reading.proves for reading in readings)
 
+    def size(self, b: int) -> float:
+        """What an error in a block is compared with: 0 where nothing is known."""
+        return max(float(self.rms[b]), self.away.get(b, 0.0))
+
     def norm(self, layout: Layout) -> float:
         """The norm of the gradient under test, in units of theta."""
-        return norm(self.rms * np.sqrt([block.size for block in layout.blocks]))
+        sizes = np.array([self.size(b) for b in range(self.rms.size)])
+        return norm(sizes * np.sqrt([block.size for block in layout.blocks]))
 
 
 def block_rms(layout: Layout, gradient: Floats, free: Mask | None) -> Floats:

@@ -23,6 +23,10 @@ MISSED_ENTRY = 1e-3
 SIZES = UNIT_VARIANCE * (0.5 + (np.arange(32) + 0.5) / 32)
 """Quantiles of the entries of a direction."""
 BISECTIONS = 20
+USEFUL_LIMIT = 0.1
+"""A screen that would miss a single error of more than this part of a block's rms is inconclusive."""
+USEFUL_NORM = 0.01
+"""So is one that would miss an error of this part of the whole gradient."""
 
 
 def norm_limit(readings: Sequence[Reading]) -> float:

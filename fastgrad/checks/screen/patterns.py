@@ -96,7 +96,7 @@ class Patterns:
     def _is_tolerable(self, whole: Reading, sample: list[Checked]) -> bool:
         """Do errors below rtol, spread over the block, explain what was measured?"""
         visible = sum(abs(entry.residual) > entry.bar for entry in sample)
-        errors = [entry.residual for entry in sample]
+        errors = [entry.effect for entry in sample]
         if visible < DENSE_FRACTION * len(sample) or not self._explain(whole, errors):
             return False
         self.finding.kind = "tolerable"
@@ -104,7 +104,7 @@ class Patterns:
         return True
 
     def _is_explained(self, whole: Reading, sample: list[Checked]) -> bool:
-        return self._explain(whole, [np.hypot(entry.residual, entry.bar) for entry in sample])
+        return self._explain(whole, [np.hypot(entry.effect, entry.limit) for entry in sample])
 
     def _explain(self, whole: Reading, errors: list[float]) -> bool:
         return abs(whole.y) <= self._spread(errors)

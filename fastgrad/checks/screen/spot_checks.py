@@ -98,7 +98,12 @@ class Suspects:
         residuals = judged.analytic - judged.numeric
         before = len(self._corrected)
         for k, position in enumerate(map(int, positions)):
-            entry = Checked(Verdict(judged.verdict[k]), float(residuals[k]), float(judged.bar[k]))
+            entry = Checked(
+                Verdict(judged.verdict[k]),
+                float(residuals[k]),
+                float(judged.bar[k]),
+                float(judged.scales.unit[k]),
+            )
             self.finding.checked[position] = entry
             self._unknown[position - self.block.start] = False
             if entry.shows:

@@ -9,7 +9,13 @@ from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.findings import Finding
 from fastgrad.checks.screen.found import Found
-from fastgrad.checks.screen.limits import MISSED_NORM, entry_limit, norm_limit
+from fastgrad.checks.screen.limits import (
+    MISSED_NORM,
+    USEFUL_LIMIT,
+    USEFUL_NORM,
+    entry_limit,
+    norm_limit,
+)
 from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.differences.directions import WEAKEST
@@ -17,11 +23,6 @@ from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Block, Layout
 from fastgrad.results import BlockCheck
-
-USEFUL_LIMIT = 0.1
-"""A screen that would miss a single error of more than this part of a block's rms is inconclusive."""
-USEFUL_NORM = 0.01
-"""So is one that would miss an error of this part of the whole gradient."""
 
 
 def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Outcome:
@@ -74,8 +75,8 @@ def _block(
     if not own and not inside.size:
         # Constants, or not come to.
         return unchecked_block(block, "agrees" if found.screen else "inconclusive")
-    own_rms = float(found.rms[b])
-    size = own_rms or overall
+    own_size = found.size(b)
+    size = own_size or overall
     error = rms(np.array([reading.y for reading in own]))
     worst, largest, verdicts = "", 0.0, np.zeros(0, np.int8)
     if judged is not None and inside.size:
@@ -94,7 +95,7 @@ def _block(
         relative_error=error / (2 * size * np.sqrt(block.size)) if size else 0.0,
         max_error=largest,
         detection_limit=limit,
-        limit_of="block" if own_rms else "all",
+        limit_of="away" if b in found.away else "block" if own_size else "all",
         kinks=int(np.sum(verdicts >= Verdict.KINK_VALID)),
         worst=worst,
     )
@@ -104,14 +105,11 @@ def _entry_limit(b: int, found: Found) -> float:
     """What single error all clean directions through a block would have missed."""
     if found.screen is None:
         return float("inf")
-    limit = entry_limit([*found.screen.blocks[b], *found.screen.readings, *found.fresh])
-    if b not in found.findings:
-        return limit
-    finding = found.findings[b]
-    hidden = finding.hidden / WEAKEST
-    if len(finding.checked) >= found.counts[b]:  # an alarm was settled entry by entry
-        hidden = max(hidden, *(entry.bar for entry in finding.checked.values()))
-    return max(limit, hidden)
+    finding = found.findings.get(b)
+    if finding is not None and len(finding.checked) >= found.counts[b]:  # entry by entry
+        return max(entry.limit for entry in finding.checked.values())
+    limit = entry_limit(found.readings_of(b))
+    return limit if finding is None else max(limit, finding.hidden / WEAKEST)
 
 
 def _block_verdict(b: int, found: Found, verdicts: NDArray[np.int8], limit: float) -> str:
