@@ -23,10 +23,15 @@ from fastgrad.results import GradientCheck
 Recheck = Callable[[Any, Any, tuple[Any, ...]], GradientCheck]
 """``recheck(gradient, theta, args)``: the full check of a gradient's values somewhere else."""
 
+Gradients = list[Floats | None]
+"""The gradient at each of some spots; None where it raises."""
+
 POINTS = 2
 """Random points at which an edit must agree, beside theta."""
 SPARE = 3
 """More of them, where a check says that it cannot tell."""
+COMPILING = 30.0
+"""Seconds that njit may take to compile an edit and what it calls."""
 FEWEST_ROWS = 4
 """A batch is not divided below twice as many rows."""
 SAME = 1e-9
@@ -75,13 +80,8 @@ class Proof:
         """Those of the states that agree everywhere; equal ones as one, the cheapest of them."""
         spots = [self.here, *self.points, *self.parts]
         states = sorted(states, key=lambda state: state.size)
-        compiled = bool(self.subject.reached.compiled)
-        limits = Limits(
-            20.0 if compiled else 1.0 + SLOWEST * self.one_call * len(spots), MEMORY, self.deadline
-        )
-        job = Asking(self.subject, spots, compiled)
-        groups: list[list[tuple[State, list[Floats | None]]]] = []
-        for k, values in run_apart(job, [state.versions for state in states], limits):
+        groups: list[list[tuple[State, Gradients]]] = []
+        for k, values in self._asked(states, spots, compiled=False):
             if values is None:
                 continue
             for group in groups:
@@ -92,12 +92,24 @@ class Proof:
                 groups.append([(states[k], values)])
         found = []
         for group in groups:
-            verified = self._verified(spots, group[0][1])
+            state, values = group[0]
+            if self.subject.reached.compiled:
+                values = dict(self._asked([state], spots, compiled=True)).get(0)
+            verified = () if values is None else self._verified(spots, values)
             if verified:
-                found.append(Proved(group[0][0], verified, len(group) - 1))
+                found.append(Proved(state, verified, len(group) - 1))
             if time.perf_counter() > self.deadline:
                 break
         return found
+
+    def _asked(
+        self, states: Sequence[State], spots: Sequence[Spot], compiled: bool
+    ) -> list[tuple[int, Gradients | None]]:
+        """The gradients of some states at all spots, None where one does not run."""
+        seconds = COMPILING if compiled else 1.0 + SLOWEST * self.one_call * len(spots)
+        job = Asking(self.subject, spots, compiled)
+        limits = Limits(seconds, MEMORY, self.deadline)
+        return list(run_apart(job, [state.versions for state in states], limits))
 
     def _verified(self, spots: Sequence[Spot], values: Sequence[Floats | None]) -> tuple[str, ...]:
         """The places where the gradient agrees; empty if it does not wherever it must."""

@@ -27,6 +27,7 @@ AFTER = 0.4
 """Once a solution is found, part of the time spent that more are sought."""
 AT_LEAST = 0.25
 MEMORY = 2 << 30
+LEAST_SECONDS = 0.25
 SLOWEST = 20.0
 """An edit may take this many times as long as the gradient itself."""
 
@@ -74,7 +75,7 @@ class Search:
         Laws of the error that were found.
     deadline : float
     one_call : float
-        Seconds that the gradient takes.
+        Seconds that the gradient takes; more once it is seen to run as Python.
     workers : int
     """
 
@@ -164,14 +165,16 @@ class Search:
         return State(state.versions, sight.score, state.cost, state.depth)
 
     def _observed(self, state: State) -> Sight | None:
-        limits = self._limits(200.0)
+        half = max(0.0, self.deadline - time.perf_counter()) / 2
+        limits = Limits(half, MEMORY, self.deadline)
         for _, sight in run_apart(Observing(self.subject), [state.versions], limits):
+            if sight is not None:
+                self.one_call = max(self.one_call, sight.seconds)
             return sight
         return None
 
-    def _limits(self, times: float = 1.0) -> Limits:
-        seconds = 0.25 + times * SLOWEST * self.one_call
-        return Limits(seconds, MEMORY, self.deadline)
+    def _limits(self) -> Limits:
+        return Limits(LEAST_SECONDS + SLOWEST * self.one_call, MEMORY, self.deadline)
 
     def _next(self, state: State, before: Score, results: list[tuple[Edit, Score]]) -> list[State]:
         """What to go on from: edits that mend blocks and spoil none, all of them together, and

@@ -80,7 +80,12 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
     subject = Subject(gradient, found, spot, target, of_loss, shared, constants)
     search = Search(subject, laws, began + SEARCHING * seconds, one_call, _workers())
     proof = Proof(subject, suspect.theta, suspect.recheck, began + seconds, one_call)
-    proved = next(filter(None, map(proof.proved, search.run())), [])
+    proved: list[Proved] = []
+    for states in search.run():
+        proof.one_call = search.one_call
+        proved = proof.proved(states)
+        if proved:
+            break
     names = [block.name for block in loss.layout.blocks]
     blocks = tuple(name for name, wrong in zip(names, target.wrong, strict=True) if wrong)
     return Suggestions(

@@ -1,6 +1,7 @@
 """Jobs of a child process: a version observed, edits tried, gradients taken where they are proved."""
 
 import ast
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
@@ -41,6 +42,8 @@ class Sight:
 
     observed: tuple[Observed, ...]
     score: Score
+    seconds: float
+    """What one call takes, with compiled functions run as Python."""
 
 
 class Observing:
@@ -54,11 +57,13 @@ class Observing:
         protect(subject.spot.args)
         stage = Stage(subject.gradient, subject.reached)
         stage.put({version.unit: version for version in versions})
+        start = time.perf_counter()
         score = subject.target.score(stage.values(subject.spot))
+        seconds = time.perf_counter() - start
         stops = subject.gradient.layout.stops
         named = {version.unit: version for version in versions}
         found = observe(named, lambda: stage.values(subject.spot), stops)
-        return Sight(tuple(found[version.unit] for version in versions), score)
+        return Sight(tuple(found[version.unit] for version in versions), score, seconds)
 
 
 class Trying:
