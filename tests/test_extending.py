@@ -21,6 +21,7 @@ from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.numerics import stencils
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.report.document import Document, Table
+from fastgrad.report.vocabulary import vocabulary
 
 
 @njit
@@ -42,6 +43,8 @@ def halved_in_the_middle(case):
 
 
 def test_a_law(monkeypatch):
+    text = replace(vocabulary()["scale"], word="middle-third")
+    monkeypatch.setitem(vocabulary(), "middle-third", text)
     monkeypatch.setattr(laws, "LAWS", (halved_in_the_middle, *laws.LAWS))
     wrong = 3 * X**2
     wrong[4:8] *= 0.5

@@ -1,4 +1,4 @@
-"""The notebook of examples/ runs from top to bottom, and its outputs are HTML that stands alone."""
+"""The notebook beside this file runs from top to bottom, and its outputs are HTML that stands alone."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.extras.test_html import Page, require_alone
 
-NOTEBOOK = Path(__file__).parents[2] / "examples" / "check_a_gradient.ipynb"
+NOTEBOOK = Path(__file__).with_name("check_a_gradient.ipynb")
 SECONDS = 300
 """For a cell, on a machine that does other work too."""
 
