@@ -237,8 +237,8 @@ class GradientCheck:
     """At which the gradient would agree; None where no rtol below 1 would do, or not every entry was
     judged."""
     over_seeds: dict[str, Any] | None = None
-    """What ``seeds`` told: their number, the probability of a false alarm, and, by block, the mean relative
-    bias, its standard error, and the seeds that would show a bias of one per cent."""
+    """What ``seeds`` told: their number, the probability of a false alarm, and, by block, the mean
+    relative bias, its standard error, and the seeds that would show a bias of one per cent."""
     ran: str = field(default="", compare=False)
     """A sentence: where the loss ran, on how many threads, why not more; time compiling and running."""
     subject: str = "gradient"

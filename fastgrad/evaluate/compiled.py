@@ -45,6 +45,10 @@ SHOWING_SECONDS = 1.0
 """Work from which it pays to show that a loss only reads its state: that compiles for about as long."""
 COMPARE_SECONDS = 1.0
 """Values made on several threads are held against those of one so often."""
+READINGS = 3
+"""All bytes of the arguments are read before and after evaluations that cost so many readings."""
+BYTES_A_SECOND = 5e9
+"""Speed of a checksum from memory: 320 MB were read twice in 79 ms."""
 COMPARED = 4
 """How many of them."""
 AWAY = 2.0**-17
@@ -146,9 +150,11 @@ class CompiledEvaluator(Evaluator):
         """Count from zero again."""
         self._evaluations = 0
 
-    def _guard_of(self, loss: Any) -> ArgumentGuard | None:
+    def _guard_of(self, loss: Any, sampled: bool = True) -> ArgumentGuard | None:
         """What notices that the loss wrote to an argument, where it is not proved to write to none.
 
+        Once an evaluation for arguments of these types was seen to leave all of them alone, only
+        samples of large ones are looked at, unless the evaluations cost more than reading all.
         Of a typed List the list that was passed is looked at, whose arrays it shares.
         """
         open_ = self._guarded()
@@ -160,6 +166,7 @@ class CompiledEvaluator(Evaluator):
                 for k in open_
             ),
             lambda k: argument_name(loss, place_of(open_[k], self._argnum)),
+            sampled=sampled and self.compiled.watched,
         )
 
     def _guarded(self) -> list[int]:
@@ -273,6 +280,10 @@ class CompiledEvaluator(Evaluator):
         where: Callable[[int], tuple[Floats, str]],
     ) -> None:
         """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
+        if self._guard is not None and self._guard.left_out:
+            seconds = failed.size * (self.cost.seconds or 0.0)
+            if seconds > READINGS * self._guard.left_out / BYTES_A_SECOND:
+                self._guard = self._guard_of(self._loss, sampled=False)
         traits, guard = self.traits, self._guard
         if traits.has_state:
             launch = locked(launch, lambda: forks.state_lock)

@@ -14,6 +14,13 @@ from fastgrad.errors import MutatedInputError, NondeterministicLossError
 from fastgrad.evaluate.kernels import checksums
 from fastgrad.parameters.trees import children
 
+WHOLE_BYTES = 1 << 18
+"""Arrays up to here are read whole, in some 20 us."""
+SAMPLES, SAMPLE_BYTES = 64, 1 << 10
+"""Spans of a larger array, and the size of each: 10 us, most of it waiting for memory."""
+WORD = 8
+_places = np.random.default_rng()
+
 REORDERING = 1e-12
 """A spread below this part of |f| is sums added in another order: noise, not randomness."""
 SCATTER = 1e-6
@@ -32,18 +39,26 @@ class ArgumentGuard:
         ``name(k)`` is what to call argument k in a message.
     who : str
         Whoever might write to them.
+    sampled : bool
+        Whether of arrays beyond `WHOLE_BYTES` only samples are read, in other places for every guard:
+        writing to a part p of an array is missed with probability (1 - p)^`SAMPLES` or less.
     """
 
     def __init__(
-        self, arguments: tuple[Any, ...], name: Callable[[int], str], who: str = "the loss"
+        self,
+        arguments: tuple[Any, ...],
+        name: Callable[[int], str],
+        who: str = "the loss",
+        sampled: bool = False,
     ):
         self._name = name
         self._who = who
-        self._arrays = [
-            (k, *found) for k, value in enumerate(arguments) for found in _arrays(value, "")
-        ]
-        spans = [number for *_, array in self._arrays for number in _span(array)]
-        self._spans = np.array(spans, np.int64).reshape(-1, 2)
+        found = [(k, *place) for k, value in enumerate(arguments) for place in _arrays(value, "")]
+        spans = [_samples(array) if sampled else [_span(array)] for *_, array in found]
+        self._arrays = [place for place, its in zip(found, spans, strict=True) for _ in its]
+        self._spans = np.array([s for its in spans for s in its], np.int64).reshape(-1, 2)
+        self.left_out = sum(array.nbytes for *_, array in found) - int(self._spans[:, 1].sum())
+        """Bytes that are not read."""
         self._before = self._checksums()
 
     def unchanged(self) -> bool:
@@ -54,7 +69,9 @@ class ArgumentGuard:
         """The arguments that are other arrays than before; none if what changed lies in structures."""
         now = np.flatnonzero(self._checksums() != self._before)
         places = [self._arrays[j][:2] for j in now]
-        return [] if any(path for _, path in places) else [k for k, _ in places]
+        if any(path for _, path in places):
+            return []
+        return list(dict.fromkeys(k for k, _ in places))
 
     def renewed(self) -> "ArgumentGuard":
         """A guard of what is there now."""
@@ -99,6 +116,16 @@ def _span(array: Array) -> tuple[int, int]:
     below = sum(r for r in reach if r < 0)
     above = sum(r for r in reach if r > 0)
     return array.__array_interface__["data"][0] + below, above - below + array.itemsize
+
+
+def _samples(array: Array) -> list[tuple[int, int]]:
+    """Spans of an array of which a part is read, each at a random place in its own part."""
+    address, nbytes = _span(array)
+    if nbytes <= WHOLE_BYTES:
+        return [(address, nbytes)]
+    part = nbytes // SAMPLES // WORD * WORD
+    places = _places.integers(0, (part - SAMPLE_BYTES) // WORD, SAMPLES) * WORD
+    return [(address + k * part + int(place), SAMPLE_BYTES) for k, place in enumerate(places)]
 
 
 def require_deterministic(values: Floats, most: float = REORDERING) -> float:

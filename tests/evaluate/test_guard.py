@@ -1,0 +1,84 @@
+"""What is read of large arguments, to see that a loss left them alone."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+import fastgrad as fg
+from fastgrad.errors import MutatedInputError
+from fastgrad.evaluate.purity import SAMPLES, WHOLE_BYTES, ArgumentGuard
+from tests.losses import evaluator_of
+
+LARGE = np.zeros(4 * WHOLE_BYTES // 8)
+
+
+def guard_of(array, sampled=True):
+    return ArgumentGuard((array,), lambda k: f"argument {k}", sampled=sampled)
+
+
+def test_small_arrays_and_first_guards_are_read_whole():
+    small = np.zeros(WHOLE_BYTES // 8)
+    for array, sampled in ((small, True), (LARGE.copy(), False)):
+        guard = guard_of(array, sampled)
+        assert guard.left_out == 0
+        array[-1] = 1.0
+        assert not guard.unchanged()
+        assert guard.changed() == [0]
+
+
+@pytest.mark.parametrize("part", [0.02, 0.1, 0.5])
+def test_samples_miss_a_write_as_seldom_as_is_said(part):
+    """200 guards of an array that is then written to in one stretch; and nowhere: no false alarm."""
+    array = LARGE.copy()
+    missed = 0
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        guard = guard_of(array)
+        assert guard.unchanged()
+        start = rng.integers(0, int((1 - part) * array.size))
+        array[start : start + int(part * array.size)] += 1.0
+        missed += guard.unchanged()
+    assert missed <= 200 * (1 - part) ** SAMPLES + 4
+
+
+def test_most_of_a_large_array_is_left_out_and_other_places_are_looked_at():
+    guards = [guard_of(LARGE) for _ in range(2)]
+    assert all(guard.left_out > 0.9 * LARGE.nbytes for guard in guards)
+    assert not np.array_equal(guards[0]._spans, guards[1]._spans)
+
+
+@njit
+def by_blas(x, A):
+    """Nothing is proved of arguments of BLAS."""
+    if x[0] > 2.0:
+        A[:] += 1.0
+    return (1.0 + A[0] @ A[1]) * x.sum()
+
+
+def test_the_first_evaluation_is_watched_whole_and_later_ones_by_samples():
+    A = np.zeros((512, 512))
+    run = evaluator_of(by_blas, np.ones(2), A)
+    assert run._guard.left_out == 0
+    run.value()
+    assert evaluator_of(by_blas, np.ones(2), A)._guard.left_out > 0
+    g = fg.grad(by_blas)
+    g(np.ones(2), A), g(np.ones(2), A)
+    with pytest.raises(MutatedInputError, match="argument A"):
+        g(np.full(2, 3.0), A)
+
+
+def test_where_evaluations_cost_more_all_is_read():
+    A = np.zeros((512, 512))
+    evaluator_of(by_blas, np.ones(2), A).value()
+    run = evaluator_of(by_blas, np.ones(2), A)
+    run.cost.seconds = 1.0
+    run.value()
+    assert run._guard.left_out == 0
+
+
+def test_what_is_only_read_is_not_read_again():
+    @njit
+    def rows(x, A):
+        return (A[3] * x[0]).sum()
+
+    assert evaluator_of(rows, np.ones(2), np.ones((4, 4)))._guard is None
