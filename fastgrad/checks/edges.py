@@ -13,6 +13,7 @@ from fastgrad.checks.stages import judge
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.pairs import PairLoss
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Layout
 
@@ -39,7 +40,8 @@ def judged_at_edges(
     if isinstance(loss.run, Confined):
         return judged, about_bounds(loss.run, judged, loss.layout)
     open_ = np.flatnonzero(judged.verdict == Verdict.INCONCLUSIVE)[:MOST_PROBED]
-    if open_.size == 0 or loss.run.structured:
+    by_structure = loss.run.structured and not isinstance(loss, PairLoss)
+    if open_.size == 0 or by_structure:
         return judged, []
     indices = judged.indices[open_]
     below, above = _finite_sides(loss, indices)

@@ -16,7 +16,7 @@ from numba import carray, njit
 from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.errors import LossCompilationError
+from fastgrad.errors import LossCompilationError, StructureMismatchError
 from fastgrad.evaluate.adapters import RECORDS, compiled_for, dispatcher, type_of
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.explain import (
@@ -84,8 +84,9 @@ class VectorEvaluator:
         return self._rows(self.recorder.along(direction, offsets))
 
     def _rows(self, slots: Floats) -> Floats:
-        if self.recorder.outside is not None:
-            raise self.recorder.outside
+        outside = self.recorder.outside
+        if outside is not None and isinstance(outside.__cause__, StructureMismatchError):
+            raise outside
         return self.store.rows(slots)
 
     def base(self) -> Floats:
@@ -133,7 +134,11 @@ class PythonStore(Store):
         self._rows = []
 
     def rows(self, slots: Floats) -> Floats:
-        return np.array(self._rows)[slots.astype(np.intp)]
+        raised = np.isnan(slots)
+        found = np.full((*slots.shape, self._outputs.layout.size), np.nan)
+        if self._rows:
+            found[~raised] = np.array(self._rows)[slots[~raised].astype(np.intp)]
+        return found
 
     def record(self, *args: Any) -> float:
         """The function at some arguments; the number of the row that its outputs are in."""
@@ -153,7 +158,7 @@ class CompiledStore(Store):
         self.sink = np.array([0, 0, size, 0], np.int64)
 
     def open(self, count: int) -> None:
-        self._memory = np.empty((count + SPARE_ROWS, self._memory.shape[1]))
+        self._memory = np.full((count + SPARE_ROWS, self._memory.shape[1]), np.nan)
         self.sink[1], self.sink[3] = self._memory.ctypes.data, self._memory.shape[0]
 
     def rows(self, values: Floats) -> Floats:
