@@ -88,9 +88,34 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
             break
     names = [block.name for block in loss.layout.blocks]
     blocks = tuple(name for name, wrong in zip(names, target.wrong, strict=True) if wrong)
-    return Suggestions(
-        tuple(_suggestion(one, blocks) for one in proved), search.tried, found.refused
-    )
+    remarks = (*filter(None, (_either(laws, all(target.wrong)),)), *found.refused)
+    return Suggestions(tuple(_suggestion(one, blocks) for one in proved), search.tried, remarks)
+
+
+TOO_MUCH, TOO_LITTLE = {"extra-l2", "extra-l1"}, {"missing-l2", "missing-l1"}
+"""Laws of a penalty that the gradient has and the loss has not, and the other way round."""
+
+
+def _either(laws: frozenset[str], everywhere: bool) -> str:
+    """What is said where the loss may be what is to be changed, or "".
+
+    Parameters
+    ----------
+    everywhere : bool
+        Whether every block is wrong.
+    """
+    if laws and laws <= TOO_MUCH:
+        what, instead = "a penalty", "If it is to be there, add it to the loss instead."
+    elif laws and laws <= TOO_LITTLE:
+        what, instead = "a penalty", "If it is not to be there, take it out of the loss instead."
+    elif everywhere and laws == {"scale"}:
+        what, instead = (
+            "a factor",
+            "If the loss is to be a mean, or a sum, change the loss instead.",
+        )
+    else:
+        return ""
+    return f"The loss and the gradient differ by {what}, and either may be meant. {instead}"
 
 
 def _refusal(function: Any, outcome: Outcome) -> str:

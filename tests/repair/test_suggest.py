@@ -9,6 +9,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad.parameters.layout import flatten
+from fastgrad.repair.suggest import _either
 from tests.checks import bugs
 from tests.checks.bugs import BUGS
 from tests.repair.mending import (
@@ -90,6 +91,7 @@ def test_the_users_formatting_is_kept_and_the_report_ends_with_the_diff(halved):
     assert (best.line, best.before) == (HALF.splitlines().index(removed[1:]) + 1, removed[1:])
     assert best.after == added[1:]
     assert "What to change" in str(halved)
+    assert "differ by a factor, and either may be meant" in str(halved)
     assert added in str(halved)
     (first, *_) = json.loads(halved.to_json())["suggestions"]
     assert first["diff"] == best.diff
@@ -120,3 +122,20 @@ def test_the_edit_in_the_readme_is_what_is_suggested_for_its_first_gradient(tmp_
     with module(tmp_path / "model.py", first.replace("print(report)", "")) as made:
         (best, *_) = made.report.suggest(SECONDS)
     assert changed_lines(f"\n\n{shown}") == changed_lines(best.diff)
+
+
+@pytest.mark.parametrize(
+    ("laws", "everywhere", "said"),
+    [
+        ({"extra-l2"}, False, "add it to the loss"),
+        ({"missing-l2", "missing-l1"}, False, "take it out of the loss"),
+        ({"scale"}, True, "change the loss"),
+        ({"scale"}, False, ""),
+        ({"scale", "missing-l2"}, True, ""),
+        (set(), True, ""),
+    ],
+)
+def test_where_the_loss_may_be_what_is_wrong_it_is_said(laws, everywhere, said):
+    got = _either(frozenset(laws), everywhere)
+    assert said in got
+    assert bool(said) == bool(got)
