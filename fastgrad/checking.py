@@ -80,12 +80,14 @@ def check_grad(
     """Is a gradient right, and where is it wrong? Judged by central differences of the loss.
 
     With a the gradient under test, D the difference, ``r = a - D``, B the error bar of D (six
-    standard deviations of its measured noise, its truncation and rounding) and
-    ``tau = rtol max(|D|, rms of the block's D)``, an entry **agrees** if ``|r| <= B`` or
-    ``|r| + B <= tau``, and B is at most 1% of that scale; it **disagrees** if ``|r| - B > tau`` and
-    the loss has no kink there; at a kink it may be a valid subgradient, or lie outside them;
-    otherwise it is **inconclusive**. The report disagrees if any entry does, and agrees if every
-    one agrees or is a valid subgradient.
+    standard deviations of its measured noise, its truncation and rounding) and ``tau = rtol |D|``,
+    an entry **agrees** if ``|r| <= B`` or ``|r| + B <= tau``, and B is useful; it **disagrees** if
+    ``|r| - B > tau`` and the loss has no kink there; at a kink it may be a valid subgradient, or lie
+    outside them; otherwise it is **inconclusive**. B is useful if it is at most 1% of ``|D|``, in an
+    array of one unit of the rms of its D, or, where a and D are zero within B, of what the entry does
+    to the loss an eighth of its unit away; entries that do less than 1e-6 of what the steepest one
+    does need only be told from zero (`fastgrad.checks.rules`). The report disagrees if any entry does,
+    and agrees if every one agrees or is a valid subgradient.
 
     Parameters
     ----------

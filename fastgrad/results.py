@@ -31,6 +31,8 @@ UNSEEN = ("budget", "cost", "detection-limit", "directions", "not-checked")
 UNSEEN_TITLE = "What was not looked at:"
 SUBJECT = "The gradient "
 """What their sentences begin with."""
+BAR, RTOL = "within its bar", "within rtol"
+"""How an entry agrees."""
 LINE_LIMIT = 200
 """Longest `repr`, so that a failed ``assert check_grad(...)`` reads well."""
 
@@ -231,6 +233,8 @@ class GradientCheck:
     counts: dict[str, int]
     """Number of entries by verdict."""
     remarks: tuple[str, ...] = ()
+    agreements: dict[str, int] = field(default_factory=dict)
+    """Those that agree: how many `BAR`, how many `RTOL` alone."""
     label: str = ""
     points: tuple["GradientCheck", ...] = ()
     smallest_rtol: float | None = None
@@ -474,10 +478,12 @@ def _agreement(check: GradientCheck) -> str:
         return "no random direction shows an error beyond its bar"
     kinks = check.counts.get("kink: valid subgradient", 0)
     at_kinks = f" ({_entries_words(kinks)} at a kink, with a valid subgradient)" if kinks else ""
-    return (
-        f"{_all_words(check.checked)} with the differences within "
-        f"{'its error bar' if check.checked == 1 else 'their error bars'}{at_kinks}"
-    )
+    bars = "its error bar" if check.checked == 1 else "their error bars"
+    if loose := check.agreements.get(RTOL, 0):
+        tight = check.agreements.get(BAR, 0)
+        within = f"{tight:,} within {bars}, {loose:,} within rtol = {check.rtol:g}"
+        return f"{_all_words(check.checked)} with the differences, {within}{at_kinks}"
+    return f"{_all_words(check.checked)} with the differences within {bars}{at_kinks}"
 
 
 def _disagreement(check: GradientCheck) -> str:

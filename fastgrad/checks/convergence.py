@@ -31,14 +31,15 @@ SUMMARIES = {
 
 
 def convergence(loss: Loss, claim: Claim, judged: Judged | None) -> Convergence:
-    """The table along the residual, or along everything where none is known."""
+    """The table along the residual, or along everything where none is known, in units of theta."""
     indices = np.arange(loss.theta.size) if judged is None else judged.indices
     a = np.nan_to_num(claim.at(indices), posinf=0.0, neginf=0.0)
     residual = np.zeros(a.size) if judged is None else a - judged.numeric
     residual = np.where(np.isfinite(residual), residual, 0.0)
-    largest = np.abs(residual).max(initial=0.0)
+    unit = loss.units.entry[indices]
+    largest = np.abs(residual * unit).max(initial=0.0)
     direction = np.zeros(loss.theta.size)
-    direction[indices] = residual / largest if largest else 1.0
+    direction[indices] = (residual * unit / largest if largest else 1.0) * unit
     claimed = a * direction[indices]
     rounding = float(np.finfo(np.float64).eps * np.abs(claimed).sum())
     return errors_along(loss, direction, float(claimed.sum()), rounding)

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad.arrays import Floats
+from fastgrad.evaluate.units import Units
 from fastgrad.numerics.norms import rms
-from fastgrad.parameters.layout import flatten
+from fastgrad.parameters.layout import Layout, flatten
 
 NEAREST, FARTHEST = 1e-3, 1.0
 """Perturbations are of a size between these, times that of theta (or 1 where it is zero)."""
+MIXED = 0.1
+"""The largest beside entries in units of their own, whose signs often may not change."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,29 @@ def points_of(
         raise ValueError(f"points={points}: expected at least 1")
     layout, flat = flatten(theta)
     mask = layout.mask(trainable)
-    size = rms(flat) or 1.0
+    size, scale_of = _sizes(layout, flat)
     rng = np.random.default_rng(seed)
     places = [first]
     for k in range(1, points):
-        scale = size * NEAREST * (FARTHEST / NEAREST) ** rng.random()
-        change = scale * rng.standard_normal(flat.size)
+        scale = scale_of * NEAREST * (FARTHEST / NEAREST) ** rng.random()
+        change = scale * size * rng.standard_normal(flat.size)
         if mask is not None:
             change[~mask] = 0.0
         places.append(
             Point(layout.rebuild(flat + change), f"at perturbation {k} (scale {scale:.2g})")
         )
     return places
+
+
+def _sizes(layout: Layout, flat: Floats) -> tuple[Floats, float]:
+    """What entries are moved by, shape (n,), times a number: all alike where they are of one unit."""
+    whole = rms(flat) or 1.0
+    own = ~Units.of(flat, layout).one_unit
+    if not own.any():
+        return np.ones(flat.size), whole
+    size = np.full(flat.size, whole)
+    for b, block in enumerate(layout.blocks):
+        part = slice(block.start, block.stop)
+        x = np.abs(flat[part])
+        size[part] = np.where(x > 0, x, rms(x) or 1.0) if own[b] else rms(x)
+    return size, MIXED

@@ -1,9 +1,17 @@
 """What may be said of an entry: the inequality of `check_grad`, in one place.
 
-With ``r = a - D``, B the error bar of D and ``tau = rtol max(|D|, rms of the block's D)``, an entry
+With ``r = a - D``, B the error bar of D and ``tau = rtol |D|``, an entry
 
-- agrees if ``|r| <= B`` or ``|r| + B <= tau``, and B is useful (at most `USEFUL` of that scale);
+- agrees if ``|r| <= B`` or ``|r| + B <= tau``, and B is useful;
 - disagrees if ``|r| - B > tau``, and it is no kink (`fastgrad.numerics.kinks`).
+
+B is useful, all in units of theta (`fastgrad.evaluate.units`), if it is at most `USEFUL_BAR` of
+
+- ``|D|``, and in an array of one unit of the rms of its D;
+- elsewhere of 1e-6 of the largest D of all, if it also tells the entry from zero;
+- where a and D are zero within B, of what the entry does to the loss an eighth of its unit away;
+
+or if the whole block is zero within its bars, and B is at most `USEFUL_BAR_OF_ZERO` of the rms of all D.
 """
 
 from dataclasses import dataclass

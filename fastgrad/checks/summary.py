@@ -13,7 +13,7 @@ from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Block, Layout
 from fastgrad.report.arrays import BlockArrays, Kept, Place
-from fastgrad.results import STATES, BlockCheck, Diagnosis, EntryCheck, GradientCheck
+from fastgrad.results import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck, GradientCheck
 
 MOST_ENTRIES = 1000
 CLOSEST_ENTRIES = 10
@@ -45,6 +45,7 @@ def summarise(
         size=loss.layout.size,
         checked=0 if judged is None else judged.indices.size,
         counts={} if judged is None else counts_of(judged),
+        agreements={} if judged is None else agreements_of(judged),
         remarks=outcome.remarks,
         smallest_rtol=_smallest_rtol(judged, loss, diagnoses),
         _kept=_kept(outcome, loss.layout, rule),
@@ -135,6 +136,14 @@ def relative_error(a: Floats, D: Floats) -> float:
         return float("inf")
     size = norm(a) + norm(D)
     return norm(a - D) / size if size else 0.0
+
+
+def agreements_of(judged: Judged) -> dict[str, int]:
+    """How many of the entries that agree do so within their bars, and how many within rtol alone."""
+    agrees = judged.verdict == Verdict.AGREES
+    inside = agrees & (np.abs(judged.analytic - judged.numeric) <= judged.bar)
+    counts = int(np.count_nonzero(inside)), int(np.count_nonzero(agrees & ~inside))
+    return {words: count for words, count in zip((BAR, RTOL), counts, strict=True) if count}
 
 
 def counts_of(judged: Judged) -> dict[str, int]:

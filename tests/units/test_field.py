@@ -210,3 +210,37 @@ def test_a_forgotten_gradient_by_a_wavelength(strategy):
     right = line_shape(5.25e-7) * (6e-7 - 5.25e-7) / 1.5e-7**2
     assert fg.check_grad(line_shape, right, 5.25e-7, strategy=strategy)
     assert fg.check_grad(line_shape, 0.0, 5.25e-7, strategy=strategy).verdict == "disagrees"
+
+
+def test_agreement_within_rtol_and_within_bars_is_counted_apart():
+    x = np.array([1.0, 2.0, 3e-9])
+
+    def cubes(x):
+        return (x**3).sum()
+
+    report = fg.check_grad(cubes, 3 * x**2 * [1 + 1e-7, 1, 1], x)
+    assert report.agreements == {"within its bar": 2, "within rtol": 1}
+    assert report.to_dict()["agreements"] == report.agreements
+    assert "2 within their error bars, 1 within rtol = 1e-05" in str(report)
+    assert "within rtol" not in str(fg.check_grad(cubes, 3 * x**2, x))
+
+
+def test_points_and_the_table_of_steps_are_in_units_of_theta():
+    theta, args = a_decay(5e-7)
+    report = fg.check_grad(decay, decay_slope, theta, *args, points=4)
+    assert [point.verdict for point in report.points] == ["agrees"] * 4
+    wrong = decay_slope(theta, *args)
+    wrong[0] *= 1.01
+    assert "settles" in fg.check_grad(decay, wrong, theta, *args).convergence().summary
+
+
+def test_the_scale_is_the_users():
+    epoch = np.array([1e9 + 0.3])
+    assert fg.grad(waves, scale=1.0)(epoch) == pytest.approx(
+        3 * np.cos(3 * (epoch - 1e9)), rel=1e-2
+    )
+    assert fg.check_grad(waves, lambda x: 3 * np.cos(3 * (x - 1e9)), epoch, scale=1.0)
+    with pytest.raises(
+        ValueError, match=r"scale is 0.0 for theta\[0\]: expected a positive number"
+    ):
+        fg.grad(waves, scale=0.0)(epoch)
