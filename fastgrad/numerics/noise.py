@@ -96,8 +96,9 @@ def top_noise(values: Floats) -> float:
 
 def _changes(values: Floats) -> bool:
     """Whether f is told apart at most of the points."""
-    changed = np.count_nonzero(np.diff(values)) >= values.size // 2
-    return bool(changed and np.isfinite(values).all())
+    if not np.isfinite(values).all():
+        return False
+    return bool(np.count_nonzero(np.diff(values)) >= values.size // 2)
 
 
 def ecnoise(
