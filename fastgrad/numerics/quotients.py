@@ -49,6 +49,7 @@ class Quotients:
         above, below = values.T
         with np.errstate(invalid="ignore", over="ignore"):
             D = (above - below) / ((x + h) - (x - h))
+            D = np.where(np.isfinite(D), D, np.nan)  # an infinite one would lie within its bar
             sigma = local_noise(sigma, above, below)
             bar = np.where(np.isfinite(D), noise_bar(sigma, h), np.inf)
         return cls(h, above, below, D, sigma, bar)
