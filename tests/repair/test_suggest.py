@@ -28,11 +28,9 @@ SECONDS = 60.0
 WORLDS = bugs.worlds()
 QUICK = {
     "softmax: no L2 in W2",
-    "softmax: no 1/m",
     "relu: no L1 in W1",
     "tanh: different bugs in different blocks",
     "deep: dw1 transposed",
-    "norm: sd forgotten in backprop",
 }
 """One of a kind; all of them are counted in test_collections.py."""
 
