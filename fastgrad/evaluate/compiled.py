@@ -111,8 +111,12 @@ class CompiledEvaluator(Evaluator):
     def ran(self) -> str:
         if self._most > 1:
             return f"Ran compiled, on {self._most} threads"
-        if self.traits.one_at_a_time:
-            why = "which the loss shares out itself, or holds"
+        if self.traits.uses_python:
+            why = "as it asks Python for something"
+        elif self.traits.launches_threads:
+            why = "as it launches threads itself"
+        elif self.traits.one_at_a_time:
+            why = "as threads would share its generator"
         elif self._held_back:
             why = "as threads would share its state"
         elif available_threads() == 1:

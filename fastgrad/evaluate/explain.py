@@ -177,8 +177,18 @@ def require_argument_count(loss: Any, count: int) -> None:
     except TypeError as error:
         raise TypeError(
             f"the loss {name_of(loss)}{signature} cannot be called with {count} positional argument"
-            f"{'s' * (count != 1)} ({error}): call the gradient as you call the loss"
+            f"{'s' * (count != 1)} ({error}): {_how_to_call(loss, signature)}"
         ) from None
+
+
+def _how_to_call(loss: Any, signature: inspect.Signature) -> str:
+    by_name = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if not by_name:
+        return "call the gradient as you call the loss"
+    given = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    call = ", ".join([*given, *(f"{name}={name}" for name in by_name)])
+    taken = ", ".join([*given, *by_name])
+    return f"arguments go by position: give lambda {taken}: {name_of(loss)}({call})"
 
 
 def positions(loss: Any, argnum: Any) -> Any:

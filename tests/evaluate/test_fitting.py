@@ -7,7 +7,12 @@ import scipy.special
 from numba import njit
 
 import fastgrad as fg
-from fastgrad.errors import LossCompilationError, MutatedInputError, StructureMismatchError
+from fastgrad.errors import (
+    LossCompilationError,
+    MutatedInputError,
+    PythonBackendWarning,
+    StructureMismatchError,
+)
 from tests.losses import evaluator_of
 
 RNG = np.random.default_rng(0)
@@ -145,3 +150,27 @@ def test_a_theta_that_is_not_the_first_argument_is_pointed_at():
     with pytest.raises(StructureMismatchError, match="argnum=2"):
         fg.check_grad(loss, gradient, X, y, theta)
     assert fg.check_grad(loss, gradient, theta, X, y, argnum=2)
+
+
+def test_arguments_by_keyword_alone_have_a_cure_that_cures():
+    def loss(t, *, c):
+        return (t * c).sum()
+
+    with (
+        pytest.raises(TypeError, match=r"give lambda t, c: loss\(t, c=c\)"),
+        pytest.warns(PythonBackendWarning),
+    ):
+        fg.grad(loss)(np.ones(2), 2.0)
+    with pytest.warns(PythonBackendWarning):
+        got = fg.grad(lambda t, c: loss(t, c=c))(np.ones(2), 2.0)
+    np.testing.assert_allclose(got, [2.0, 2.0], rtol=1e-9)
+
+
+def test_functions_are_arguments():
+    def loss(t, f):
+        return f(t).sum()
+
+    t = np.array([0.5, 1.0])
+    np.testing.assert_allclose(fg.grad(loss)(t, njit(lambda x: x**2)), 2 * t, rtol=1e-9)
+    with pytest.warns(PythonBackendWarning):
+        np.testing.assert_allclose(fg.grad(loss)(t, lambda x: x**2), 2 * t, rtol=1e-9)
