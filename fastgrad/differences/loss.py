@@ -122,10 +122,9 @@ class Measured:
 
         So is what is saturated: the cross entropy of a class that is sure, 1 - tanh(20).
         """
-        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
-        if not seen:
+        if not self.lines:  # a single one may be a direction along which f is level
             return False
-        values = np.unique([self.value, *(v for line in seen for v in line.values)])
+        values = np.unique([self.value, *(v for line in self.lines for v in line.values)])
         apart = values[-1] - values[0]
         return values.size <= FEW_VALUES and apart <= FEW_ROUNDINGS * np.spacing(
             max(abs(self.value), 1.0)

@@ -8,10 +8,12 @@ from types import FunctionType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
+from numba.core.registry import CPUDispatcher
+
 from fastgrad.errors import LossCompilationError, PythonBackendWarning
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.explain import in_python
-from fastgrad.evaluate.meaning import departure, takes_records
+from fastgrad.evaluate.meaning import departure, require_inside, takes_records
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.scratch import positions_of
@@ -25,6 +27,8 @@ def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
         plain = getattr(loss, "py_func", loss)
         native = takes_records(plain, inputs)
         return PythonEvaluator(plain, inputs, in_python(error), native)
+    if isinstance(loss, CPUDispatcher):
+        require_inside(loss, run, inputs)
     if type(loss) is not FunctionType:
         return run
     found = departure(loss, run, inputs)
@@ -40,6 +44,8 @@ def compiled(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
         Where numba refuses it, or a plain function would mean something else.
     """
     run = CompiledEvaluator(loss, inputs)
+    if isinstance(loss, CPUDispatcher):
+        require_inside(loss, run, inputs)
     if type(loss) is FunctionType and (found := departure(loss, run, inputs)) is not None:
         raise LossCompilationError(found.sentence)
     return run

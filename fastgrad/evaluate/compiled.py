@@ -405,10 +405,13 @@ class CompiledEvaluator(Evaluator):
         self._make_rows(1)
 
     def _values_with(self, arguments: tuple[Any, ...]) -> bytes:
-        """The bits of the loss at theta and a step away, with other arguments."""
+        """The bits of the loss at theta, a step away and at theta, with other arguments.
+
+        Three times: two changes of sign would look like none.
+        """
         bound = bound_arguments(self.compiled, self._layout, arguments)
         away = AWAY * max(abs(self.theta[0]), 1.0)
-        offsets, values = np.array([[0.0, away]]), np.empty((1, 2))
+        offsets, values = np.array([[0.0, away, 0.0]]), np.empty((1, 3))
         kernels.coordinates_serial(
             self.compiled.address,
             bound.address,
@@ -417,9 +420,9 @@ class CompiledEvaluator(Evaluator):
             np.zeros(1, np.int64),
             offsets,
             values,
-            np.zeros(2, np.uint8),
+            np.zeros(3, np.uint8),
             0,
-            2,
+            3,
         )
         return values.tobytes()
 

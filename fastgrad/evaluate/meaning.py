@@ -13,12 +13,13 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.core.registry import CPUDispatcher
 
 from fastgrad.errors import LossCompilationError, LossError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.deadline import TookTooLong, within
-from fastgrad.evaluate.outside import values_read
+from fastgrad.evaluate.outside import values_of, values_read
 from fastgrad.evaluate.process import generators_kept, python_random_state_kept
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.scratch import with_copies
@@ -29,6 +30,10 @@ CALL_SECONDS = 2.0
 """A call that takes longer is given up: a check has 10 s, and compiling takes one or two."""
 QUICK_SECONDS = 10e-3
 """What takes less is held against Python again for arguments of another size."""
+INSIDE_SECONDS = 0.25
+"""The same for an njit loss, of which only the indices are looked at."""
+COPIED_BYTES = 1 << 26
+"""Arrays up to this size are copied for the call, which might write to them: some 20 ms."""
 ROUNDING = 2.0**-33
 """Two orders of adding 1e8 numbers of one sign were seen to differ by 1e-12 of the sum."""
 FLOAT32_ROUNDING = 2.0**-20
@@ -81,6 +86,30 @@ def departure(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Dep
     return found
 
 
+def require_inside(loss: CPUDispatcher, run: CompiledEvaluator, inputs: Inputs) -> None:
+    """Raise `LossError` if an njit loss reads past the end of an array at theta.
+
+    Compiled code does not look, and its function in Python does. Looked at once for types, and where
+    the loss calls no other compiled function, which Python might have compiled for other types.
+    """
+    compiled = run.compiled
+    if compiled.meanings:
+        return
+    compiled.meanings[run.workload] = None
+    traits, helpers = run.traits, (isinstance(v, CPUDispatcher) for v in values_of(loss.py_func))
+    if traits.has_state or traits.uses_python or traits.launches_threads or any(helpers):
+        return
+    try:
+        error = _called(loss.py_func, inputs, True, INSIDE_SECONDS).error
+    except (TookTooLong, LossCompilationError):
+        return
+    if isinstance(error, IndexError):
+        raise LossError(
+            f"the loss raised IndexError at the given parameters, when run in Python: {error}; "
+            "compiled code does not look whether an index is past the end, and reads what lies there"
+        ) from error
+
+
 def called_from_python(loss: Callable[..., Any], inputs: Inputs, seconds: float) -> Called:
     """One call at theta, with what was passed; or with what compiled code is passed, if that fails."""
     called = _called(loss, inputs, False, seconds)
@@ -93,7 +122,7 @@ def called_from_python(loss: Callable[..., Any], inputs: Inputs, seconds: float)
 
 def _called(loss: Callable[..., Any], inputs: Inputs, native: bool, seconds: float) -> Called:
     layout, theta, arguments, argnum, scratch = inputs
-    arguments = with_copies(arguments, scratch)
+    arguments = tuple(map(_copied, with_copies(arguments, scratch)))
     others = list(map(native_argument, arguments) if native else arguments)
     given = merged((layout.native if native else layout.given)(theta.copy()), others, argnum)
     value, error = None, None
@@ -110,6 +139,15 @@ def _called(loss: Callable[..., Any], inputs: Inputs, native: bool, seconds: flo
         except Exception as raised:
             error = raised
     return Called(value, error, native, time.perf_counter() - began)
+
+
+def _copied(value: Any) -> Any:
+    """An argument that may be written to; itself where that would take long, or cannot be done."""
+    if isinstance(value, np.ndarray):
+        return value.copy() if value.nbytes <= COPIED_BYTES and value.flags.writeable else value
+    if type(value) in (list, tuple):
+        return type(value)(map(_copied, value))
+    return {k: _copied(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def takes_records(loss: Callable[..., Any], inputs: Inputs) -> bool:

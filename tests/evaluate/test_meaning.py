@@ -9,7 +9,7 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
-from fastgrad.errors import LossCompilationError, LossError, PythonBackendWarning
+from fastgrad.errors import LossCompilationError, LossError, MutatedInputError, PythonBackendWarning
 from fastgrad.evaluate import meaning
 from fastgrad.evaluate.deadline import TookTooLong, within
 from tests.evaluate.traps import QUICK, TRAPS
@@ -92,6 +92,29 @@ def test_njit_means_what_numba_means():
     np.testing.assert_allclose(got, [0, 1], atol=1e-9)
 
 
+@pytest.mark.parametrize("backend", ["auto", "compiled"])
+def test_an_njit_loss_that_reads_past_the_end_is_told(backend):
+    @njit
+    def loss(p):
+        return p[0] ** 2 + p[2]
+
+    with pytest.raises(LossError, match=r"IndexError .* past the end") as info:
+        fg.grad(loss, backend=backend)(np.ones(2))
+    assert isinstance(info.value.__cause__, IndexError)
+    np.testing.assert_allclose(fg.grad(loss, backend=backend)(np.ones(3)), [2, 0, 1], atol=1e-8)
+
+
+def test_two_changes_of_sign_are_not_taken_for_none():
+    """The call from Python gets copies: it would undo what the first evaluation is watched for."""
+
+    def flips(x, data):
+        data[0] = -data[0]
+        return (x * x).sum()
+
+    with pytest.raises(MutatedInputError, match="its argument data"):
+        fg.grad(flips)(np.ones(2), np.ones(3))
+
+
 def test_values_that_differ_by_rounding_are_the_same():
     """A perfect fit: what is left is rounding, and differs by half of itself."""
     rng = np.random.default_rng(0)
@@ -151,6 +174,7 @@ def test_what_is_held_against_python_is_held_once(monkeypatch):
         return (x * x).sum()
 
     called = meaning.called_from_python
+    monkeypatch.setattr(meaning, "QUICK_SECONDS", np.inf)
     monkeypatch.setattr(meaning, "called_from_python", lambda *a: calls.append(1) or called(*a))
     for _ in range(3):
         fg.grad(loss)(np.ones(3))
