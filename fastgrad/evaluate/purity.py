@@ -104,6 +104,8 @@ def _arrays(value: Any, path: str) -> Iterator[tuple[str, Array]]:
         if value.flags.writeable and value.size:
             yield path, value
         return
+    if hasattr(value, "_numba_type_"):  # a typed Dict, which another thread may be filling
+        return
     for key, child in children(value):
         yield from _arrays(child, f"{path}.{key}")
 
