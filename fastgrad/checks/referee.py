@@ -88,9 +88,7 @@ class Referee:
         acquitted = self._suspects_among_agreeing()
         if not (accused.size or unsure.size or acquitted.size):
             return self.before
-        old = self.before.differences
-        self.found = replace(old, D=old.D.copy(), bar=old.bar.copy(), step=old.step.copy())
-        self.verdict, self.notes = verdict.copy(), dict(self.before.notes)
+        self._open()
         for b in np.unique(self.before.block[accused]):
             self._hear_accused(accused[self.before.block[accused] == b])
         for b in np.unique(self.before.block[unsure]):
@@ -100,6 +98,35 @@ class Referee:
         for k, grain in list(self._flat.items()):  # others may have shown a coarser grain since
             if self.grain > grain:
                 self._hear_in_full(k)
+        return self._judged()
+
+    def confirm(self, brief: bool) -> Judged:
+        """The same entries, those that are called wrong heard; if ``brief``, the worst of them first.
+
+        Others are heard only if it has an alibi; its look is at one wider step alone.
+        """
+        accused = np.flatnonzero(
+            (self.before.verdict == Verdict.DISAGREES) & np.isfinite(self.before.analytic)
+        )
+        if accused.size == 0:
+            return self.before
+        self._open()
+        if brief:
+            excess = np.abs(self.before.analytic - self.before.numeric)[accused]
+            worst = int(accused[int(np.argmax(excess / self.before.bar[accused]))])
+            if self._is_convicted(worst, brief=True):
+                return self._judged()
+            accused = accused[accused != worst]
+        for b in np.unique(self.before.block[accused]):
+            self._hear_accused(accused[self.before.block[accused] == b])
+        return self._judged()
+
+    def _open(self) -> None:
+        old = self.before.differences
+        self.found = replace(old, D=old.D.copy(), bar=old.bar.copy(), step=old.step.copy())
+        self.verdict, self.notes = self.before.verdict.copy(), dict(self.before.notes)
+
+    def _judged(self) -> Judged:
         return replace(self.before, differences=self.found, verdict=self.verdict, notes=self.notes)
 
     def _hear_accused(self, accused: Indices) -> None:
@@ -124,14 +151,16 @@ class Referee:
             self._hear_in_full(k)
             told += self.verdict[k] != Verdict.INCONCLUSIVE
 
-    def _is_convicted(self, k: int) -> bool:
+    def _is_convicted(self, k: int, brief: bool = False) -> bool:
         """Hear one entry that is called wrong; whether it stays so."""
         if not self._has_time(LOOK_EVALUATIONS):
             return True
         before = self.before
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
         a, unit = float(before.analytic[k]), float(before.scales.unit[k])
-        if plainly_off(self._line(k), a, (step, D, bar), unit):
+        second = before.differences.second
+        bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
+        if plainly_off(self._line(k), a, (step, D, bar), unit, brief and not bent):
             return True
         self._hear_in_full(k)
         return bool(self.verdict[k] == Verdict.DISAGREES)

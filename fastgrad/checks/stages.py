@@ -81,7 +81,8 @@ def judge(
     h : ndarray, shape (m,)
         Steps to begin with.
     rms : ndarray, shape (blocks,), optional
-        The size of each block's gradient, where these entries are too few to tell.
+        The size of each block's gradient, where these entries are too few to tell: they are single
+        ones, and whoever asks hears them.
     left : callable, optional
         Seconds left for the second and third stage; the worst entries come first.
 
@@ -91,9 +92,8 @@ def judge(
         The loss at theta changed under way.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        return Referee(
-            entries, _Stages(entries, claim, rule, rms, left).judge(h), rule, left
-        ).hear()
+        judged = _Stages(entries, claim, rule, rms, left).judge(h)
+        return judged if rms is not None else Referee(entries, judged, rule, left).hear()
 
 
 def glance(

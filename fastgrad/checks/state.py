@@ -95,7 +95,7 @@ class Answers:
 
         A cache whose key is the first entry, or the first block, takes that for theta.
         """
-        if self._last.size > 1:
+        if self._last.size > 1 and self.run.leaves_state:
             half = self._last.copy()
             half[::2] = 0.0
             self._last = half

@@ -262,7 +262,13 @@ def _halved(
     return Jump(abs(near), left if left > JUMPS * first else 0.0)
 
 
-def plainly_off(line: Line, claim: float, near: tuple[float, float, float], unit: float) -> bool:
+def plainly_off(
+    line: Line,
+    claim: float,
+    near: tuple[float, float, float],
+    unit: float,
+    brief: bool = False,
+) -> bool:
     """Whether a claim is off at every scale alike, by a look at two wider and two finer steps.
 
     The widest is 2^-3 of the unit, the finest that at which noise is an eighth of the distance between
@@ -274,6 +280,8 @@ def plainly_off(line: Line, claim: float, near: tuple[float, float, float], unit
     ----------
     near : (float, float, float)
         A step, the slope there, and its bar.
+    brief : bool
+        Whether to look at one wider step alone, where others are known already.
     """
     h, slope, bar = near
     distance = abs(claim - slope)
@@ -282,15 +290,24 @@ def plainly_off(line: Line, claim: float, near: tuple[float, float, float], unit
     widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
     t *= 1 + WOBBLE * np.array([0.5, -0.3, 0.4, -0.6])
+    if brief:
+        above, below = line(np.array([t[1], -t[1]]))
+        off = abs((above - below) / (2 * t[1]) - slope)
+        return bool(above != below and off <= distance / 4 + bar * h / t[1])
     values = line(np.concatenate([t, -t, np.zeros(1)]))
     above, below, value = values[:4], values[4:8], values[8]
     off = (above - below) / (2 * t) - slope
     bends = np.abs((above - value) + (below - value)) / (2 * t)
     moves = np.unique(values).size >= MOVES
-    fits = np.abs(off) <= distance / 4 + bar * h / t
-    smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
     straight = bends[2:].max() <= distance / 2
-    return bool(moves and straight and fits[1:].all() and (fits[0] or smooth))
+    return bool(moves and straight and _fits(off, distance, t, h, bar))
+
+
+def _fits(off: Floats, distance: float, t: Floats, h: float, bar: float) -> bool:
+    """Whether slopes at other steps are the one known, but for truncation at the widest."""
+    fits = np.abs(off) <= distance / 4 + bar * h / t[: off.size]
+    smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
+    return bool(fits[1:].all() and (fits[0] or smooth))
 
 
 def scales(unit: float, x: float) -> Floats:

@@ -66,6 +66,8 @@ class CompiledEvaluator(Evaluator):
         Rows of theta to work on at once; by default numba's own number of threads.
     """
 
+    leaves_state = False
+
     def __init__(self, loss: Any, inputs: Inputs, threads: int | None = None):
         layout, theta, arguments, argnum, scratch = inputs
         super().__init__(theta)

@@ -49,6 +49,8 @@ class Evaluator(ABC):
     """Entries best asked for at a time."""
     structured: bool = False
     """Whether `coordinates` come by a structure of the loss, and are differences f - f(theta)."""
+    leaves_state: bool = True
+    """Whether an evaluation may leave something behind that Python code reads."""
     advance: Callable[[int], None] | None = None
     """Called with the number of evaluations, or of differences, after some were made."""
 

@@ -5,6 +5,7 @@ import numpy as np
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Judged
+from fastgrad.checks.referee import Referee
 from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.findings import Checked, Finding
 from fastgrad.checks.screen.residuals import Residuals
@@ -35,16 +36,33 @@ class SpotChecks:
     def __init__(self, residuals: Residuals, budget: Budget, rms: Floats):
         self.residuals, self.budget, self.rms = residuals, budget, rms
         self.judged: list[Judged] = []
+        self._heard = False
+        self._doubtful = False
+        """Whether an entry that was called wrong had an alibi: then each one is heard."""
 
     def judge(self, positions: Indices) -> Judged:
         """Check entries as a sweep would."""
         residuals = self.residuals
         entries = Entries(residuals.lines.loss, positions)
         h = CENTRAL[2].step * entries.units
-        left = self.budget.left
-        judged = judge(entries, residuals.claim, residuals.rule, h, self.rms, left)
+        judged = judge(entries, residuals.claim, residuals.rule, h, self.rms)
+        judged = self._confirmed(entries, judged)
         self.judged.append(judged)
         return judged
+
+    def _confirmed(self, entries: Entries, judged: Judged) -> Judged:
+        """The same, where other steps do not acquit what is called wrong.
+
+        A direction has shown the error at steps of its own, so the first entry has a short look; if it
+        has an alibi, all are heard from then on.
+        """
+        if not (judged.verdict == Verdict.DISAGREES).any() or (self._heard and not self._doubtful):
+            return judged
+        referee = Referee(entries, judged, self.residuals.rule, self.budget.left)
+        heard = referee.confirm(brief=not self._doubtful)
+        self._heard = True
+        self._doubtful |= bool(np.any(heard.verdict != judged.verdict))
+        return heard
 
     def require_time(self) -> None:
         """Raise `OutOfBudgetError` unless one more difference fits."""
