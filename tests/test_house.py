@@ -79,7 +79,8 @@ LAYERS = {
         report.junit report.progress report.suggestion results
     """,
     "checks": """
-        checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds checks.budget
+        checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds
+        checks.budget
         checks.state checks.referee checks.tolerance
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
@@ -103,7 +104,10 @@ LAYERS = {
         repair.operators.factors repair.operators.terms repair.operators.names
         repair.operators.statements repair.operators.table
     """,
-    "top": "complex_gradient bound gradient checking layers jacobians jacobian_checking hessians hessian_checking",
+    "top": """
+        complex_gradient bound gradient checking layers jacobians jacobian_checking hessians
+        hessian_checking
+    """,
     "package": ".",
     "models": """
         models models._terms models._changes models.digits models.garch models.linear models.logistic

@@ -23,13 +23,13 @@ def data_first(X, y, theta):
     return float(((X @ theta - y) ** 2).sum())
 
 
-class Speechless(Exception):
+class SpeechlessError(Exception):
     def __str__(self):
         raise RuntimeError("not even this")
 
 
 def speechless(x):
-    raise Speechless
+    raise SpeechlessError
 
 
 class Leaf:
@@ -100,7 +100,7 @@ MISTAKES = {
     "600 levels": (lambda: (squares, lambda x: x, DEEP), "nested too deeply to be read"),
     "an exception that cannot be shown": (
         lambda: (speechless, lambda x: x, X),
-        "raised Speechless at the given parameters: (its message cannot be shown)",
+        "raised SpeechlessError at the given parameters: (its message cannot be shown)",
     ),
     "a gradient in a tangent space": (
         lambda: (squares, lambda q: np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])),
