@@ -701,7 +701,8 @@ def _short(text: str, most: int) -> str:
 
 
 def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in items if not name.startswith("_")}
+    """Fields of a report; not where the loss ran, which the same seed does not give again."""
+    return {name: value for name, value in items if not name.startswith("_") and name != "ran"}
 
 
 def _finite(value: Any) -> Any:
