@@ -251,10 +251,12 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     unsteady = None if answers is None else answers.unsteady
     loss = Loss(run, layout, free, units, measured)
     cheapest = _cheapest(loss, options)
-    if budget.allows(cheapest[0]):
+    needed = cheapest[0]
+    if options.strategy != "screen" and budget.allows(needed):
         with budget.timing():  # away from theta it may cost more
             loss = loss.glimpsed(options.seed)
-    if not budget.allows(cheapest[0] - LINE_EVALUATIONS):
+        needed -= LINE_EVALUATIONS
+    if not budget.allows(needed):
         report = _summary(_refusal(layout, budget, cheapest), unsteady, loss, rule, options)
         return replace(report, strategy=cheapest[1], label=place.label)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))

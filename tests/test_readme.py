@@ -1,6 +1,7 @@
 """The README's examples run, in order, as they stand."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def test_the_first_example_is_a_target_of_the_command(tmp_path, monkeypatch):
         "".join(BLOCKS[:2]) + "\nproblem = (loss, gradient, theta, X, Y)\n"
     )
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "model", None)  # and what is imported is forgotten again
+    del sys.modules["model"]
     got = CliRunner().invoke(app, ["check", "model.py:problem", "--backend", "python"])
     assert got.exit_code == 1, got.output
     assert "the L2 term (lambda = 0.1) is missing" in got.stdout

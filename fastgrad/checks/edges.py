@@ -30,7 +30,7 @@ REACH = 2.0**-9
 def judged_at_edges(
     loss: Loss, claim: Claim, rule: Rule, judged: Judged, left: Callable[[], float]
 ) -> tuple[Judged, list[str]]:
-    """What could not be told, judged again where the loss is finite on one side alone.
+    """What has no difference, judged again where the loss is finite on one side alone.
 
     Returns
     -------
@@ -39,7 +39,8 @@ def judged_at_edges(
     """
     if isinstance(loss.run, Confined):
         return judged, about_bounds(loss.run, judged, loss.layout)
-    open_ = np.flatnonzero(judged.verdict == Verdict.INCONCLUSIVE)[:MOST_PROBED]
+    untold = (judged.verdict == Verdict.INCONCLUSIVE) & ~np.isfinite(judged.numeric + judged.bar)
+    open_ = np.flatnonzero(untold)[:MOST_PROBED]
     by_structure = loss.run.structured and not isinstance(loss, PairLoss)
     if open_.size == 0 or by_structure:
         return judged, []

@@ -63,6 +63,8 @@ class Referee:
     rule : Rule
     left : callable, optional
         Seconds left; what there is no time to hear stays as it was judged.
+    seconds : float
+        What one evaluation takes.
     """
 
     def __init__(
@@ -71,11 +73,11 @@ class Referee:
         judged: Judged,
         rule: Rule,
         left: Callable[[], float] | None = None,
+        seconds: float = 0.0,
     ):
         self.entries, self.before, self.rule, self.left = entries, judged, rule, left
         self.grain = entries.loss.measured.grain
-        self._seconds = entries.seconds / (2 * max(1, entries.indices.size))
-        """What one evaluation takes."""
+        self._seconds = seconds
         self._flat: dict[int, float] = {}
         """Entries along which no step resolves the loss, and its grain as it was known."""
 
@@ -199,13 +201,16 @@ class Referee:
         difference that does not grow with the step is a jump within it.
         """
         agrees = self.before.verdict == Verdict.AGREES
-        flat = np.flatnonzero(agrees & (self.before.numeric == 0.0))[:HEARD_ONE_BY_ONE]
+        second = self.before.differences.second
+        still = agrees & (self.before.numeric == 0.0)
+        if second is not None:  # f that bends is not flat, though its slope be zero
+            still &= second == 0.0
+        flat = np.flatnonzero(still)[:HEARD_ONE_BY_ONE]
         unit, step = self.before.scales.unit, self.before.differences.step
         found = []
         if flat.size and self._has_time(2 * flat.size):
             wide = self.entries.at(flat, WIDE_LOOK * unit[flat])
             found.append(flat[np.isfinite(wide.D) & (wide.above != wide.below)][:HEARD])
-        second = self.before.differences.second
         if second is not None:
             bend = second * step**2
             sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))

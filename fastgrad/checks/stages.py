@@ -92,8 +92,11 @@ def judge(
         The loss at theta changed under way.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        judged = _Stages(entries, claim, rule, rms, left).judge(h)
-        return judged if rms is not None else Referee(entries, judged, rule, left).hear()
+        stages = _Stages(entries, claim, rule, rms, left)
+        judged = stages.judge(h)
+        if rms is not None:
+            return judged
+        return Referee(entries, judged, rule, left, stages.evaluation).hear()
 
 
 def glance(
@@ -121,6 +124,8 @@ class _Stages:
     ):
         self.entries, self.rule, self.known_rms, self.left = entries, rule, known_rms, left
         self.unfinished = 0
+        self.evaluation = 0.0
+        """Seconds of one evaluation."""
         self.s = entries.units
         self.a = claim.at(entries.indices) * self.s
         stops = [block.stop for block in entries.loss.layout.blocks]
@@ -153,6 +158,7 @@ class _Stages:
         began = time.perf_counter()
         first = self._first_stage(h)
         seconds = (time.perf_counter() - began + self.entries.seconds) / h.size
+        self.evaluation = seconds / 2
         left = np.flatnonzero(self.verdict != Verdict.AGREES)
         if left.size:
             self._refine_in_time(left, first.take(left), LATER_STAGES * seconds)

@@ -33,7 +33,7 @@ from fastgrad.evaluate.process import (
     state_kept,
 )
 from fastgrad.evaluate.protocol import Evaluator, Inputs
-from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.evaluate.purity import SCATTER, ArgumentGuard, require_deterministic
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.evaluate.state import fingerprint, holds_state, kind_of
@@ -436,7 +436,7 @@ class CompiledEvaluator(Evaluator):
         values = self.coordinates(np.zeros(1, np.int64), np.array([[0.0, away, 0.0, away]]))[0]
         for repeats in (values[::2], values[1::2]):
             try:
-                require_deterministic(repeats)
+                require_deterministic(repeats, SCATTER)
             except NondeterministicLossError:
                 if not self.traits.has_state or self.traits.uses_random:
                     raise

@@ -28,7 +28,7 @@ from fastgrad.evaluate.process import (
     python_random_state_kept,
 )
 from fastgrad.evaluate.protocol import Evaluator, Inputs
-from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
+from fastgrad.evaluate.purity import SCATTER, ArgumentGuard, require_deterministic
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.parameters.arguments import merged, place_of
 from fastgrad.parameters.native import native_argument
@@ -163,7 +163,7 @@ class PythonEvaluator(Evaluator):
         before = python_random_fingerprint(self._generators)
         value = self._value_at(point, place)
         if python_random_fingerprint(self._generators) != before:
-            require_deterministic(np.array([value, self._value_at(point, place)]))
+            require_deterministic(np.array([value, self._value_at(point, place)]), SCATTER)
         return value
 
     def _value_at(self, point: Floats, place: Callable[[], str]) -> float:

@@ -157,6 +157,8 @@ def left_at(windows: Windows, plateau: Stretch, t: Floats, odd: Floats) -> int |
         off = np.abs(odd - plateau.slope(windows) * t)
     off[~np.isfinite(off)] = np.inf
     floor = max(windows.bar[best] * t[best] / NOISE_OF_BAR, float(np.spacing(abs(odd[best]))))
-    abrupt = off[:best] / np.maximum(off[1 : best + 1], floor)
+    with np.errstate(invalid="ignore"):
+        abrupt = off[:best] / np.maximum(off[1 : best + 1], floor)
+    abrupt[np.isnan(abrupt)] = 0.0  # f is finite at neither
     k = int(np.argmax(abrupt)) if best else 0
     return k if best and abrupt[k] > ABRUPT else None

@@ -62,11 +62,16 @@ def test_hinge_takes_the_subgradient_zero_at_its_kink():
 
 
 def test_exponentials_are_those_of_the_library():
-    z = np.concatenate([np.linspace(_terms.LEAST, _terms.MOST, 10_001), np.linspace(-1, 1, 10_001)])
+    z = np.concatenate(
+        [
+            np.linspace(_terms.SMALLEST_EXPONENT, _terms.LARGEST_EXPONENT, 10_001),
+            np.linspace(-1, 1, 10_001),
+        ]
+    )
     np.testing.assert_allclose(_terms.exponentials(z), np.exp(z), rtol=4e-16)
     beyond = _terms.exponentials(np.array([[-np.inf, -1e9], [1e9, np.inf]]))
-    np.testing.assert_allclose(beyond[0], np.exp(_terms.LEAST))
-    np.testing.assert_allclose(beyond[1], np.exp(_terms.MOST))
+    np.testing.assert_allclose(beyond[0], np.exp(_terms.SMALLEST_EXPONENT))
+    np.testing.assert_allclose(beyond[1], np.exp(_terms.LARGEST_EXPONENT))
     assert np.isnan(_terms.exponentials(np.array([np.nan])))
     Z = np.asfortranarray(np.random.default_rng(0).normal(size=(3, 4)))
     np.testing.assert_allclose(_terms.exponentials(Z), np.exp(Z), rtol=4e-16)

@@ -58,7 +58,9 @@ class SpotChecks:
         """
         if not (judged.verdict == Verdict.DISAGREES).any() or (self._heard and not self._doubtful):
             return judged
-        referee = Referee(entries, judged, self.residuals.rule, self.budget.left)
+        referee = Referee(
+            entries, judged, self.residuals.rule, self.budget.left, self.budget.evaluation
+        )
         heard = referee.confirm(brief=not self._doubtful)
         self._heard = True
         self._doubtful |= bool(np.any(heard.verdict != judged.verdict))
