@@ -281,9 +281,13 @@ class _Stages:
         return wide, wider_bar, holds & (wider_bar < bar)
 
     def _climb_where_bars_are_useless(self) -> None:
-        """Lengthen steps by 8 while noise dominates, for entries that their bars do not tell."""
-        left = np.flatnonzero(self._is_untold() & np.isfinite(self.D))
-        for _ in range(CLIMBS):
+        """Lengthen steps by 8 while noise dominates, for entries that their bars do not tell.
+
+        Beside the noise of others a bar may look narrow: what is told is asked again each time.
+        """
+        done = ~np.isfinite(self.D)
+        for _ in range(2 * CLIMBS):
+            left = np.flatnonzero(self._is_untold() & ~done)
             far = WIDER * self.h[left] > LONGEST_STEP
             rises = np.abs(self.D[left]) > self.bar[left]
             left = left[self.one_unit[left] | ~far | rises]
@@ -291,6 +295,7 @@ class _Stages:
                 return
             known = self.bar[left] - self.rounding[left]
             wide, bar, better = self._lengthened(left, self.h[left], self.D[left], known)
+            done[left[~better]] = True
             left = left[better]
             self.h[left], self.D[left] = wide.h[better], wide.D[better]
             self.bar[left] = bar[better] + self.rounding[left]
@@ -300,8 +305,8 @@ class _Stages:
             beyond = ~within & self._exceeds_tolerance(left)
             self.verdict[left[beyond]] = Verdict.INCONCLUSIVE
             if beyond.any():
+                done[left[beyond]] = True
                 self._refine(left[beyond], wide.take(better).take(beyond))
-            left = left[self._is_untold()[left]]
 
     def _refine_in_time(self, which: Indices, near: Quotients, seconds: float) -> None:
         """`_refine`, which takes about so many seconds an entry; all at once if that surely fits."""

@@ -42,6 +42,8 @@ SQUARE = (0.5, 2.0)
 """Truncation grows with the square of the step, to within these factors."""
 PLAIN_GRAINS = 16.0
 """A claim is wrong where f is constant if it would change f by so many of its grains."""
+STILL = 8
+"""Octaves of steps at which f must be the same for its slope to be zero, whatever it does beyond."""
 RIPPLE = 2.0**-23
 """A slope over steps so short that it moves f by less than this part, as single precision does, is
 noise that happens to be smooth, where f has another slope over wider ones."""
@@ -156,6 +158,9 @@ class Profile:
         """
         if self.is_flat:
             return self._of_nothing(claim)
+        still = self._still_beside(claim)
+        if still is not None:
+            return still
         found = evidence_for(self.windows, claim, *sizes)
         held = found.held
         if not found.against:
@@ -191,6 +196,22 @@ class Profile:
         widest = float(self.t.max(initial=0.0))
         bar = PLAIN_GRAINS * grain / (2 * widest) if widest else float("inf")
         return Judgment(Ruling.WRONG if abs(claim) > bar else Ruling.OPEN, 0.0, bar, widest)
+
+    def _still_beside(self, claim: float) -> Judgment | None:
+        """That f does not move near x, where a claim says that it must; None if it does, or may.
+
+        As beyond a clip, or in a dead zone. Steps of a staircase are still too: there wider differences
+        bear the claim out, or it moves f by few grains.
+        """
+        moves = np.flatnonzero((self.above != self.value) | (self.below != self.value))
+        first = int(moves[-1]) + 1 if moves.size else 0
+        if self.t.size - first < STILL:
+            return None
+        bar = PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
+        wider = (self.above - self.below)[:first] / (2 * self.t[:first])
+        if abs(claim) <= bar or np.any(wider * np.sign(claim) >= abs(claim) / 2):
+            return None
+        return Judgment(Ruling.WRONG, 0.0, bar, float(self.t[first]))
 
     def _judgment(
         self,

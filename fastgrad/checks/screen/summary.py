@@ -136,8 +136,15 @@ def _verdict(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> str:
 
 
 def _is_accurate(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> bool:
-    """Whether an error throughout the gradient would have shown."""
+    """Whether an error throughout the gradient would have shown.
+
+    It would if every entry was checked, unless a direction alarms that no blamed entry explains: what
+    hides in the bars of all entries adds up along it.
+    """
     every = sum(block.checked for block in blocks) >= sum(found.counts)
+    alarms = found.screen is not None and found.screen.alarms
+    if alarms and not any(finding.blames for finding in found.findings.values()):
+        every = False
     return every or norm_limit(found.readings) <= USEFUL_NORM * found.norm(layout)
 
 
