@@ -20,6 +20,7 @@ from tests.problems import (
 SEEDS = range(15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rtol", [1e-5, 0.0])
 def test_no_false_disagreement_in_100_000_entries(rtol):
     counts: Counter[str] = Counter()
@@ -40,6 +41,7 @@ def smooth_problems() -> list[Problem]:
     return problems
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bars", "caught"), [(3, 0.97), (10, 0.99), (100, 0.99), (10_000, 0.99)])
 def test_planted_errors_are_caught_and_nothing_else_is_blamed(bars, caught):
     planted = found = 0

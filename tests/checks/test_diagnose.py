@@ -105,6 +105,7 @@ def test_other_ways_to_write_a_right_gradient_are_not_blamed(bug):
     assert diagnosed(bug) == ()
 
 
+@pytest.mark.slow
 def test_lawless_errors_are_named_by_no_law_at_other_parameters():
     """Bugs without a law, at other parameters and with bars from 1e-11 to 1e-8."""
     named = total = 0

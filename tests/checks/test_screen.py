@@ -84,6 +84,7 @@ def test_a_correct_gradient_takes_at_most_90_evaluations(large):
     assert "missed with probability at most 1e-06" in str(report)
 
 
+@pytest.mark.slow
 def test_no_false_alarm_in_1000_screens():
     for k in range(1000):
         seed = k % 50

@@ -88,7 +88,8 @@ def test_the_cost_is_measured_on_the_first_evaluation(launched):
     run = evaluator_of(rosenbrock, np.linspace(0, 1, 10))
     run.cost = schedule.Cost()
     run.coordinates(*steps_of(run))
-    assert launched == [1, 1]
+    assert len(launched) >= 2  # the first by itself; more where this thread was held up in it
+    assert set(launched) == {1}
     assert run.cost.seconds < 1e-3
 
 

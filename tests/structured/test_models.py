@@ -21,6 +21,7 @@ CASES = [
 IDS = [f"{module.__name__.rpartition('.')[2]} {len(theta)}" for module, theta, _ in CASES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 @pytest.mark.parametrize(("module", "theta", "y"), CASES, ids=IDS)
 def test_the_structure_is_more_accurate_than_the_sweep(module, theta, y, l2):
@@ -35,6 +36,7 @@ def test_the_structure_is_more_accurate_than_the_sweep(module, theta, y, l2):
         assert np.sqrt(np.mean((got - expected) ** 2)) < 0.2 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [255, 1 / 255])
 @pytest.mark.parametrize(("module", "theta", "y"), CASES, ids=IDS)
 def test_layers_of_unnormalised_inputs_are_as_accurate(module, theta, y, scale):
