@@ -81,6 +81,8 @@ class CompiledLoss(CFunction):
     """Whether it was seen to leave that state alone; None before it was looked at."""
     races: bool = field(default=False, init=False)
     """Whether it gave other values on several threads than on one."""
+    comparisons: int = field(default=0, init=False)
+    """How often its values on several threads were held against those on one."""
     compared: float = field(default=float("-inf"), init=False)
     """When its values on several threads were last held against those on one."""
     python_seconds: float = field(default=0.0, init=False)

@@ -51,6 +51,12 @@ BYTES_A_SECOND = 5e9
 """Speed of a checksum from memory: 320 MB were read twice in 79 ms."""
 COMPARED = 4
 """How many of them."""
+FIRST_COMPARISONS = 3
+"""So many launches are all compared."""
+COMPARED_FIRST = 256
+"""How many of the values of these, if they take no longer than `COMPARE_FIRST_SECONDS`: a buffer that
+is shared unseen was found to spoil one value of 80, and none in the launch before."""
+COMPARE_FIRST_SECONDS = 0.25
 AWAY = 2.0**-17
 """A step, in units of the entry, at which the loss is evaluated twice."""
 
@@ -318,7 +324,7 @@ class CompiledEvaluator(Evaluator):
             before = self._state() if traits.has_state and threads != 1 else None
             in_slabs(failed.size, self.cost, work, threads, alone)
             if self._shared and (before != self._state(before) or self._differ(launch, values)):
-                self.compiled.races = True
+                self.compiled.races = self._held_back = True
                 self._make_rows(1)
                 failed[:] = 0
                 made = self._evaluations
@@ -352,14 +358,21 @@ class CompiledEvaluator(Evaluator):
     def _differ(self, launch: Launch, values: Floats) -> bool:
         """Whether some values that threads made differ from those that this thread makes alone.
 
-        Looked at when a loss is first shared, and again every `COMPARE_SECONDS`.
+        Looked at when a loss is first shared, and again every `COMPARE_SECONDS`; not surely seen, where
+        threads disturb each other seldom.
         """
         now = time.perf_counter()
-        if not self.pure or now - self.compiled.compared < COMPARE_SECONDS:
+        often = self.compiled.comparisons < FIRST_COMPARISONS
+        if not self.pure or not (often or now - self.compiled.compared >= COMPARE_SECONDS):
             return False
+        self.compiled.comparisons += 1
+        most = COMPARED
+        if often:
+            most = int(COMPARE_FIRST_SECONDS / max(self.cost.seconds or 0.0, 1e-9))
+            most = min(max(most, COMPARED), COMPARED_FIRST)
         self.compiled.compared = now
         made = values.reshape(-1)
-        sample = np.unique(np.linspace(0, made.size - 1, COMPARED).astype(np.int64))
+        sample = np.unique(np.linspace(0, made.size - 1, most).astype(np.int64))
         theirs = made[sample]
         for k in sample.tolist():
             launch(k, k + 1, 1)
