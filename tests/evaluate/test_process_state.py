@@ -151,6 +151,9 @@ from tests.losses import *
 
 x = np.linspace(0.5, 1.5, 40)
 answers = []
+# numba's own start in several threads at once was seen to end in "Symbol not found: allocate_sched".
+run = evaluator_of(parallel_squares, x, threads=2)
+run.coordinates(*steps_of(run))
 
 def call(k):
     loss = (parallel_squares, calls_parallel, rosenbrock, log_sum_exp)[k % 4]
