@@ -116,11 +116,19 @@ def explain(context: click.Context, word: tuple[str, ...]) -> None:
 
 
 @app.command()
-def demo() -> None:
-    """Check the backprop gradient of a net on real digits, then the same with a bug planted."""
-    from fastgrad.commands.demo import run_demo
+@click.argument("name", required=False)
+@click.pass_context
+def demo(context: click.Context, name: str | None) -> None:
+    """Tell a story of gradient checking. Without a NAME, list all and tell the first."""
+    from fastgrad.commands.demo import STORIES, listed, run_demo
 
-    run_demo(click.echo)
+    if name is None:
+        click.echo(listed())
+    try:
+        run_demo(name or next(iter(STORIES)), click.echo)
+    except KeyError as error:
+        click.echo(f"fastgrad: {error.args[0]}", err=True)
+        context.exit(COULD_NOT_RUN)
 
 
 @app.command()

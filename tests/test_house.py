@@ -115,7 +115,10 @@ LAYERS = {
     """,
     "commands": """
         commands commands.targets commands.settings commands.check commands.mend commands.explain
-        commands.bench commands.demo commands.demo_training
+        commands.bench commands.demo commands.demos
+        commands.demos.digits commands.demos.digits_net commands.demos.million
+        commands.demos.training commands.demos.optimisers commands.demos.descent
+        commands.demos.regressions
     """,
     "shell": "cli __main__ pytest_plugin",
 }

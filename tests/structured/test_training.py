@@ -3,25 +3,25 @@
 import pytest
 
 import fastgrad as fg
-from fastgrad.commands import demo_training
+from fastgrad.commands.demos import descent, optimisers, training
 from fastgrad.models import two_layer
 
 EPOCHS = 12
 
 
-@pytest.mark.parametrize("name", demo_training.OPTIMISERS)
+@pytest.mark.parametrize("name", optimisers.OPTIMISERS)
 def test_it_reaches_the_accuracy_of_backprop(name):
-    optimiser = demo_training.OPTIMISERS[name]
-    got = demo_training.train(fg.grad(two_layer.loss), optimiser, epochs=EPOCHS)
-    expected = demo_training.train(two_layer.grad, optimiser, epochs=EPOCHS)
-    assert demo_training.accuracy(expected) > 0.8
-    assert abs(demo_training.accuracy(got) - demo_training.accuracy(expected)) <= 0.02
+    optimiser = optimisers.OPTIMISERS[name]
+    got = descent.train(fg.grad(two_layer.loss), optimiser, epochs=EPOCHS)
+    expected = descent.train(two_layer.grad, optimiser, epochs=EPOCHS)
+    assert descent.accuracy(expected) > 0.8
+    assert abs(descent.accuracy(got) - descent.accuracy(expected)) <= 0.02
 
 
 def test_the_demo_tells_the_accuracy_and_the_time(monkeypatch):
-    monkeypatch.setattr(demo_training, "EPOCHS", 1)
+    monkeypatch.setattr(training, "EPOCHS", 1)
     said = []
-    demo_training.run_training(said.append)
+    training.run(said.append)
     text = "\n".join(said)
-    assert all(name in text for name in demo_training.OPTIMISERS)
-    assert text.count("% in ") == 6
+    assert all(name in text for name in optimisers.OPTIMISERS)
+    assert text.count("% in ") == 12
