@@ -108,6 +108,10 @@ LAYERS = {
         complex_gradient bound gradient checking layers jacobians jacobian_checking hessians
         hessian_checking
     """,
+    "frameworks": """
+        torch torch.tensors torch.subject torch.program torch.evaluator torch.precision
+        torch.checking
+    """,
     "package": ".",
     "models": """
         models models._terms models._changes models.digits models.garch models.linear models.logistic
@@ -218,6 +222,7 @@ MOST_OF_A_CLASS = 5
 KERNELS = {"evaluate.kernels", "evaluate.intrinsics", "structured.kernels"}
 """Compiled code, which takes numbers and arrays one by one."""
 PUBLIC = {
+    "check",
     "grad",
     "check_grad",
     "check_vjp",

@@ -73,6 +73,14 @@ class LossWithStructure(Protocol):
         ...
 
 
+class LossWithEvaluator(Protocol):
+    """A loss that brings its own evaluator, as a model of another framework does."""
+
+    def evaluator_at(self, inputs: Inputs) -> Evaluator:
+        """The evaluator at the inputs, whatever backend was asked for."""
+        ...
+
+
 def evaluator(
     loss: Callable[..., Any],
     inputs: Inputs,
@@ -100,6 +108,8 @@ def evaluator(
         A loss that was to be compiled and cannot be, or does not return one real number.
     """
     require_backend(backend)
+    if hasattr(type(loss), "evaluator_at"):
+        return loss.evaluator_at(inputs)  # type: ignore[attr-defined]
     make = BACKENDS[backend]
     has_structure = hasattr(type(loss), "around")  # isinstance of a Protocol takes microseconds
     plain = loss.loss if has_structure else loss  # type: ignore[attr-defined]

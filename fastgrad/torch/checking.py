@@ -1,0 +1,143 @@
+"""check: a module, a function of tensors or an autograd Function in, a verdict on its gradients out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastgrad.arrays import Array
+from fastgrad.checking import check_grad
+from fastgrad.parameters.trees import shortened
+from fastgrad.results import GradientCheck
+from fastgrad.torch.evaluator import TorchGradient, TorchLoss, layout_values
+from fastgrad.torch.precision import program_of
+from fastgrad.torch.program import Program
+from fastgrad.torch.subject import Subject, closed_over
+from fastgrad.torch.tensors import all_tensors_in as _tensors
+
+
+def check(
+    fn_or_module: Any,
+    *inputs: Any,
+    named: Mapping[str, Any] | None = None,
+    loss: Any = None,
+    wrt: str | Sequence[str] | None = None,
+    dtype: torch.dtype | str | None = "auto",
+    order: int = 1,
+    rtol: float = 1e-5,
+    strategy: str = "auto",
+    budget: float | None = 10.0,
+    seed: int = 0,
+    step: Any = None,
+    progress: bool = False,
+) -> GradientCheck:
+    """Are the gradients that PyTorch computes of a module or function right, and where are they wrong?
+
+    Judged as by `fastgrad.check_grad`, entry by entry, by differences of forward passes: every
+    parameter of a module, and every input of floating numbers, by the names the module has for them
+    (``encoder.0.weight[3, 17]``). It runs on a private copy, on the device where the module is; the
+    module, its buffers, mode, hooks and ``.grad``, the inputs and all generators stay as they are.
+    Masks of dropout are frozen: every forward pass draws the same random numbers.
+
+    Parameters
+    ----------
+    fn_or_module : torch.nn.Module, callable, or subclass of torch.autograd.Function
+        Of a function, the gradients in its inputs are checked.
+    *inputs : tensor, or structure of tensors
+        What it is called with. What is not made of floating numbers is a constant.
+    named : mapping, optional
+        Inputs by keyword.
+    loss : callable, optional
+        ``loss(outputs) -> scalar``. By default the sum of all outputs times random numbers.
+    wrt : str or sequence of str, optional
+        ``"parameters"``, ``"inputs"``, or names and path prefixes of them. By default all.
+    dtype : {"auto"}, torch.dtype or None
+        ``"auto"`` checks in float64 where the operations allow it, else in the module's own precision,
+        as None does; then with the verdict that this precision allows.
+    order : {1, 2}
+        2 checks the double backward: a random combination of the first derivatives is the loss.
+    rtol, strategy, budget, seed, step, progress
+        As of `fastgrad.check_grad`.
+
+    Returns
+    -------
+    GradientCheck
+        True as a condition only if the gradients agree; print it for the report.
+
+    Raises
+    ------
+    MutatedInputError
+        The forward pass writes to its own parameters.
+    TypeError, ValueError
+        Something is not of its kind; the message says what.
+
+    Examples
+    --------
+    >>> import torch, fastgrad.torch
+    >>> class Square(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         return g * ctx.saved_tensors[0]
+    >>> report = fastgrad.torch.check(Square, torch.linspace(1, 2, 5))
+    >>> report.verdict, report.diagnoses[0].constants
+    ('disagrees', {'factor': 0.5})
+    """
+    subject = Subject.of(fn_or_module, inputs, named, loss, order)
+    chosen = program_of(subject, dtype, seed)
+    program = chosen.program
+    compute = TorchGradient(program)
+    asked = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed, "step": step}
+    asked["trainable"] = _chosen_by(wrt, program)
+    report = check_grad(
+        TorchLoss(program),
+        compute,
+        layout_values(program),
+        *leading_dimensions(program),
+        **{**asked, "progress": progress},
+    )
+    said = (*chosen.remarks, *_about(subject, compute))
+    return replace(report, remarks=(*report.remarks, *said))
+
+
+def _chosen_by(wrt: str | Sequence[str] | None, program: Program) -> list[str] | None:
+    """The blocks to check, by name: ``wrt`` also says "parameters" or "inputs"."""
+    if wrt is None:
+        return None
+    module = program.subject.module
+    parameters = [] if module is None else [name for name, _ in module.named_parameters()]
+    groups = {
+        "parameters": [name for name in program.leaves if name in parameters],
+        "inputs": [name for name in program.leaves if name not in parameters],
+    }
+    names = [wrt] if isinstance(wrt, str) else list(wrt)
+    chosen = [n for name in names for n in groups.get(name, [name])]
+    if not chosen:
+        raise ValueError(f"wrt={wrt!r}: {program.subject.name} has none that can be checked")
+    return chosen
+
+
+def leading_dimensions(program: Program) -> list[Array]:
+    """Empty arrays of as many rows as the inputs have: laws name factors of them, 1/m."""
+    rows = {t.shape[0] for t in _tensors((program.subject.inputs, program.subject.named)) if t.ndim}
+    return [np.zeros((m, 0)) for m in sorted(rows)]
+
+
+def _about(subject: Subject, compute: TorchGradient) -> list[str]:
+    """What a report says of leaves without a gradient, and of modules that stand still."""
+    said = []
+    if compute.unused:
+        names = shortened(compute.unused)
+        said.append(f"The loss does not use {names}, says autograd: taken for a gradient of zero.")
+    for what, function in (("function", subject.call), ("loss", subject.loss)):
+        for name in closed_over(function):
+            said.append(
+                f"The {what} reaches the module {name} beside its arguments: its parameters were not "
+                "perturbed. Hand over the module itself, or one whose forward computes all of it."
+            )
+    return said

@@ -1,0 +1,212 @@
+"""The evaluator of a torch program: leaves are perturbed in place, on their own device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastgrad.arrays import Array, Floats, Indices
+from fastgrad.errors import LossError
+from fastgrad.evaluate.explain import loss_error, place, place_along
+from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.torch.program import Program, require_kept
+from fastgrad.torch.tensors import as_real
+
+
+class TorchEvaluator(Evaluator):
+    """The loss of a program around one flat theta.
+
+    A step costs one write, or one pass over the leaves that a direction moves; nothing is copied to
+    the host but the values.
+
+    Parameters
+    ----------
+    program : Program
+    inputs : Inputs
+        Its layout has a block for each leaf, in order.
+    """
+
+    def __init__(self, program: Program, inputs: Inputs):
+        super().__init__(inputs.theta)
+        self._program, self._layout = program, inputs.layout
+        self._leaves = [_Leaf(t) for t in program.reals.values()]
+        for leaf, values in zip(self._leaves, self._split(inputs.theta), strict=True):
+            leaf.set_base(values)
+
+    @property
+    def ran(self) -> str:
+        precision = ", ".join(dict.fromkeys(_named(leaf.point.dtype) for leaf in self._leaves))
+        return f"Ran in torch {torch.__version__} on {self._program.device}, in {precision}"
+
+    def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
+        """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
+
+        Where a leaf is too coarse for a point, the value is that of the straight line through theta
+        and the nearest point there is.
+        """
+        values, parts = self._room(offsets.shape), np.ones(offsets.shape)
+        blocks = np.searchsorted(self._layout.stops, indices, side="right").tolist()
+        with self._program.kept(), torch.no_grad():
+            for k, (i, b) in enumerate(zip(indices.tolist(), blocks, strict=True)):
+                leaf, at = self._leaves[b], self._layout.blocks[b].index(i)
+                for j, offset in enumerate(offsets[k].tolist()):
+                    parts[k, j] = leaf.move(at, offset)
+                    values[k, j] = self._value(lambda i=i, t=offset: place(self._layout, i, t))
+                leaf.put_back(at)
+        found = values.cpu().numpy()
+        return found if (parts == 1).all() else self._at_theta + parts * (found - self._at_theta)
+
+    def along(self, direction: Floats, offsets: Floats) -> Floats:
+        """``values[j]``: the loss at ``theta + offsets[j] direction``, shape (k,)."""
+        values = self._room(offsets.shape)
+        moved = [
+            (leaf, leaf.like(part))
+            for leaf, part in zip(self._leaves, self._split(direction), strict=True)
+            if part.any()
+        ]
+        with self._program.kept(), torch.no_grad():
+            for j, t in enumerate(offsets.tolist()):
+                for leaf, v in moved:
+                    torch.add(leaf.base, v, alpha=t, out=leaf.point)
+                values[j] = self._value(lambda t=t: place_along(t))
+            for leaf, _ in moved:
+                leaf.point.copy_(leaf.base)
+        return values.cpu().numpy()
+
+    @cached_property
+    def _at_theta(self) -> float:
+        return self.value()
+
+    def _room(self, shape: tuple[int, ...]) -> torch.Tensor:
+        device = self._program.device
+        double = device.type != "mps"
+        return torch.empty(shape, dtype=torch.float64, device=device if double else "cpu")
+
+    def _split(self, flat: Array) -> list[Array]:
+        return [flat[b.start : b.stop].reshape(b.shape) for b in self._layout.blocks]
+
+    def _value(self, where: Any) -> torch.Tensor | float:
+        self._evaluations += 1
+        versions = [leaf.point._version for leaf in self._leaves]
+        try:
+            value: torch.Tensor | float = self._program.value()
+        except Exception as error:
+            if self._evaluations == 1:
+                raise LossError(str(loss_error(where(), error))) from error
+            if self.outside is None:
+                self.outside = loss_error(where(), error)
+                self.outside.__cause__ = error
+            value = float("nan")
+        for block, leaf, version in zip(self._layout.blocks, self._leaves, versions, strict=True):
+            require_kept(self._program, block.name, leaf.point._version == version)
+        if self.advance is not None:
+            self.advance(1)
+        return value
+
+
+class _Leaf:
+    """One leaf: its values at theta, and the tensor that the program computes with."""
+
+    def __init__(self, point: torch.Tensor):
+        self.point = point
+        self.base = point
+        self._exact = point.dtype == torch.float64
+
+    def set_base(self, values: Array) -> None:
+        """Stand at other values."""
+        wide = torch.float64 if self.point.device.type != "mps" else torch.float32
+        # It outlives the call, and a vector of Python's may be read-only.
+        self.base = torch.tensor(values, dtype=wide, device=self.point.device)
+        self.point.copy_(self.base)
+
+    def like(self, values: Array) -> torch.Tensor:
+        """A part of a direction beside the base."""
+        return torch.as_tensor(values, dtype=self.base.dtype, device=self.base.device)
+
+    def move(self, at: tuple[int, ...], offset: float) -> float:
+        """Offset one entry; what part of the offset that is of the way that it went."""
+        if self._exact:
+            self.point[at] = self.base[at] + offset
+            return 1.0
+        here = self.base[at].to("cpu", torch.float64)
+        there = (here + offset).to(self.point.dtype)
+        if offset and there.double() == here:
+            ends = torch.tensor(np.copysign(np.inf, offset), dtype=self.point.dtype)
+            there = torch.nextafter(here.to(self.point.dtype), ends)
+        self.point[at] = there
+        went = float(there.double() - here)
+        return offset / went if offset else 1.0
+
+    def put_back(self, at: tuple[int, ...]) -> None:
+        self.point[at] = self.base[at]
+
+
+def _named(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def layout_values(program: Program) -> dict[str, Array]:
+    """Theta: the leaves of a program as float64 arrays, by name."""
+    return {name: leaf.double().cpu().numpy().copy() for name, leaf in program.reals.items()}
+
+
+class TorchLoss:
+    """A program as a loss, which brings an evaluator of its own."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.__name__ = program.subject.name
+
+    def __call__(self, theta: dict[str, Array], *_: Any) -> float:
+        """The loss at other values of its leaves."""
+        with at_values(self.program, theta):
+            return float(self.program.value())
+
+    def evaluator_at(self, inputs: Inputs) -> Evaluator:
+        """What differences are taken with."""
+        return TorchEvaluator(self.program, inputs)
+
+
+@contextmanager
+def at_values(program: Program, theta: dict[str, Array]) -> Iterator[None]:
+    """A context in which the leaves of a program hold other values, and all generators are kept."""
+    before = {name: leaf.clone() for name, leaf in program.reals.items()}
+    with program.kept():
+        try:
+            for name, leaf in program.reals.items():
+                leaf.copy_(torch.as_tensor(theta[name]))
+            yield
+        finally:
+            for name, leaf in program.reals.items():
+                leaf.copy_(before[name])
+
+
+class TorchGradient:
+    """Autograd's gradient of a program, as the gradient under test."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.unused: tuple[str, ...] = ()
+        self.__name__ = f"autograd's gradient of {program.subject.name}"
+
+    def __call__(self, theta: dict[str, Array], *_: Any) -> dict[str, Array]:
+        """The gradient at other values of the leaves; zero for leaves that the loss does not use."""
+        with at_values(self.program, theta):
+            found = self.program.gradients()
+            names = list(self.program.leaves)
+            self.unused = tuple(n for n, g in zip(names, found, strict=True) if g is None)
+            return {
+                name: _as_array(g, leaf)
+                for (name, leaf), g in zip(self.program.reals.items(), found, strict=True)
+            }
+
+
+def _as_array(gradient: torch.Tensor | None, leaf: torch.Tensor) -> Array:
+    """A leaf's gradient on the host; numpy has no bfloat16."""
+    if gradient is None:
+        return np.zeros(tuple(leaf.shape), np.float32)
+    real = as_real(gradient.detach()).cpu()
+    return (real.float() if real.dtype == torch.bfloat16 else real).numpy()

@@ -1,0 +1,246 @@
+"""A module or function on a private copy: its loss as a function of its leaves, and autograd's gradient.
+
+Every call gets inputs of its own, the buffers the module came with, and the same random numbers: masks
+of dropout are frozen, running statistics stand still. Nothing of the user's is written to.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastgrad.errors import MutatedInputError
+from fastgrad.torch.subject import Subject
+from fastgrad.torch.tensors import as_real, is_inexact, mapped, tensors_in
+
+STREAM = 0x636F74
+"""Beside the seed, what draws cotangents."""
+SECOND_STREAM = 0x636F75
+"""The same of the second order."""
+COTANGENT = "cotangent"
+
+
+@dataclass
+class Buffer:
+    """A buffer of the private module, and what it is to hold at every call."""
+
+    owner: Any
+    name: str
+    pristine: torch.Tensor
+    working: torch.Tensor
+    version: int
+
+    def restore(self) -> None:
+        """Put back what a forward pass wrote to."""
+        now = self.owner._buffers[self.name]
+        if now is self.working and now._version == self.version:
+            return
+        self.working = self.owner._buffers[self.name] = self.pristine.clone()
+        self.version = self.working._version
+
+
+class Program:
+    """The loss of a subject's leaves.
+
+    Parameters
+    ----------
+    subject : Subject
+    dtype : torch.dtype or None
+        The precision to compute in; None for the module's own.
+    seed : int
+        What random numbers the module draws, and which combination of the outputs is the loss.
+    """
+
+    def __init__(self, subject: Subject, dtype: torch.dtype | None, seed: int):
+        self.subject = subject.copied(dtype)
+        self.seed = seed
+        self.leaves: dict[str, torch.Tensor] = {}
+        self._recorded = False
+        self._cotangents: list[torch.Tensor] = []
+        self._buffers = list(self._own_buffers())
+        self._name_leaves()
+        self.devices = sorted({t.device.index or 0 for t in self.leaves.values() if t.is_cuda})
+        self._first_call()
+
+    @property
+    def reals(self) -> dict[str, torch.Tensor]:
+        """The leaves as real numbers; views."""
+        return {name: as_real(leaf.detach()) for name, leaf in self.leaves.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """The device it runs on, as far as one can say."""
+        return next(iter(self.leaves.values())).device
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A context that leaves all random generators as they are."""
+        python, legacy = random.getstate(), np.random.get_state(legacy=False)
+        try:
+            with torch.random.fork_rng(devices=self.devices):
+                yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
+
+    def value(self) -> torch.Tensor:
+        """The loss at the leaves as they are: a float64 tensor of one number, without a graph."""
+        if self.subject.order == 2:
+            with torch.enable_grad():
+                return self._contracted(self._gradients(create_graph=False)).detach()
+        with torch.set_grad_enabled(self._recorded):
+            return self._loss().detach()
+
+    def gradients(self) -> list[torch.Tensor | None]:
+        """Autograd's gradient, a leaf each; None where it says that the loss does not use it."""
+        with torch.enable_grad():
+            if self.subject.order == 1:
+                return self._gradients(create_graph=False)
+            total = self._contracted(self._gradients(create_graph=True))
+            return _gradients_of(total, self.leaves.values(), create_graph=False)
+
+    def _gradients(self, create_graph: bool) -> list[torch.Tensor | None]:
+        return _gradients_of(self._loss(), self.leaves.values(), create_graph)
+
+    def _contracted(self, gradients: list[torch.Tensor | None]) -> torch.Tensor:
+        """A random combination of first derivatives."""
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for c, g in zip(self._second, gradients, strict=False):
+            if g is not None:
+                total = total + (c * as_real(g).double()).sum().to(self.device)
+        return total
+
+    def _loss(self) -> torch.Tensor:
+        out = self._outputs()
+        if self.subject.loss is not None:
+            return _one_number(self.subject.loss(out))
+        found = [as_real(part) for part in tensors_in(out)]
+        if not found:
+            raise TypeError(
+                f"{self.subject.name} returned {type(out).__name__}: expected tensors of floats"
+            )
+        terms = [
+            (c.double() * part.double()).sum()
+            for c, part in zip(self._cotangents_for(found), found, strict=True)
+        ]
+        return sum(terms[1:], terms[0])
+
+    def _cotangents_for(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """A Gaussian cotangent each, in the output's own precision; drawn at the first call."""
+        if not self._cotangents:
+            rng = np.random.default_rng([self.seed, STREAM])
+            for part in outputs:
+                c = torch.as_tensor(rng.standard_normal(tuple(part.shape)))
+                self._cotangents.append(c.to(part.device, part.dtype))
+            if self.subject.order == 2:
+                for k, c in enumerate(self._cotangents):
+                    self.leaves[f"{COTANGENT}.{k}"] = c.requires_grad_()
+        return self._cotangents
+
+    def _outputs(self) -> Any:
+        for buffer in self._buffers:
+            buffer.restore()
+        self._reseed()
+        inputs, named = mapped((self.subject.inputs, self.subject.named), "", _fresh)
+        return self.subject.call(*inputs, **named)
+
+    def _reseed(self) -> None:
+        torch.default_generator.manual_seed(self.seed)
+        for index in self.devices:
+            torch.cuda.default_generators[index].manual_seed(self.seed)
+        if torch.backends.mps.is_available() and self.device.type == "mps":
+            torch.mps.manual_seed(self.seed)
+
+    def _own_buffers(self) -> Iterator[Buffer]:
+        module = self.subject.module
+        if module is None:
+            return
+        for part in module.modules():
+            for name, buffer in part.named_buffers(recurse=False):
+                yield Buffer(part, name, buffer.clone(), buffer, buffer._version)
+
+    def _name_leaves(self) -> None:
+        module = self.subject.module
+        if module is not None:
+            for name, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    self.leaves[name] = parameter
+
+        def leaf(path: str, tensor: torch.Tensor) -> torch.Tensor:
+            if is_inexact(tensor) and tensor.numel():
+                name = path.removeprefix(".")
+                name = f"inputs.{name}" if name in self.leaves else name
+                self.leaves[name] = tensor.requires_grad_()
+            return tensor
+
+        given = zip(self.subject.input_names(), self.subject.inputs, strict=True)
+        for name, value in (*given, *self.subject.named.items()):
+            mapped(value, name, leaf)
+        if not self.leaves:
+            raise TypeError(
+                f"{self.subject.name}: expected parameters that require a gradient, or inputs of "
+                "floating numbers; there is nothing to differentiate by"
+            )
+
+    def _first_call(self) -> None:
+        """Draw the cotangents; see whether the forward pass needs autograd to be on."""
+        before = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
+        with self.kept():
+            try:
+                with torch.no_grad():
+                    self._loss()
+            except RuntimeError:
+                self._recorded = True
+                with torch.enable_grad():
+                    self._loss()
+            for name, leaf in before.items():
+                require_kept(self, name, torch.equal(leaf, self.leaves[name].detach()))
+            rng = np.random.default_rng([self.seed, SECOND_STREAM])
+            self._second = [
+                torch.as_tensor(rng.standard_normal(tuple(leaf.shape))).to(leaf.device)
+                for name, leaf in self.reals.items()
+                if self.subject.order == 2 and not name.startswith(f"{COTANGENT}.")
+            ]
+
+
+def require_kept(program: Program, name: str, kept: bool) -> None:
+    """Raise `MutatedInputError` unless a leaf was left alone."""
+    if not kept:
+        raise MutatedInputError(
+            f"{program.subject.name} wrote to its own {name} in its forward pass: expected it to leave "
+            "parameters and inputs alone; a gradient by what is overwritten means nothing"
+        )
+
+
+def _fresh(_: str, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone(memory_format=torch.preserve_format)
+
+
+def _gradients_of(
+    total: torch.Tensor, leaves: Any, create_graph: bool
+) -> list[torch.Tensor | None]:
+    """Autograd's gradient; None for all where the graph holds no leaf at all."""
+    leaves = list(leaves)
+    if not total.requires_grad:
+        return [None] * len(leaves)
+    return list(torch.autograd.grad(total, leaves, create_graph=create_graph, allow_unused=True))
+
+
+def _one_number(value: Any) -> torch.Tensor:
+    """The loss, in float64.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and value.is_floating_point():
+        return value.reshape(()).double()
+    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else value
+    raise TypeError(
+        f"loss(outputs) returned {got}: expected one real number; leave loss out to have a random "
+        "combination of all outputs checked"
+    )
