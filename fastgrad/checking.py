@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.budget import Budget
-from fastgrad.checks.claim import Claim, Gradient
+from fastgrad.checks.claim import Claim, Gradient, free_by_claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -224,6 +224,15 @@ class _Question:
         """The other arguments."""
         return self.arguments[1]
 
+    def free(self, layout: Layout, flat: Floats, theta: Any) -> Mask | None:
+        """Which entries may be perturbed, shape (n,); None when all may."""
+        trainable = self.shaped["trainable"]
+        if trainable is not None:
+            return layout.mask(trainable)
+        if callable(self.gradient):
+            return self.claim(layout, flat, theta).free()
+        return free_by_claim(self.gradient, layout)
+
     def claim(self, layout: Layout, flat: Floats, theta: Any) -> Gradient:
         """The gradient under test at one theta, if it is a function."""
         return Gradient(self.gradient, layout, flat, theta, self.args, self.arguments[0])
@@ -233,7 +242,8 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     """The check at one point: measure the loss, read the gradient, judge, explain."""
     began, compiling = time.perf_counter(), seconds_compiling()
     layout, flat = flatten(place.theta, root_name(question.loss, question.arguments[0]))
-    free = layout.mask(question.shaped["trainable"])
+    free = question.free(layout, flat, place.theta)
+    layout = layout.holding(place.theta, free)
     run = question.evaluator(layout, flat)
     budget = Budget(run, options.seconds)
     units = Units.of(flat, layout, question.shaped["scale"])
@@ -386,9 +396,11 @@ def _summary(
 
 
 def _steps_of(judged: Judged, loss: Loss) -> Floats:
-    """Default steps of all entries, or shorter ones where differences needed them."""
+    """Default steps of all entries, or shorter ones where differences needed them; 0 of constants."""
     steps = loss.steps(np.arange(loss.theta.size))
     steps[judged.indices] = np.minimum(steps[judged.indices], judged.differences.step)
+    if loss.free is not None:
+        steps[~loss.free] = 0.0
     return steps
 
 

@@ -31,6 +31,7 @@ from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
 from fastgrad.parameters.arguments import Argnum, last_of, taken
+from fastgrad.parameters.labels import is_labelled
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import progress_bar
@@ -227,7 +228,10 @@ class GradientFunction:
 
     def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
         """The loss around a theta, with its other arguments."""
-        layout, flat = flatten(self.whole(theta), self.root)
+        whole = self.whole(theta)
+        layout, flat = flatten(whole, self.root)
+        if layout.mixed or is_labelled(whole):
+            layout = layout.holding(whole, layout.mask(self._trainable))
         inputs = Inputs(layout, flat, arguments, self._argnum)
         run = evaluator(self._loss, inputs, **self._running)
         if run.fallback:

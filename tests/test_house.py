@@ -49,8 +49,8 @@ LAYERS = {
         numerics.windows numerics.plateaus
     """,
     "parameters": """
-        parameters parameters.trees parameters.arguments parameters.native parameters.layout
-        parameters.steps parameters.operands parameters.outputs parameters.pairs
+        parameters parameters.trees parameters.arguments parameters.native parameters.labels
+        parameters.layout parameters.steps parameters.operands parameters.outputs parameters.pairs
     """,
     "evaluate": """
         evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process

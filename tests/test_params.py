@@ -50,9 +50,9 @@ STRUCTURES = {
     "list of lists": ([[1, 2, 3], [4, 5, 6]], [("theta", (2, 3))]),
     "dict": ({"W": ones(2, 3), "b": ones(3)}, [("W", (2, 3)), ("b", (3,))]),
     "NamedTuple": (Layer(ones(2, 3), ones(3)), [("W", (2, 3)), ("b", (3,))]),
-    "list of arrays": ([ones(2), ones(2, 2)], [("0", (2,)), ("1", (2, 2))]),
-    "tuple of arrays": ((ones(2), 1.0), [("0", (2,)), ("1", ())]),
-    "ragged list": ([[1.0], [2.0, 3.0]], [("0", (1,)), ("1", (2,))]),
+    "list of arrays": ([ones(2), ones(2, 2)], [("theta[0]", (2,)), ("theta[1]", (2, 2))]),
+    "tuple of arrays": ((ones(2), 1.0), [("theta[0]", (2,)), ("theta[1]", ())]),
+    "ragged list": ([[1.0], [2.0, 3.0]], [("theta[0]", (1,)), ("theta[1]", (2,))]),
     "dataclass, nested": (
         Net([Layer(ones(2, 3), ones(3)), {"V": ones(4)}], 0.5),
         [("layers.0.W", (2, 3)), ("layers.0.b", (3,)), ("layers.1.V", (4,)), ("scale", ())],

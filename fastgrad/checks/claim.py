@@ -3,20 +3,22 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from fastgrad.arrays import CHUNK, Array, Floats, Indices
+from fastgrad.arrays import CHUNK, Array, Floats, Indices, Mask
 from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.arguments import Argnum, merged, place_of
+from fastgrad.parameters.labels import matched
 from fastgrad.parameters.layout import Block, Layout, flatten
 from fastgrad.parameters.native import native_argument
-from fastgrad.parameters.trees import real_array
+from fastgrad.parameters.trees import completed, parts_of, real_array
 
 MOST_PARTS = 4
 """A tuple of so many is looked through for the gradient."""
@@ -153,6 +155,12 @@ class Gradient:
                 raise
             raise StructureMismatchError(f"{error}{hint}") from None
 
+    def free(self) -> Mask | None:
+        """What may be perturbed, as `free_by_claim` has it: asked only where integers are arrays."""
+        if not any(block.of_integers for block in self.layout.blocks):
+            return None
+        return free_by_claim(self._call(self.flat, self.theta), self.layout)
+
     def _other_theta(self, value: Any) -> str:
         """What to do where the gradient is shaped like another argument, which may be theta."""
         for k, argument in enumerate(self.args):
@@ -217,14 +225,50 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
         return array.astype(np.float64), units
 
     _require_alone(gradient, layout)
+    gradient = _with_constants(gradient, layout)
+    numbers = count()
 
     def leaf(part: Any, block: Block) -> Array:
+        b = next(numbers)
+        if b in layout.constants:
+            return np.zeros(block.size)
+        if b in layout.templates:
+            part = matched(layout.templates[b], part, f"the gradient under test for {block.name}")
         array = real_array(part, f"the gradient under test for {block.name}")
         _require_like(array, block, layout)
         units[layout.blocks.index(block)] = _unit(array)
         return array.astype(np.float64).ravel()
 
     return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
+
+
+def _with_constants(gradient: Any, layout: Layout) -> Any:
+    """A gradient with zeros for what it left out, where that is not perturbed."""
+    if not layout.constants:
+        return gradient
+    names = {layout.blocks[b].name for b in layout.constants}
+    return completed(gradient, layout.tree, names, layout.root)
+
+
+def free_by_claim(gradient: Any, layout: Layout) -> Mask | None:
+    """What may be perturbed where nobody says so: all but integers that the gradient has nothing for.
+
+    Arrays of integers beside floats, such as indices, are constants unless the gradient under test
+    has numbers for them.
+    """
+    if layout.plain or (isinstance(gradient, np.ndarray) and gradient.shape == (layout.size,)):
+        return None
+    free = np.ones(layout.size, np.bool_)
+    parts = parts_of(gradient, layout.tree)
+    for part, block in zip(parts, layout.blocks, strict=True):
+        if block.of_integers and (part is None or _is_integer_zero(part)):
+            free[block.start : block.stop] = False
+    return None if free.all() or not free.any() else free
+
+
+def _is_integer_zero(part: Any) -> bool:
+    array = np.asarray(part)
+    return array.dtype.kind in "iub" and not array.any()
 
 
 def _require_alone(gradient: Any, layout: Layout) -> None:

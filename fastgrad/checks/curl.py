@@ -82,7 +82,7 @@ def curl(
     here : ndarray, shape (n,), optional
         The gradient at theta, if it is known: then a kink that both directions cross is seen too.
     steps : ndarray, shape (n,), optional
-        How far each entry moves; `STEP` if not given.
+        How far each entry moves, 0 for constants; `STEP` if not given.
 
     Examples
     --------
@@ -94,8 +94,9 @@ def curl(
     rng = np.random.default_rng([seed, theta.size])
     u, v = rng.uniform(0.5, 1.5, (2, theta.size)) * rng.choice([-1.0, 1.0], (2, theta.size))
     unit = np.ones(theta.size) if steps is None else steps / STEP
+    scale = np.where(unit > 0, unit, 1.0)  # constants stay where they are
     points = [theta + sign * STEP * unit * w for w in (u, v) for sign in (1.0, -1.0)]
-    u, v = ((points[k] - points[k + 1]) / (2 * STEP * unit) for k in (0, 2))  # as really taken
+    u, v = ((points[k] - points[k + 1]) / (2 * STEP * scale) for k in (0, 2))  # as really taken
     calls = [gradient(point) for point in points]
     up, down, right, left = (np.array(a, np.float64).reshape(-1) * unit for a in calls)
     here = None if here is None else here * unit

@@ -12,6 +12,7 @@ from fastgrad.checks.tolerance import smallest_rtol
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.trees import kept
 from fastgrad.report.arrays import BlockArrays, Kept, Place
 from fastgrad.results import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck, GradientCheck
 
@@ -157,9 +158,21 @@ def entries_of(judged: Judged, layout: Layout, rule: Rule) -> tuple[EntryCheck, 
     return tuple(_entry(judged, layout, int(k)) for k in _worst(judged, rule))
 
 
+def _constants(layout: Layout) -> list[str]:
+    """What in theta is no float, and is not perturbed, each with its kind."""
+    odd = [
+        f"{path} ({type(node.value).__name__})"
+        for path, node in kept(layout.tree, root=layout.root)
+    ]
+    whole = [layout.blocks[b] for b in layout.constants]
+    return odd + [f"{block.name} ({block.dtype})" for block in whole if block.of_integers]
+
+
 def about_the_loss(loss: Loss) -> list[str]:
     """What the measurements of the loss found worth saying."""
     remarks = list(loss.run.remarks)
+    if constants := _constants(loss.layout):
+        remarks.append(f"Constants, passed as they are: {', '.join(constants)}.")
     if loss.measured.float32:
         remarks.append(
             "Every value of the loss is a float32: it is computed in single precision, and an "

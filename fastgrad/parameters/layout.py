@@ -8,14 +8,16 @@ of every entry, and how to lay anything else shaped like theta (`Layout.match`) 
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Array, Floats, Indices, Mask
 from fastgrad.errors import StructureMismatchError
+from fastgrad.parameters.labels import is_labelled, labels_of, like
 from fastgrad.parameters.native import Expression, expression, native_container
 from fastgrad.parameters.trees import (
     Leaf,
@@ -40,6 +42,8 @@ class Block:
     dtype: np.dtype[Any]
     scalar: bool
     """Whether it is a plain number rather than an array of shape ()."""
+    labels: tuple[tuple[Any, ...], ...] = field(default=(), kw_only=True)
+    """The names of its rows, and columns, where it has any."""
 
     @cached_property
     def float_dtype(self) -> np.dtype[Any]:
@@ -51,6 +55,11 @@ class Block:
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def of_integers(self) -> bool:
+        """Whether it is an array of integers, such as indices."""
+        return self.dtype.kind in "iu" and bool(self.shape)
+
     @cached_property
     def stop(self) -> int:
         return self.start + self.size
@@ -61,8 +70,13 @@ class Block:
 
     def entry(self, position: int) -> str:
         """Name of the entry at a position in the flat vector, such as ``W1[3, 17]``."""
-        index = ", ".join(map(str, self.index(position)))
-        return f"{self.name}[{index}]" if self.shape else self.name
+        index = self.index(position)
+        if self.labels:
+            index = tuple(names[k] for names, k in zip(self.labels, index, strict=True))
+            said = ", ".join(f'"{k}"' if isinstance(k, str) else str(k) for k in index)
+            return f"{self.name}[{said}]"
+        said = ", ".join(map(str, index))
+        return f"{self.name}[{said}]" if self.shape else self.name
 
 
 class Layout:
@@ -75,6 +89,15 @@ class Layout:
         self.size = self.blocks[-1].stop if self.blocks else 0
         self.plain = isinstance(tree, Leaf)
         """Whether theta is a single array or number."""
+        self.constants: dict[int, Any] = {}
+        """What a Python loss gets for blocks that are not perturbed: just what was passed."""
+        self.templates: dict[int, Any] = {}
+        """Labelled blocks, as pandas has them, by position: a Python loss gets the like."""
+
+    @cached_property
+    def mixed(self) -> bool:
+        """Whether some block of a structure is not of float64."""
+        return not self.plain and any(block.dtype != np.float64 for block in self.blocks)
 
     @cached_property
     def stops(self) -> Indices:
@@ -116,7 +139,37 @@ class Layout:
 
     def given(self, flat: Floats) -> Any:
         """What a Python loss receives: views of ``flat`` in theta's own structure."""
-        return build(self.tree, self._views(flat))
+        if not self.constants and not self.templates:
+            return build(self.tree, self._views(flat))
+        views, number = self._views(flat), count()
+
+        def leaf(node: Leaf) -> Any:
+            view, b = views(node), next(number)
+            if b in self.constants:
+                return self.constants[b]
+            return like(self.templates[b], view) if b in self.templates else view
+
+        return build(self.tree, leaf)
+
+    def holding(self, theta: Any, free: Mask | None) -> "Layout":
+        """The same for this very theta: with its labels, and what is not perturbed just as it is."""
+        parts = list(aligned(self.tree, theta, self.root))
+        constants = {
+            b: parts[b].copy() if isinstance(parts[b], np.ndarray) else parts[b]
+            for b, block in enumerate(self.blocks)
+            if free is not None and block.size and not free[block.start : block.stop].any()
+        }
+        templates = {b: part for b, part in enumerate(parts) if is_labelled(part)}
+        if not constants and not templates:
+            return self
+        made = Layout(self.tree, self.root)
+        made.constants = constants
+        made.templates = {b: part for b, part in templates.items() if b not in constants}
+        made.blocks = tuple(
+            replace(block, labels=labels_of(templates[b])) if b in templates else block
+            for b, block in enumerate(self.blocks)
+        )
+        return made
 
     def native(self, flat: Floats) -> Any:
         """What a compiled loss receives: views, in NamedTuples for dicts and dataclasses."""
@@ -208,10 +261,14 @@ class Layout:
             )
         return mask
 
+    def _named(self, name: str) -> list[Block]:
+        return [b for b in self.blocks if b.name == name or b.name.startswith(f"{name}.")]
+
     def _mask_of_names(self, names: Iterable[str]) -> Mask:
         mask = np.zeros(self.size, np.bool_)
         for name in names:
-            chosen = [b for b in self.blocks if b.name == name or b.name.startswith(f"{name}.")]
+            first, dot, rest = name.partition(".")
+            chosen = self._named(name) or self._named(f"{self.root}[{first}]{dot}{rest}")
             if not chosen:
                 known = [block.name for block in self.blocks]
                 near = difflib.get_close_matches(name, known, n=1)
@@ -275,7 +332,7 @@ def flatten(theta: Any, root: str = "theta") -> tuple[Layout, Floats]:
 def _blocks(tree: Node, root: str) -> list[Block]:
     blocks: list[Block] = []
     start = 0
-    for path, leaf in leaves(tree):
+    for path, leaf in leaves(tree, root=root):
         blocks.append(Block(path or root, leaf.shape, start, leaf.dtype, leaf.scalar))
         start = blocks[-1].stop
     return blocks

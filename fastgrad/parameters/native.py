@@ -13,7 +13,16 @@ import numpy as np
 
 from fastgrad.arrays import Array, Indices
 from fastgrad.errors import LossCompilationError
-from fastgrad.parameters.trees import Branch, Leaf, Node, is_list_of_numbers, is_record, taken_apart
+from fastgrad.parameters.trees import (
+    Branch,
+    Kept,
+    Leaf,
+    Node,
+    is_list_of_numbers,
+    is_record,
+    kept,
+    taken_apart,
+)
 
 KEYS = "__keys__"
 
@@ -111,6 +120,13 @@ def expression(tree: Node, bounds: Sequence[tuple[int, int]]) -> Expression:
     """The parameters as views of theta, whose part ``bounds[k]`` is leaf k of the tree."""
     if isinstance(tree, Leaf) and len(tree.shape) == 1:
         return Expression("theta", (), np.zeros(0, np.int64))
+    for path, node in kept(tree):
+        kind = type(node.value).__name__
+        raise LossCompilationError(
+            f"{path} is {kind}, which passes through theta as it is, and compiled code cannot have: "
+            'hand it over as another argument, or backend="python"',
+            f"{path} is {kind}, which compiled code cannot have in theta",
+        )
     table: list[int] = []
     records: list[type] = []
     left = iter(bounds)
@@ -124,6 +140,7 @@ def expression(tree: Node, bounds: Sequence[tuple[int, int]]) -> Expression:
             view = f"theta[table[{k}] : table[{k + 1}]]"
             dims = "".join(f"table[{k + 2 + d}], " for d in range(len(node.shape)))
             return view if len(node.shape) == 1 else f"{view}.reshape(({dims}))"
+        assert not isinstance(node, Kept)  # refused above
         parts = "".join(f"{source(child)}, " for child in node.children)
         if node.container in (list, tuple):
             return f"({parts})"

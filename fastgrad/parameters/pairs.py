@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.trees import Leaf
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class PairLayout(Layout):
         """The blocks, which know their rows and columns."""
         self.blocks = self.parts
         self.size = self.parts[-1].stop
+        self.tree = Leaf((self.size,), np.dtype(np.float64), False)
+        self.constants, self.templates = {}, {}
         self._row_starts = np.array([part.rows.start for part in self.parts])
         self._widths = np.array([part.columns.size for part in self.parts])
 

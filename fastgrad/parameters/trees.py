@@ -1,7 +1,7 @@
 """Trees of arrays in dicts, NamedTuples, dataclasses, lists and tuples: read, built, matched."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any, TypeAlias
 
@@ -32,7 +32,26 @@ class Branch:
 BY_POSITION = "__by_position__"
 """An attribute of NamedTuples that a plain list or tuple of as many parts may stand for."""
 
-Node: TypeAlias = Leaf | Branch
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kept:
+    """Something that is no number, in a named field beside numbers: it passes through as it is."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Kept) or type(self.value) is not type(other.value):
+            return False
+        return self.value is other.value or (
+            isinstance(self.value, str | bytes | bool) and self.value == other.value
+        )
+
+    def __hash__(self) -> int:
+        known = isinstance(self.value, str | bytes | bool | None)
+        return hash((type(self.value), self.value)) if known else id(self.value)
+
+
+Node: TypeAlias = "Leaf | Branch | Kept"
 
 
 def read(value: Any, path: str, arrays: list[Array], depth: int = 0) -> Node:
@@ -48,11 +67,42 @@ def read(value: Any, path: str, arrays: list[Array], depth: int = 0) -> Node:
         arrays.append(array)
         return Leaf(array.shape, array.dtype, scalar=np.isscalar(value))
     container, keys, parts = taken_apart(value)
+    named = container not in (list, tuple)
     nodes = tuple(
-        read(part, f"{path}.{key}" if depth else str(key), arrays, depth + 1)
+        Kept(part)
+        if named and is_no_number(part)
+        else read(part, f"{path}.{key}" if depth else str(key), arrays, depth + 1)
         for key, part in zip(keys, parts, strict=True)
     )
+    if not depth and not arrays:
+        _require_numbers(container, keys, nodes)
     return Branch(container, keys, nodes)
+
+
+def is_no_number(value: Any) -> bool:
+    """Text, None, booleans, functions: what a theta may have in a field beside its numbers."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "b"
+    return value is None or isinstance(value, str | bytes | bool | np.bool_) or callable(value)
+
+
+def _require_numbers(container: type, keys: tuple[Any, ...], nodes: tuple["Node", ...]) -> None:
+    """Raise TypeError for a theta of nothing but what is no number."""
+    tree = Branch(container, keys, nodes)
+    for path, node in kept(tree):
+        raise TypeError(
+            f"{path} is {type(node.value).__name__}: expected a number, an array of numbers, or a "
+            "dict, NamedTuple, dataclass, list or tuple of them"
+        )
+
+
+def kept(node: Node, path: str = "", root: str = "") -> Iterator[tuple[str, Kept]]:
+    """What passes through a tree, each with its path."""
+    if isinstance(node, Kept):
+        yield path, node
+    elif isinstance(node, Branch):
+        for key, child in zip(node.keys, node.children, strict=True):
+            yield from kept(child, below(path, key, node, root), root)
 
 
 def build(
@@ -61,6 +111,8 @@ def build(
     container: Callable[[Branch, list[Any]], Any] | None = None,
 ) -> Any:
     """A value of this tree: ``leaf(node)`` at each leaf, the tree's own containers or others."""
+    if isinstance(node, Kept):
+        return node.value
     if isinstance(node, Leaf):
         return leaf(node)
     parts = [build(child, leaf, container) for child in node.children]
@@ -88,13 +140,22 @@ def children(value: Any) -> list[tuple[Any, Any]]:
     return list(zip(keys, parts, strict=True))
 
 
-def leaves(node: Node, path: str = "") -> Iterator[tuple[str, Leaf]]:
-    """The leaves of a tree, each with its path, such as ``layers.0.W``."""
+def leaves(node: Node, path: str = "", root: str = "") -> Iterator[tuple[str, Leaf]]:
+    """The leaves of a tree, each with its path, such as ``layers.0.W``, or ``theta[0]`` of a list."""
+    if isinstance(node, Kept):
+        return
     if isinstance(node, Leaf):
         yield path, node
         return
     for key, child in zip(node.keys, node.children, strict=True):
-        yield from leaves(child, f"{path}.{key}" if path else str(key))
+        yield from leaves(child, below(path, key, node, root))
+
+
+def below(path: str, key: Any, node: Branch, root: str) -> str:
+    """The path of a part of a node; what lies in a list that is all of theta has no name but that."""
+    if path:
+        return f"{path}.{key}"
+    return f"{root}[{key}]" if root and node.container in (list, tuple) else str(key)
 
 
 def aligned(node: Node, value: Any, what: str) -> Iterator[Any]:
@@ -107,6 +168,8 @@ def aligned(node: Node, value: Any, what: str) -> Iterator[Any]:
     StructureMismatchError
         ``value`` is not shaped like the tree; the message names the place, beginning with ``what``.
     """
+    if isinstance(node, Kept):
+        return
     if isinstance(node, Leaf):
         yield value
         return
@@ -124,9 +187,45 @@ def aligned(node: Node, value: Any, what: str) -> Iterator[Any]:
         raise StructureMismatchError(
             f"{what}: expected {kind}, as theta has there; got {describe(value)}"
         )
-    _require_keys(node.keys, given, what)
+    needed = tuple(
+        key
+        for key, child in zip(node.keys, node.children, strict=True)
+        if not isinstance(child, Kept)
+    )
+    _require_keys(
+        needed, {key: given[key] for key in given if key in needed or key not in node.keys}, what
+    )
     for key, child in zip(node.keys, node.children, strict=True):
-        yield from aligned(child, given[key], f"{what}[{key!r}]")
+        if not isinstance(child, Kept):
+            yield from aligned(child, given[key], f"{what}[{key!r}]")
+
+
+def parts_of(value: Any, node: Node) -> Iterator[Any]:
+    """What stands in a value for each leaf of a tree; None where nothing does."""
+    if isinstance(node, Leaf):
+        yield value
+    elif isinstance(node, Branch):
+        held = dict(children(value))
+        for key, child in zip(node.keys, node.children, strict=True):
+            yield from parts_of(held.get(key), child)
+
+
+def completed(
+    value: Any, node: Node, absent: Container[str], root: str = "", path: str = ""
+) -> Any:
+    """A value of nested dicts and lists with zeros for leaves that may be absent, by their paths."""
+    if not isinstance(node, Branch) or type(value) not in (dict, list, tuple):
+        return value
+    if (type(value) is dict) == (node.container in (list, tuple)):
+        return value
+    whole = dict(children(value))
+    for key, child in zip(node.keys, node.children, strict=True):
+        own = below(path, key, node, root)
+        if whole.get(key) is not None:
+            whole[key] = completed(whole[key], child, absent, root, own)
+        elif all(name in absent for name, _ in leaves(child, own)):
+            whole[key] = build(child, lambda _: 0.0)
+    return whole if type(value) is dict else type(value)(whole.values())
 
 
 def _is_like_arguments(node: Branch, value: Sequence[Any]) -> bool:

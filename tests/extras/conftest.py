@@ -12,6 +12,7 @@ NEEDED = {
     "test_html.py": ("report", ("jinja2", "matplotlib")),
     "test_plots.py": ("report", ("jinja2", "matplotlib")),
     "test_plugin_pages.py": ("report", ("jinja2", "matplotlib")),
+    "test_labels.py": ("test-extras", ("pandas", "xarray")),
     "test_readme.py": ("test-extras", ("jax",)),
     "test_notebook.py": ("report,test-extras", ("jinja2", "matplotlib", "nbclient", "ipykernel")),
 }
