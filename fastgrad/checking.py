@@ -18,8 +18,9 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.points import Point, points_of
 from fastgrad.checks.rules import Rule
-from fastgrad.checks.screen import screen
+from fastgrad.checks.screen import refute, screen
 from fastgrad.checks.screen.screen import screen_evaluations
+from fastgrad.checks.screen.told import beside
 from fastgrad.checks.seeds import Asked, check_over_seeds
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
@@ -267,13 +268,14 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
             loss = loss.glimpsed(options.seed)
         needed -= LINE_EVALUATIONS
     if not budget.allows(needed):
-        report = _summary(_refusal(layout, budget, cheapest), unsteady, loss, rule, options)
+        outcome = _refuted(loss, claim, rule, budget, options)
+        outcome = outcome or _refusal(layout, budget, cheapest)
+        report = _summary(outcome, unsteady, loss, rule, options)
         return replace(report, strategy=cheapest[1], label=place.label)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
     strategy, made = _chosen(loss, budget, options), 0
-    if strategy != "sweep":
-        loss = loss.studied(options.seed)
     if run.structured and strategy != "sweep":  # directions are for the plain loss
+        loss = loss.studied(options.seed)
         made = run.evaluations
         loss = replace(loss, run=question.evaluator(layout, flat, structure=False))
     said: tuple[str, ...] = ()
@@ -303,6 +305,15 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         _convergence=lambda: convergence(loss, claim, outcome.judged),
         _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
     )
+
+
+def _refuted(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
+) -> Outcome | None:
+    """What a first look refutes, where there is time for no more."""
+    if options.strategy == "sweep" or loss.run.structured or isinstance(options.steps, str):
+        return None
+    return refute(loss, claim, rule, budget, options)
 
 
 def _where_it_ran(run: Evaluator, began: float, compiling: float) -> str:
@@ -370,10 +381,10 @@ def _explained(
     """The report, with the laws of what is wrong, and whether it is a gradient at all."""
     rule, options, budget = asked
     if outcome.verdict != "disagrees" or outcome.judged is None:
-        return summarise(outcome, loss, rule, options)
+        return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
     why = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol)
-    diagnoses = with_tolerances(why, outcome, names)
+    diagnoses = beside(with_tolerances(why, outcome, names), outcome.told)
     finite = bool(np.isfinite(claim.values).all())
     if claim.function is not None and finite and CURL_CALLS * budget.gradient <= budget.left():
         steps = _steps_of(outcome.judged, loss)
@@ -390,7 +401,7 @@ def _summary(
 ) -> GradientCheck:
     """The report, which says first if the answers of the gradient at theta are not one."""
     if unsteady is None:
-        return summarise(outcome, loss, rule, options)
+        return summarise(outcome, loss, rule, options, outcome.told)
     why = (diagnosed(unsteady, loss.layout),)
     return summarise(convicted(outcome, unsteady, loss.layout), loss, rule, options, why)
 

@@ -95,6 +95,7 @@ LAYERS = {
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
+        checks.screen.first_look checks.screen.told
     """,
     "repair": """
         repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score

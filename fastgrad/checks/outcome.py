@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.loss import Loss
-from fastgrad.results import BlockCheck
+from fastgrad.results import BlockCheck, Diagnosis
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class Outcome:
     """Blocks of which all wrong entries are known, though not all entries were checked."""
     loss: Loss | None = None
     """The loss, where more of it was measured than the strategy was told."""
+    told: tuple[Diagnosis, ...] = ()
+    """Laws that directions told, without any entry."""
 
 
 def merged(parts: list[Judged]) -> Judged | None:

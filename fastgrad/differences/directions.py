@@ -50,6 +50,21 @@ class Directions:
         self._fill(out, stream, 0, None, exact=True)
         return out
 
+    def signs_of(self, a: Floats, start: int = 0, stop: int | None = None) -> Floats:
+        """The units of the entries with the signs of ``a``, zero outside ``start:stop``, shape (n,).
+
+        ``v . a`` is the sum of all abs(a_i) in units, up to sqrt(n) times what a random direction
+        sees: so much larger is what it shows of an error that has a part along a.
+        """
+        out = np.zeros(self.units.size)
+        stop = self.units.size if stop is None else stop
+        for first in range(start, stop, CHUNK):
+            part = slice(first, min(first + CHUNK, stop))
+            np.copysign(self.units[part], a[part], out=out[part])
+            if self.mask is not None:
+                out[part] *= self.mask[part]
+        return out
+
     def _fill(self, out: Floats, stream: int, start: int, stop: int | None, exact: bool) -> None:
         generator = np.random.Philox(key=[self.seed, stream])
         stop = self.units.size if stop is None else stop

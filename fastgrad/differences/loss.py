@@ -38,6 +38,9 @@ APPROACHES = 0.25
 """Repeats approach a limit if the second half of their changes is at most this part of the first."""
 NOISE_DIRECTIONS = 5
 """Directions of which the largest noise counts: one alone was found 2 times too low."""
+BRIEF_LINES = 3
+"""So few directions do where they differ by less than `ALIKE`, and where an alarm is looked at again."""
+ALIKE = 3.0
 ONE_LINE = 2.0
 """What the noise seen along a single line may be too low by."""
 LINE_EVALUATIONS = POINTS.size
@@ -200,8 +203,10 @@ class Loss:
         seen = NoiseLine(sigma, values + self.run.reference)
         return replace(self, measured=replace(self.measured, glimpse=seen))
 
-    def studied(self, seed: int) -> "Loss":
+    def studied(self, seed: int, brief: bool = False) -> "Loss":
         """The same with what all lines say of its noise, in some 30 evaluations.
+
+        If ``brief``, until `BRIEF_LINES` tell of about the same noise.
 
         All lines are looked at with the first spacing. Only where none of them tells is another
         sought, on the first of them that shows noise at all; the others are looked at with that.
@@ -216,6 +221,8 @@ class Loss:
                 if found.sigma is not None:
                     known, told = max(known, found.sigma), True
                     spacing = found.spacing if attempts > 1 else spacing
+                if brief and _alike(lines):
+                    break
             if told:
                 break
         return replace(self, measured=replace(self.measured, lines=tuple(lines)))
@@ -271,6 +278,12 @@ class Loss:
         own = self.measured.entry_noise
         sigma = self.measured.noise if own is None else own[indices]
         return sigma * self.run.noise_gain(indices)
+
+
+def _alike(lines: list[NoiseLine]) -> bool:
+    """Whether enough lines tell of about one noise."""
+    told = [line.sigma for line in lines if line.sigma is not None]
+    return len(told) >= BRIEF_LINES and max(told) <= ALIKE * min(told)
 
 
 def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:

@@ -130,7 +130,7 @@ class PairLoss(Loss):
     def glimpsed(self, seed: int) -> "PairLoss":
         return self
 
-    def studied(self, seed: int) -> "PairLoss":
+    def studied(self, seed: int, brief: bool = False) -> "PairLoss":
         return self
 
 

@@ -7,13 +7,14 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from fastgrad.arrays import Indices
+from fastgrad.arrays import Indices, Mask
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome, merged
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.findings import WHOLE_BLOCK, Finding
+from fastgrad.checks.screen.first_look import Along, FirstLook
 from fastgrad.checks.screen.found import Found, block_rms
 from fastgrad.checks.screen.limits import USEFUL_LIMIT, USEFUL_NORM, entry_limit, norm_limit
 from fastgrad.checks.screen.locate import Locator
@@ -49,10 +50,14 @@ LAST_RESORT = 256
 
 
 def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options) -> Outcome:
-    """Look along random directions, and locate what is wrong."""
-    search = _Search(loss, claim, rule, budget, options.seed)
+    """Look along the signs of the gradient and along random ones, and locate what is wrong."""
     expected = screen_evaluations(loss)
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
+        refuted = first_look(loss, claim, rule, budget, options.seed)
+        if not loss.measured.lines:
+            loss = loss.studied(options.seed, brief=True)
+        search = _Search(loss, claim, rule, budget, options.seed)
+        search.found.refuted, search.spot.heard = refuted, refuted is not None
         found = search.run()
     cost = (
         f"A sweep of every entry would take {2 * loss.count:,} evaluations, about "
@@ -61,17 +66,39 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     return outcome_of(found, merged(search.spot.judged), loss, cost)
 
 
+def refute(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
+) -> Outcome | None:
+    """The outcome of a first look alone, where it refutes: there is no time for more."""
+    along = first_look(loss, claim, rule, budget, options.seed)
+    if along is None:
+        return None
+    found = Found(np.zeros(len(loss.layout.blocks)), [], refuted=along, complete=False)
+    return outcome_of(
+        found, None, loss, f"The budget of {budget.seconds:g} s does not allow a screen."
+    )
+
+
+def first_look(loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int) -> Along | None:
+    """The block that is grossly wrong along the signs of its gradient, if one is."""
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+    return FirstLook(loss, claim.finite(), rule, directions, budget.allows).refuted()
+
+
+def _movable(loss: Loss, claim: Claim) -> Mask | None:
+    """The entries that directions move: free ones of which the gradient is finite; None for all."""
+    finite = np.isfinite(claim.values)
+    movable = finite if loss.free is None else finite & loss.free
+    return None if movable.all() else movable
+
+
 class _Search:
     """Screens a gradient under test and locates what is wrong with it."""
 
     def __init__(self, loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int):
         self.loss, self.claim, self.budget = loss, claim, budget
-        finite = np.isfinite(claim.values)
-        movable = finite if loss.free is None else finite & loss.free
-        self.directions = Directions(loss.units.entry, None if movable.all() else movable, seed)
-        counts = [
-            int(np.count_nonzero(movable[block.start : block.stop])) for block in loss.layout.blocks
-        ]
+        self.directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+        counts = [int(np.count_nonzero(self.directions.moves(b))) for b in loss.layout.blocks]
         self.found = Found(
             block_rms(loss.layout, claim.values * loss.units.entry, loss.free), counts
         )
@@ -157,7 +184,11 @@ class _Search:
         thorough = attempt == ATTEMPTS - 1 and self.found.counts[b] <= LAST_RESORT
         if known is not None and not known.alarms:
             known = None
-        Locator(self.spot, self.directions).search(block, stream, finding, known, thorough)
+        refuted = self.found.refuted
+        throughout = refuted is not None and refuted.block == b and refuted.factor is not None
+        Locator(self.spot, self.directions).search(
+            block, stream, finding, known, thorough, throughout
+        )
 
     def _is_clean(self, attempt: int) -> bool:
         """Are fresh directions through all that is not settled clean?"""

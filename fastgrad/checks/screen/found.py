@@ -6,6 +6,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.screen.findings import Finding
+from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.screen import Screen
 from fastgrad.numerics.norms import norm, rms
@@ -28,6 +29,8 @@ class Found:
     counts: list[int]
     away: dict[int, float] = field(default_factory=dict)
     """What an entry of a block does to the loss some way off, per unit, where the gradient is zero."""
+    refuted: Along | None = None
+    """The block that the first look found grossly wrong."""
     screen: Screen | None = None
     """None where the time did not even allow the screen."""
     findings: dict[int, Finding] = field(default_factory=dict)

@@ -71,6 +71,7 @@ class Locator:
         finding: Finding,
         known: Reading | None = None,
         thorough: bool = False,
+        throughout: bool = False,
     ) -> None:
         """Find what is wrong in a block; fills ``finding`` as it goes.
 
@@ -82,6 +83,8 @@ class Locator:
             What was measured along that direction before.
         thorough : bool
             Check every entry.
+        throughout : bool
+            Whether the block is likely wrong throughout, as directions told.
         """
         self.block = block
         inside = slice(block.start, block.stop)
@@ -90,15 +93,17 @@ class Locator:
         self.patterns = Patterns(self.suspects)
         if thorough or self.suspects.unknown <= 2 * SMALL_INTERVAL:
             self.suspects.check_all()
-        elif self._names_a_pattern(known):
+        elif self._names_a_pattern(known, throughout):
             return
         finding.kind = "entries" if finding.wrong else "nothing"
 
-    def _names_a_pattern(self, known: Reading | None) -> bool:
+    def _names_a_pattern(self, known: Reading | None, throughout: bool) -> bool:
         """Search for entries; True where the finding tells of more than single ones."""
         start, stop = self.block.start, self.block.stop
         self.p = np.linspace(-1.0, 1.0, self.block.size)
         y0 = known or self._measure(start, stop)
+        if throughout and self.patterns.is_everywhere(y0):
+            return True
         whole = _Interval(start, stop, [y0, *self._higher(slice(start, stop), self.p)])
         return self._bisect(whole)
 

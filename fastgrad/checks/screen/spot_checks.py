@@ -36,7 +36,8 @@ class SpotChecks:
     def __init__(self, residuals: Residuals, budget: Budget, rms: Floats):
         self.residuals, self.budget, self.rms = residuals, budget, rms
         self.judged: list[Judged] = []
-        self._heard = False
+        self.heard = False
+        """Whether an error was looked at over other steps, as the first that is called wrong is."""
         self._doubtful = False
         """Whether an entry that was called wrong had an alibi: then each one is heard."""
 
@@ -56,13 +57,13 @@ class SpotChecks:
         A direction has shown the error at steps of its own, so the first entry has a short look; if it
         has an alibi, all are heard from then on.
         """
-        if not (judged.verdict == Verdict.DISAGREES).any() or (self._heard and not self._doubtful):
+        if not (judged.verdict == Verdict.DISAGREES).any() or (self.heard and not self._doubtful):
             return judged
         referee = Referee(
             entries, judged, self.residuals.rule, self.budget.left, self.budget.evaluation
         )
         heard = referee.confirm(brief=not self._doubtful)
-        self._heard = True
+        self.heard = True
         self._doubtful |= bool(np.any(heard.verdict != judged.verdict))
         return heard
 

@@ -17,6 +17,7 @@ from fastgrad.checks.screen.limits import (
     norm_limit,
 )
 from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK
+from fastgrad.checks.screen.told import laws_of, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
@@ -39,6 +40,7 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     error = rms(np.array([reading.y for reading in readings]))
     finite = judged is None or bool(np.isfinite(judged.analytic).all())
     located = {b for b, f in found.findings.items() if f.kind == "entries"}
+    shown = () if found.refuted is None else (found.refuted,)
     return Outcome(
         _verdict(found, blocks, layout),
         blocks,
@@ -52,6 +54,8 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
         judged,
         _directions(found, layout),
         frozenset(located if found.certified else ()),
+        loss,
+        laws_of(shown, layout),
     )
 
 
@@ -74,6 +78,8 @@ def _block(
     own = () if found.screen is None else found.screen.blocks[b]
     if not own and not inside.size:
         # Constants, or not come to.
+        if found.refuted is not None and found.refuted.block == b:
+            return unchecked_block(block, "disagrees")
         return unchecked_block(block, "agrees" if found.screen else "inconclusive")
     own_size = found.size(b)
     size = own_size or overall
@@ -114,6 +120,8 @@ def _entry_limit(b: int, found: Found) -> float:
 
 def _block_verdict(b: int, found: Found, verdicts: NDArray[np.int8], limit: float) -> str:
     finding = found.findings.get(b)
+    if found.refuted is not None and found.refuted.block == b:
+        return "disagrees"
     if np.any(verdicts == Verdict.DISAGREES) or (finding is not None and finding.blames):
         return "disagrees"
     if found.screen is None:
@@ -178,6 +186,8 @@ def _reasons(found: Found, blocks: Sequence[BlockCheck], loss: Loss) -> list[str
 
 def _remarks(found: Found, layout: Layout) -> list[str]:
     remarks = []
+    if found.refuted is not None:
+        remarks.append(sentence_of(found.refuted, layout.blocks[found.refuted.block]))
     if found.screen is not None:
         limit, norm = norm_limit(found.readings), found.norm(layout)
         of = f", {limit / norm:.1e} of the gradient's own" if norm else ""

@@ -1,0 +1,222 @@
+"""The cheapest look that can refute: along the signs of the gradient under test.
+
+With v the units of the entries with the signs of a, ``v . a`` is the sum of all |a_i|. An error with a
+part c along a is c times that: up to sqrt(n) times what random directions see, for the same two
+evaluations. One such line goes through everything, with each block at a step at which it claims its
+share; where that shows anything, each block has a line of its own, and the block that is furthest off
+is looked at over three more steps, far apart. What is off by a gross part at all of them is refuted,
+before anything is known of the noise: after repeats, in some 10 + 2 blocks evaluations.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.rules import Rule
+from fastgrad.differences.directions import Directions
+from fastgrad.differences.loss import Loss
+from fastgrad.numerics.steps import power_of_two
+
+FIRST_EVALUATIONS = 2
+"""What it takes where nothing is wrong."""
+LAST_EVALUATIONS = 6
+"""What it takes to look at the worst block again."""
+PART_OF_ROOT = 0.25
+"""The step, in roots of the relative rounding of f: between the noise of small ones and kinks."""
+LARGEST_STEP = 2.0**-4
+"""The largest step of any entry, in units."""
+LARGEST_SHARE = 2.0**8
+"""Blocks that claim little move further than others, by at most so much."""
+SUSPICIOUS = 2.0**-12
+"""The part of all that is claimed beyond which blocks are looked at one by one."""
+GROSS = 0.1
+"""The part of what a block claims, or shows, beyond which an error is gross."""
+CLEAR = 256.0
+"""Such a line moves the loss by so many roundings, or is claimed to, or a wider step is taken."""
+WIDER = 16.0
+FAR_APART = (2.0**6, 2.0**-3, 2.0**-6)
+"""The other steps, in the first one; the finer ones no finer than `CLEAR` allows."""
+TRUNCATED = 2.0
+"""At the widest step truncation may add so many times what other steps may differ by."""
+BETWEEN = 0.25
+"""Slopes at all steps are within this part of the distance to what is claimed."""
+ROUNDINGS = 16.0
+"""Roundings by which a gross error moves the loss at least."""
+LAW = 0.03
+"""A factor is a law of the block where random signs show it too, to this part."""
+
+
+@dataclass(frozen=True)
+class Along:
+    """What a direction through one block showed."""
+
+    block: int
+    claimed: float
+    """``v . a``."""
+    slope: float
+    """The difference along v."""
+    bar: float
+    """What a finer step differs from it by, its second difference, and the noise that is known."""
+    step: float
+    evaluations: int = 0
+    """Evaluations of the loss made by then."""
+    factor: float | None = None
+    """How many times the numerical one the gradient is, where another direction bears that out."""
+
+    @property
+    def off(self) -> float:
+        return abs(self.claimed - self.slope)
+
+
+@dataclass
+class FirstLook:
+    """Looks along the signs of a gradient, before the noise of the loss is known.
+
+    Parameters
+    ----------
+    loss : Loss
+    claim : Claim
+    rule : Rule
+    directions : Directions
+    allows : callable
+        Whether the time allows so many more evaluations.
+    """
+
+    loss: Loss
+    claim: Claim
+    rule: Rule
+    directions: Directions
+    allows: Callable[[int], bool]
+    blocks: dict[int, Along] = field(default_factory=dict)
+    """What each block's own line showed, where they were looked at."""
+
+    def refuted(self) -> Along | None:
+        """The block that is grossly wrong along its signs, if one is."""
+        shares = self._shares()
+        if not shares.any() or not self.allows(FIRST_EVALUATIONS):
+            return None
+        self.noise = rounding_of(self.loss)
+        relative = self.noise / max(abs(self.loss.value), self.noise)
+        self.step = float(power_of_two(PART_OF_ROOT * np.sqrt(relative)))
+        total, claimed = self._everything(shares)
+        suspicious = max(SUSPICIOUS, 2 * self.rule.rtol, 2 * float(self.claim.unit.max()))
+        zeros = bool(np.any((shares > 0) & (self._sizes == 0)))
+        if abs(total - claimed) <= suspicious * max(abs(total), claimed) and not zeros:
+            return None
+        for b in np.flatnonzero(shares).tolist():
+            if not self.allows(2 + LAST_EVALUATIONS):
+                break
+            self._look_at(b, float(shares[b]))
+        gross = [a for a in self.blocks.values() if self._is_gross(a)]
+        gross.sort(key=lambda a: a.off / max(abs(a.claimed), abs(a.slope)), reverse=True)
+        return next(filter(None, (self._again(a) for a in gross[:2])), None)
+
+    def _shares(self) -> Floats:
+        """The factors by which blocks move beyond their units, 0 for constants, shape (blocks,)."""
+        layout, sizes = self.loss.layout, []
+        for block in layout.blocks:
+            part = slice(block.start, block.stop)
+            moved = self.directions.moves(block)
+            effect = np.abs(self.claim.values[part] * self.directions.units[part])
+            sizes.append(float(effect.sum(where=moved)) if moved.any() else -1.0)
+        known = np.array(sizes)
+        self._sizes = np.maximum(known, 0.0)
+        largest = self._sizes.max(initial=0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(self._sizes > 0, largest / self._sizes, 1.0)
+        return np.where(known >= 0, power_of_two(np.clip(share, 1.0, LARGEST_SHARE)), 0.0)
+
+    def _everything(self, shares: Floats) -> tuple[float, float]:
+        """The slope along the signs of everything, and what is claimed of it."""
+        v = self.directions.signs_of(self.claim.values)
+        for block, share in zip(self.loss.layout.blocks, shares, strict=True):
+            v[block.start : block.stop] *= share
+        step = min(self.step, LARGEST_STEP / float(shares.max()))
+        above, below = self.loss.along(v, np.array([step, -step]))
+        return float((above - below) / (2 * step)), self.claim.along(v)[0]
+
+    def _look_at(self, b: int, share: float) -> None:
+        block = self.loss.layout.blocks[b]
+        v = self.directions.signs_of(self.claim.values, block.start, block.stop)
+        claimed, step = self.claim.along(v)[0], min(self.step * share, LARGEST_STEP)
+        while True:
+            above, below = self.loss.along(v, np.array([step, -step]))
+            if not np.isfinite(above - below):
+                return
+            wider = step * WIDER
+            moved = max(abs(above - below), 2 * step * abs(claimed))
+            if moved >= CLEAR * self.noise or wider > LARGEST_STEP:
+                break
+            if not self.allows(2 + LAST_EVALUATIONS):
+                return
+            step = wider
+        bend = abs(above - 2 * self.loss.base + below) / (2 * step)
+        bar = max(self.noise / step, float(bend))
+        self.blocks[b] = Along(b, claimed, float((above - below) / (2 * step)), bar, step)
+
+    def _is_gross(self, along: Along) -> bool:
+        least = max(GROSS, 2 * self.rule.rtol) * max(abs(along.claimed), abs(along.slope))
+        return along.off > least + ROUNDINGS * self.noise / along.step
+
+    def _again(self, first: Along) -> Along | None:
+        """The same block at steps far apart, and along random signs; None if it has an alibi."""
+        if not self.allows(LAST_EVALUATIONS):
+            return None
+        block, off = self.loss.layout.blocks[first.block], first.off
+        v = self.directions.signs_of(self.claim.values, block.start, block.stop)
+        least = CLEAR * self.noise / max(off, abs(first.slope))
+        wide, fine, finest = (min(max(first.step * part, least), 0.25) for part in FAR_APART)
+        other = self.directions.draw(OTHER + first.block, block.start, block.stop)
+        values = self.loss.along(v, np.array([wide, -wide, finest, -finest]))
+        above, below = values[::2], values[1::2]
+        h = np.array([wide, finest])
+        slopes = (above - below) / (2 * h)
+        bends = np.abs(above - 2 * self.loss.base + below) / (2 * h)
+        apart = np.abs(slopes - first.slope) - self.noise / h
+        bounds = BETWEEN * off * np.array([TRUNCATED, 1.0])
+        if not (np.all(apart <= bounds) and bends[1] <= off / 2 + 2 * self.noise / finest):
+            return None
+        up, down = self.loss.along(other, np.array([fine, -fine]))
+        beside = float((up - down) / (2 * fine))
+        bar = max(first.bar, 2 * abs(float(slopes[1]) - first.slope))
+        factor = self._factor(first, (self.claim.along(other)[0], beside), self.noise / fine)
+        made = self.loss.run.evaluations
+        return Along(first.block, first.claimed, first.slope, bar, first.step, made, factor)
+
+    def _factor(self, first: Along, other: tuple[float, float], bar: float) -> float | None:
+        """The factor, if a direction of other signs is off by the same."""
+        if abs(first.slope) <= CLEAR * first.bar:
+            return None
+        factor = first.claimed / first.slope
+        claimed, slope = other
+        told = abs(claimed - slope) > abs(claimed - factor * slope) and abs(slope) > 2 * bar
+        alike = abs(claimed - factor * slope) <= LAW * abs(claimed) + abs(factor) * bar
+        return factor if told and alike else None
+
+
+OTHER = 1 << 31
+"""Directions from here on bear a factor out."""
+
+
+def rounding_of(loss: Loss) -> float:
+    """One rounding of the loss, by its value alone: of single or half precision if that is one."""
+    value = abs(loss.value)
+    least = max(loss.noise, float(np.spacing(value)))
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    if value == 0.0 or single != value:
+        return least
+    fraction, exponent = np.frexp(value)
+    digits = 24
+    while digits > HALF_DIGITS and (fraction * 2.0 ** (digits - 1)).is_integer():
+        digits -= 1
+    return max(
+        least, float(np.ldexp(1.0, exponent - (HALF_DIGITS if digits == HALF_DIGITS else 24)))
+    )
+
+
+HALF_DIGITS = 8
+"""Binary digits of bfloat16."""
