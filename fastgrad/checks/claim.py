@@ -185,6 +185,14 @@ class Gradient:
         there = None if compiled else self.layout.given(point.copy())
         return flat_gradient(self._call(point, there), self.layout)[0]
 
+    def error_bars(self) -> Floats | None:
+        """How far its values may be off by its own rounding, shape (n,), if it says so.
+
+        That is a method ``error_bars(theta)`` of the function, which returns what is shaped like theta.
+        """
+        ask = getattr(self.function, "error_bars", None)
+        return None if ask is None else flat_gradient(ask(self.theta), self.layout)[0]
+
     def _call(self, flat: Floats, theta: Any) -> Any:
         """The gradient at a point; it must leave its own copy of the point alone."""
         if isinstance(self.function, CPUDispatcher):

@@ -64,6 +64,8 @@ class Judged:
     """Why an entry is not plainly right or wrong, by position in these arrays."""
     unfinished: int = 0
     """Entries that the first stage left open, and time did not allow to look at again."""
+    rounding: Floats | None = None
+    """How far the gradient under test itself may be off by rounding, where that is known."""
 
     @property
     def numeric(self) -> Floats:

@@ -179,6 +179,9 @@ class Referee:
         self.grain = max(self.grain, profile.grain)
         judgment = profile.judge(float(self.before.analytic[k]), self._sizes(k), line)
         words = "; ".join(words_of(judgment, profile.grain, loss.value))
+        if judgment.ruling is Ruling.WRONG and self._is_rounding(k, judgment):
+            self.verdict[k] = Verdict.INCONCLUSIVE
+            return
         if judgment.ruling is Ruling.OPEN and loss.measured.silent:
             least = untold(profile, loss)
             if abs(float(self.before.analytic[k])) <= least:
@@ -193,6 +196,14 @@ class Referee:
             self.found.D[k], self.found.bar[k] = judgment.slope, judgment.bar
             self.found.step[k] = judgment.step
         self.notes[k] = words
+
+    def _is_rounding(self, k: int, judgment: Judgment) -> bool:
+        """Whether the gradient under test may be off by that much by its own rounding."""
+        own = self.before.rounding
+        if own is None:
+            return False
+        error = abs(float(self.before.analytic[k]) - judgment.slope)
+        return bool(error <= judgment.bar + own[k])
 
     def _suspects_among_agreeing(self) -> Indices:
         """Those that agree with a difference that its neighbours may refute.

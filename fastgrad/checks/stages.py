@@ -197,6 +197,7 @@ class _Stages:
             Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
             self.notes,
             self.unfinished,
+            self.rounding / self.s,
         )
 
     def _at(self, which: Indices, h: Floats) -> Quotients:

@@ -88,7 +88,10 @@ class Answers:
             self._first = self.gradient.here()
             self._visit(1.0)
         self.compare()
-        return Claim(*self._first, self.gradient.elsewhere, scatter=self._scatter)
+        own, scatter = self.gradient.error_bars(), self._scatter
+        if own is not None:
+            scatter = own if scatter is None else np.maximum(own, scatter)
+        return Claim(*self._first, self.gradient.elsewhere, scatter=scatter)
 
     def at_the_end(self) -> None:
         """Ask again, once the loss was evaluated last where only every second entry is moved.

@@ -9,13 +9,23 @@ import torch
 
 from fastgrad.arrays import Array
 from fastgrad.checking import check_grad
+from fastgrad.checks.summary import worst_of
 from fastgrad.parameters.trees import shortened
 from fastgrad.results import GradientCheck
 from fastgrad.torch.evaluator import TorchGradient, TorchLoss, layout_values
-from fastgrad.torch.precision import program_of
+from fastgrad.torch.precision import (
+    RoundedGradient,
+    compared,
+    dtype_of,
+    eps_of,
+    program_of,
+)
 from fastgrad.torch.program import Program
 from fastgrad.torch.subject import Subject, closed_over
 from fastgrad.torch.tensors import all_tensors_in as _tensors
+
+EXACT = float(np.finfo(np.float64).eps)
+"""The rounding unit of what needs no error bars of its own."""
 
 
 def check(
@@ -91,18 +101,24 @@ def check(
     subject = Subject.of(fn_or_module, inputs, named, loss, order)
     chosen = program_of(subject, dtype, seed)
     program = chosen.program
-    compute = TorchGradient(program)
+    exact = eps_of(program) <= EXACT
+    compute = TorchGradient(program) if exact else RoundedGradient(program, seed)
     asked = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed, "step": step}
     asked["trainable"] = _chosen_by(wrt, program)
-    report = check_grad(
-        TorchLoss(program),
-        compute,
-        layout_values(program),
-        *leading_dimensions(program),
-        **{**asked, "progress": progress},
-    )
+    inputs_of_check = layout_values(program), *leading_dimensions(program)
+    report = check_grad(TorchLoss(program), compute, *inputs_of_check, **asked, progress=progress)
     said = (*chosen.remarks, *_about(subject, compute))
-    return replace(report, remarks=(*report.remarks, *said))
+    report = replace(report, remarks=(*report.remarks, *said))
+    if chosen.own is None or report.verdict != "agrees":
+        return report
+    own = RoundedGradient(chosen.own, seed)
+    found = compared(chosen, own, rtol)
+    if found.beyond is None:
+        return replace(report, remarks=(*report.remarks, found.remark))
+    asked |= {"trainable": found.beyond, "strategy": "sweep"}
+    again = check_grad(TorchLoss(program), own, *inputs_of_check, **asked)
+    labels = "in float64", f"in {dtype_of(chosen.own)}, as it comes"
+    return worst_of([replace(r, label=w) for r, w in zip((report, again), labels, strict=True)])
 
 
 def _chosen_by(wrt: str | Sequence[str] | None, program: Program) -> list[str] | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastgrad.arrays import Array
 from fastgrad.errors import MutatedInputError
 from fastgrad.torch.subject import Subject
 from fastgrad.torch.tensors import as_real, is_inexact, mapped, tensors_in
@@ -53,14 +54,23 @@ class Program:
         The precision to compute in; None for the module's own.
     seed : int
         What random numbers the module draws, and which combination of the outputs is the loss.
+    cotangents : list of tensors, optional
+        Of a program in another precision, whose combination it is to be.
     """
 
-    def __init__(self, subject: Subject, dtype: torch.dtype | None, seed: int):
+    def __init__(
+        self,
+        subject: Subject,
+        dtype: torch.dtype | None,
+        seed: int,
+        cotangents: list[torch.Tensor] | None = None,
+    ):
         self.subject = subject.copied(dtype)
         self.seed = seed
         self.leaves: dict[str, torch.Tensor] = {}
+        self.cotangents: list[torch.Tensor] = []
+        self._given = cotangents or []
         self._recorded = False
-        self._cotangents: list[torch.Tensor] = []
         self._buffers = list(self._own_buffers())
         self._name_leaves()
         self.devices = sorted({t.device.index or 0 for t in self.leaves.values() if t.is_cuda})
@@ -103,6 +113,12 @@ class Program:
             total = self._contracted(self._gradients(create_graph=True))
             return _gradients_of(total, self.leaves.values(), create_graph=False)
 
+    def outputs(self) -> list[Array]:
+        """What the subject returns at the leaves as they are, in float64."""
+        with self.kept(), torch.set_grad_enabled(self._recorded):
+            found = [as_real(part.detach()) for part in tensors_in(self._outputs())]
+        return [part.double().cpu().numpy() for part in found]
+
     def _gradients(self, create_graph: bool) -> list[torch.Tensor | None]:
         return _gradients_of(self._loss(), self.leaves.values(), create_graph)
 
@@ -131,15 +147,16 @@ class Program:
 
     def _cotangents_for(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
         """A Gaussian cotangent each, in the output's own precision; drawn at the first call."""
-        if not self._cotangents:
+        if not self.cotangents:
             rng = np.random.default_rng([self.seed, STREAM])
-            for part in outputs:
+            for k, part in enumerate(outputs):
                 c = torch.as_tensor(rng.standard_normal(tuple(part.shape)))
-                self._cotangents.append(c.to(part.device, part.dtype))
+                c = self._given[k].detach() if self._given else c
+                self.cotangents.append(c.to(part.device, part.dtype))
             if self.subject.order == 2:
-                for k, c in enumerate(self._cotangents):
+                for k, c in enumerate(self.cotangents):
                     self.leaves[f"{COTANGENT}.{k}"] = c.requires_grad_()
-        return self._cotangents
+        return self.cotangents
 
     def _outputs(self) -> Any:
         for buffer in self._buffers:

@@ -1,0 +1,94 @@
+"""Single and half precision: right gradients agree, and what is wrong in these alone is found."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test,torch]'")
+
+from torch import nn  # noqa: E402
+
+import fastgrad as fg  # noqa: E402
+from fastgrad.torch.precision import RoundedGradient, layout_values  # noqa: E402
+from fastgrad.torch.program import Program  # noqa: E402
+from fastgrad.torch.subject import Subject  # noqa: E402
+
+DTYPES = torch.float32, torch.bfloat16, torch.float16
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def mlp(dtype):
+    module = nn.Sequential(nn.Linear(6, 9), nn.LayerNorm(9), nn.SiLU(), nn.Linear(9, 3))
+    return module.to(dtype), torch.randn(5, 6, dtype=dtype)
+
+
+def attention(dtype):
+    """With a bias of the keys, whose gradient is zero, and rounding noise as it comes."""
+    module = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True)
+    return module.to(dtype), torch.randn(2, 4, 8, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make", [mlp, attention])
+def test_right_ones_agree_in_float64_and_as_they_come(make, dtype):
+    module, x = make(dtype)
+    report = fg.torch.check(module, x)
+    assert report.verdict == "agrees", report
+    word = str(dtype).removeprefix("torch.")
+    assert f"In {word} itself the gradient is the same within its rounding" in report.remarks[-1]
+    assert all(p.dtype == dtype for p in module.parameters())
+
+
+class Coarse(torch.autograd.Function):
+    """A kernel whose backward pass is right in float64, and doubles a row in less."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return x @ w
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        grad = x.T @ g
+        if g.dtype != torch.float64:
+            grad[2] *= 2
+        return g @ w.T, grad
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_wrong_in_less_than_float64_alone_is_found(dtype):
+    x, w = torch.randn(9, 5, dtype=dtype), torch.randn(5, 3, dtype=dtype)
+    report = fg.torch.check(Coarse, x, w)
+    assert report.verdict == "disagrees"
+    assert [point.verdict for point in report.points] == ["agrees", "disagrees"]
+    assert "as it comes" in report.label
+    wrong = [entry.name for entry in report.entries if entry.verdict == "disagrees"]
+    assert wrong
+    assert all(name.startswith("w[2, ") for name in wrong)
+
+
+def test_bars_of_a_rounded_gradient_hold_its_errors():
+    for seed in range(20):
+        torch.manual_seed(seed)
+        module, x = attention(torch.bfloat16)
+        subject = Subject.of(module, (x,), None, None, 1)
+        own = Program(subject, None, seed)
+        exact = Program(subject, torch.float64, seed, own.cotangents)
+        rounded, theta = RoundedGradient(own, seed), layout_values(own)
+        bars, expected = rounded.error_bars(theta), RoundedGradient(exact, seed)(theta)
+        for name, got in rounded(theta).items():
+            assert (abs(got - expected[name]) <= bars[name]).all(), (seed, name)
+
+
+def test_other_masks_of_dropout_in_float64_are_no_error():
+    class Drop(nn.Module):
+        def forward(self, x):
+            keep = 0.3 if x.dtype == torch.float64 else 0.6  # drawn otherwise in float64
+            return nn.functional.dropout(x, keep) ** 2
+
+    report = fg.torch.check(Drop(), torch.randn(40))
+    assert report.verdict == "agrees"
+    assert any("other masks of dropout" in remark for remark in report.remarks)
