@@ -9,7 +9,7 @@ where one has an alibi each is heard, or left open.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -76,10 +76,14 @@ class Referee:
         seconds: float = 0.0,
     ):
         self.entries, self.before, self.rule, self.left = entries, judged, rule, left
-        self.grain = entries.loss.measured.grain
         self._seconds = seconds
         self._flat: dict[int, float] = {}
         """Entries along which no step resolves the loss, and its grain as it was known."""
+
+    @cached_property
+    def grain(self) -> float:
+        """The coarsest grain of the loss that was seen."""
+        return self.entries.loss.measured.grain
 
     def hear(self) -> Judged:
         """The same entries, their verdicts confirmed or withdrawn where other steps may gainsay them."""
