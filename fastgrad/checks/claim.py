@@ -202,7 +202,7 @@ class Gradient:
         else:
             given = copy.deepcopy(theta)
             result = self.function(*merged(given, self.args, self.argnum))
-            own = flatten(given, self.layout.root)[1]
+            own = _flat(given, self.layout.root)
         changed = np.flatnonzero(own != flat)
         if changed.size:
             raise MutatedInputError(
@@ -211,6 +211,13 @@ class Gradient:
                 "its parameters alone"
             )
         return result
+
+
+def _flat(theta: Any, root: str) -> Floats:
+    """The entries of theta; not copied where they lie in one array of floats."""
+    if type(theta) is np.ndarray and theta.dtype == np.float64 and theta.flags.c_contiguous:
+        return theta.reshape(-1)
+    return flatten(theta, root)[1]
 
 
 def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:

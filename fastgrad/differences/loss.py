@@ -127,11 +127,11 @@ class Measured:
         """
         if not self.lines:  # a single one may be a direction along which f is level
             return False
-        values = np.unique([self.value, *(v for line in self.lines for v in line.values)])
-        apart = values[-1] - values[0]
-        return values.size <= FEW_VALUES and apart <= FEW_ROUNDINGS * np.spacing(
-            max(abs(self.value), 1.0)
-        )
+        values = np.concatenate([[self.value], *(line.values for line in self.lines)])
+        apart = values.max() - values.min()
+        if not apart <= FEW_ROUNDINGS * np.spacing(max(abs(self.value), 1.0)):
+            return False
+        return np.unique(values).size <= FEW_VALUES
 
     @cached_property
     def grain(self) -> float:
@@ -371,7 +371,7 @@ def _beside(run: Evaluator, index: Indices, scale: float, start: float, offsets:
 
 
 def _all_float32(samples: list[Floats]) -> bool:
-    values = np.unique(np.concatenate(samples))
+    values = np.concatenate(samples)
     values = values[np.isfinite(values)]
     with np.errstate(over="ignore"):
-        return values.size >= 5 and bool(np.all(values.astype(np.float32) == values))
+        return bool(np.all(values.astype(np.float32) == values)) and np.unique(values).size >= 5

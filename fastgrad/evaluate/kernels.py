@@ -238,37 +238,58 @@ def fill_units(units, theta, stops, one_unit, settings):
     counts as near one; and up to what rms a block is one of pure numbers.
     """
     fewest, below, part, near_block, near_entry, near_beside, pure = settings
-    overall = _rms(theta, 0, theta.size)
+    sizes = np.empty(stops.size)
     start = 0
     for b in range(stops.size):
         stop = stops[b]
-        rms = _rms(theta, start, stop)
+        sizes[b] = rms = _rms(theta, start, stop)
         count, close = 0, 0
         for i in range(start, stop):
-            if theta[i] != 0.0:
-                count += 1
-                close += abs(theta[i]) >= below * rms
+            count += theta[i] != 0.0
+            close += (theta[i] != 0.0) & (abs(theta[i]) >= below * rms)
         one_unit[b] = count >= fewest and close >= part * count
         if one_unit[b] and near_block <= rms <= pure:
             near_entry = near_beside
         start = stop
+    overall = sizes[0] if stops.size == 1 else _rms(theta, 0, theta.size)
     start = 0
     for b in range(stops.size):
-        stop = stops[b]
-        rms = _rms(theta, start, stop)
+        stop, rms = stops[b], sizes[b]
         floor = _unit(rms, near_block) if one_unit[b] else 0.0
         of_zero = _unit(rms, near_block) if rms > 0.0 else _unit(overall, near_block)
+        near = 1.0 if floor > 0.0 else near_entry
+        bits, sizes_bits = units[start:stop].view(np.uint64), theta[start:stop].view(np.uint64)
         for i in range(start, stop):
-            if theta[i] == 0.0:
+            size = abs(theta[i])
+            if size == 0.0:
                 units[i] = of_zero
+            elif near <= size < 1.0:
+                units[i] = max(1.0, floor)
+            elif LEAST_UNIT <= size < MOST_UNIT:
+                bits[i - start] = (
+                    sizes_bits[i - start] & EXPONENT
+                )  # a power of two has no other bits
+                units[i] = max(units[i], floor)
             else:
-                units[i] = max(_unit(abs(theta[i]), 1.0 if floor > 0.0 else near_entry), floor)
+                units[i] = max(_unit(size, near), floor)
         start = stop
+
+
+LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
+"""Units lie between these, where differences neither vanish nor overflow; a sum of squares that does
+has lost nothing."""
+EXPONENT = np.uint64(0x7FF0000000000000)
+"""The bits of a number's exponent."""
 
 
 @njit
 def _rms(theta, start, stop):
     """rms of some entries, free of overflow."""
+    total = 0.0
+    for i in range(start, stop):
+        total += theta[i] * theta[i]
+    if LEAST_UNIT < total < MOST_UNIT:
+        return math.sqrt(total / (stop - start))
     largest = 0.0
     for i in range(start, stop):
         largest = max(largest, abs(theta[i]))

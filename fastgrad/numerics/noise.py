@@ -8,7 +8,6 @@ noise of sd sigma do not: ``sigma_k^2 = gamma_k / (m + 1 - k) sum_i T_ik^2``, wi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from math import comb, hypot, sqrt
 
 import numpy as np
@@ -69,7 +68,7 @@ def table_noise(values: Floats) -> float | None:
     signs_change = []
     table = values.tolist()  # of seven numbers, which NumPy takes ten times as long for
     for k in range(1, len(table)):
-        table = [later - first for first, later in pairwise(table)]
+        table = [table[i + 1] - table[i] for i in range(len(table) - 1)]
         sigma.append(hypot(*table) / sqrt(len(table) * comb(2 * k, k)))
         signs_change.append(min(table) < 0 < max(table))
     for k in range(len(sigma) - 2):
