@@ -15,6 +15,7 @@ PACKAGES = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="small problems, once, nothing timed")
+    parser.addoption("--checker", help="module:function to send through the museum")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -27,10 +28,10 @@ def run(say: Callable[[str], object]) -> None:
         f"{len(X):,} real handwritten digits of 8 x 8 pixels, a 64-32-10 net with an L2 term: "
         f"{n:,} parameters.\n\n1. Its backprop gradient:\n"
     )
-    options = {"strategy": "sweep", "structure": False}
-    right = check_grad(two_layer.loss, two_layer.grad, params, X, y, L2, **options)
+    check = partial(check_grad, two_layer.loss, strategy="sweep", structure=False)
+    right = check(two_layer.grad, params, X, y, L2)
     say(f"{right}\n2. The same gradient with the regulariser forgotten in W2:\n")
-    wrong = check_grad(two_layer.loss, without_l2_in_w2, params, X, y, L2, **options)
+    wrong = check(without_l2_in_w2, params, X, y, L2)
     loop = plain_loop_seconds(params, X, y)
     say(
         f"{wrong}\n3. Time: {right.seconds:.1f} s for the first check (with compilation, where nothing "

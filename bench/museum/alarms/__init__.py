@@ -1,0 +1,1 @@
+"""Gradients that were right, and were called wrong."""
