@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.budget import Budget
-from fastgrad.checks.claim import Claim, Gradient, free_by_claim
+from fastgrad.checks.claim import Claim, Gradient, SeveralGradientsError, free_by_claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -27,6 +27,7 @@ from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
 from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.complex_gradient import check_by_complex_steps
+from fastgrad.diagonal_checking import check_with_diagonal
 from fastgrad.differences.confined import confined
 from fastgrad.differences.loss import (
     LINE_EVALUATIONS,
@@ -76,6 +77,7 @@ def check_grad(
     backend: str = "auto",
     structure: bool = True,
     scratch: Any = None,
+    names: Sequence[str] | None = None,
     progress: bool = False,
 ) -> GradientCheck:
     """Is a gradient right, and where is it wrong? Judged by central differences of the loss.
@@ -96,11 +98,14 @@ def check_grad(
         ``loss(theta, *args) -> float``, as for `grad`.
     grad : callable or structure of arrays
         The gradient under test, ``grad(theta, *args)``, or its value. It is shaped like theta
-        (dict, NamedTuple and dataclass are matched by name), or one flat vector.
+        (dict, NamedTuple and dataclass are matched by name), or one flat vector. Of a pair like
+        theta, as objectives of boosters return it, the second is checked as the diagonal of the
+        Hessian.
     theta : number, array or structure of arrays
         Where to check.
     trainable : str, sequence of str, or structure of bool, optional
-        What to check: names or path prefixes of blocks, or booleans shaped like theta.
+        What to check: names or path prefixes of blocks, or booleans shaped like theta. What is no
+        float (text, None, booleans; integer arrays that the gradient has nothing for) is constant.
     rtol : float
         Relative errors below it do not matter; 0 leaves the error bars alone.
     argnum : int, str, or several of them
@@ -139,6 +144,8 @@ def check_grad(
         Whether a loss that comes with a structure may be evaluated by it.
     scratch : str, int or sequence of them, optional
         Arguments that the loss overwrites, as for `grad`.
+    names : sequence of str, optional
+        What the entries of a theta that is one array are called, in reports and in ``trainable``.
     progress : bool
         Show a bar with an ETA on stderr.
 
@@ -186,6 +193,8 @@ def check_grad(
         raise ValueError(f'method={method!r}: expected "central" or "complex"')
     if isinstance(points, Sequence) and not isinstance(points, str):
         points = [as_arguments(loss, point, argnum) for point in points]
+    if names is not None:
+        trainable = flatten(theta)[0].called(names).mask(trainable)
     places = points_of(theta, points, trainable, seed)
     if len(places) > 1 and not callable(grad):
         raise ValueError(
@@ -193,11 +202,22 @@ def check_grad(
         )
     within = structure and bounds is None
     running = {"backend": backend, "structure": within, "scratch": scratch}
-    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds, "names": names}
     question = _Question(loss, grad, (argnum, args), shaped, running)
     seconds = None if budget is None or strategy == "sweep" else budget / len(places)
     options = Options(step, strategy, seconds, seed, progress)
-    checks = [_check_at(place, question, Rule(rtol), options) for place in places]
+
+    def check(gradient: Any) -> list[GradientCheck]:
+        asked = replace(question, gradient=gradient)
+        return [_check_at(place, asked, Rule(rtol), options) for place in places]
+
+    try:
+        checks = check(grad)
+    except SeveralGradientsError as error:
+        alone = isinstance(theta, np.ndarray) and points is None and argnum == 0
+        if not alone or error.parts != 2:
+            raise
+        return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options)
     return checks[0] if points is None else worst_of(checks)
 
 
@@ -210,7 +230,7 @@ class _Question:
     arguments: tuple[Argnum, tuple[Any, ...]]
     """The position of theta among the arguments, and the others."""
     shaped: Mapping[str, Any]
-    """What is shaped like theta: ``trainable``, ``scale`` and ``bounds``."""
+    """What is shaped like theta: ``trainable``, ``scale``, ``bounds`` and ``names``."""
     running: Mapping[str, Any]
     """``backend`` and ``structure``."""
 
@@ -243,6 +263,7 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     """The check at one point: measure the loss, read the gradient, judge, explain."""
     began, compiling = time.perf_counter(), seconds_compiling()
     layout, flat = flatten(place.theta, root_name(question.loss, question.arguments[0]))
+    layout = layout.called(question.shaped["names"])
     free = question.free(layout, flat, place.theta)
     layout = layout.holding(place.theta, free)
     run = question.evaluator(layout, flat)

@@ -46,7 +46,7 @@ LAYERS = {
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
-        numerics.windows numerics.plateaus
+        numerics.windows numerics.plateaus numerics.levels
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
@@ -107,7 +107,7 @@ LAYERS = {
     """,
     "top": """
         complex_gradient bound gradient checking layers jacobians jacobian_checking hessians
-        hessian_checking
+        hessian_checking diagonal_checking
     """,
     "frameworks": """
         torch torch.tensors torch.subject torch.program torch.evaluator torch.precision

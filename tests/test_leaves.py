@@ -168,3 +168,23 @@ def test_lists_name_their_parts_and_may_be_named_so():
     for name in ("0.w", "theta[0].w"):
         assert fg.check_grad(loss, gradient, theta, trainable=name)
     assert not fg.check_grad(loss, gradient, theta, trainable="1")
+
+
+def test_entries_of_an_array_may_have_names():
+    def loss(p):
+        return float(p[0] ** 2 + np.sin(p[1]) + p[2] ** 3)
+
+    def gradient(p):
+        return np.array([2 * p[0], -np.cos(p[1]), 3 * p[2] ** 2])
+
+    theta, names = np.array([1.0, 2.0, 3.0]), ["mu", "phi", "tau"]
+    report = fg.check_grad(loss, gradient, theta, names=names)
+    assert [e.name for e in report.entries] == ["phi"]
+    assert fg.check_grad(loss, gradient, theta, names=names, trainable=["mu", "tau"], points=2)
+    for wrong in (names[:2], "phi", ["a", "a", "b"]):
+        with pytest.raises(ValueError, match="names: expected"):
+            fg.check_grad(loss, gradient, theta, names=wrong)
+    with pytest.raises(ValueError, match="names: expected one name for each entry"):
+        fg.check_grad(lambda p: p["a"] ** 2, lambda p: {"a": 2 * p["a"]}, {"a": 1.0}, names=["b"])
+    with pytest.raises(ValueError, match="did you mean 'phi'"):
+        fg.check_grad(loss, gradient, theta, names=names, trainable="phy")

@@ -63,12 +63,22 @@ MISTAKES = {
         "hand over lambda *args: f(*args)[1]",
     ),
     "(gradient, hessian)": (
-        lambda: (squares, lambda x: (2 * x, 2 + 0 * x), X),
+        lambda: (
+            lambda p: squares(p["x"]),
+            lambda p: ({"x": 2 * p["x"]}, {"x": 2 + 0 * p["x"]}),
+            {"x": X},
+        ),
         "2 of them are shaped like theta: expected the gradient alone. If it is (gradient, hessian), "
         "hand over lambda *args: f(*args)[0]",
     ),
     "a gradient for each argument": (
-        lambda: (lambda a, b: float((a * b).sum()), lambda a, b: (b, a), X, 2 * X),
+        lambda: (
+            lambda a, b, c: float((a * b * c).sum()),
+            lambda a, b, c: (b * c, a * c, a * b),
+            X,
+            2 * X,
+            3 * X,
+        ),
         "if there is one for each argument, give all arguments as one tuple, or see check_vjp",
     ),
     "the loss returns (value, gradient)": (

@@ -26,6 +26,14 @@ MOST_POINT = 64
 """Numbers of a point that may have a tangent space of fewer: poses, rotations, quaternions."""
 
 
+class SeveralGradientsError(TypeError):
+    """The gradient under test returned several things like theta: it may be one with a Hessian."""
+
+    def __init__(self, message: str, parts: int):
+        super().__init__(message)
+        self.parts = parts
+
+
 @dataclass(frozen=True)
 class Claim:
     """The gradient under test at one theta; never written to.
@@ -305,10 +313,11 @@ def _require_alone(gradient: Any, layout: Layout) -> None:
             f"{said}: expected the gradient alone. Its {place} part is shaped like "
             f"{layout.root}: {take}, with f your function"
         )
-    raise TypeError(
+    raise SeveralGradientsError(
         f"{said}, and {len(alike)} of them are shaped like {layout.root}: expected the gradient "
         f"alone. If it is (gradient, hessian), {take}; if there is one for each argument, give all "
-        "arguments as one tuple, or see check_vjp"
+        "arguments as one tuple, or see check_vjp",
+        len(gradient),
     )
 
 

@@ -16,6 +16,8 @@ from fastgrad.parameters.trees import kept
 from fastgrad.report.arrays import BlockArrays, Kept, Place
 from fastgrad.results import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck, GradientCheck
 
+SAME_CONSTANT = 1e-3
+"""Constants of one law at two points are the same within this part of them."""
 MOST_ENTRIES = 1000
 CLOSEST_ENTRIES = 10
 """Entries listed when all agree."""
@@ -86,13 +88,38 @@ def worst_of(checks: list[GradientCheck]) -> GradientCheck:
     """Several points as one: the worst of them, over the evaluations and seconds of all."""
     worst = min(checks, key=lambda check: SEVERITY.index(check.verdict))
     needed = [check.smallest_rtol for check in checks]
+    diagnoses = tuple(_at_how_many(diagnosis, checks) for diagnosis in worst.diagnoses)
+    laws = {diagnosis.block: diagnosis.sentence for diagnosis in diagnoses}
     return replace(
         worst,
+        blocks=tuple(replace(b, diagnosis=laws.get(b.name, b.diagnosis)) for b in worst.blocks),
+        diagnoses=diagnoses,
         points=tuple(checks),
         evaluations=sum(check.evaluations for check in checks),
         seconds=sum(check.seconds for check in checks),
         smallest_rtol=None if None in needed else max(r for r in needed if r is not None),
     )
+
+
+def _at_how_many(diagnosis: Diagnosis, checks: list[GradientCheck]) -> Diagnosis:
+    """A law that holds at other points as well, with the same numbers, is no chance."""
+    alike = sum(any(_is_same(diagnosis, d) for d in check.diagnoses) for check in checks)
+    if alike < 2 or not diagnosis.explains:
+        return diagnosis
+    how_many = f"all {alike}" if alike == len(checks) else f"{alike} of {len(checks)}"
+    return replace(diagnosis, sentence=f"{diagnosis.sentence} So it is at {how_many} points.")
+
+
+def _is_same(one: Diagnosis, other: Diagnosis) -> bool:
+    """Whether two diagnoses are of one law, with the same numbers."""
+    if (one.block, one.law, one.constants.keys()) != (
+        other.block,
+        other.law,
+        other.constants.keys(),
+    ):
+        return False
+    pairs = ((value, other.constants[name]) for name, value in one.constants.items())
+    return all(abs(a - b) <= SAME_CONSTANT * max(abs(a), abs(b)) for a, b in pairs)
 
 
 def unchecked_block(block: Block, verdict: str = "agrees") -> BlockCheck:
@@ -177,6 +204,12 @@ def about_the_loss(loss: Loss) -> list[str]:
         remarks.append(
             "Every value of the loss is a float32: it is computed in single precision, and an "
             "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
+        )
+    if levels := loss.measured.levels:
+        remarks.append(
+            f"At points close to theta the loss takes one of {levels.count} values, about "
+            f"{levels.apart:.2g} apart, now this, now that: a sign or an order is chosen inside (of an "
+            "eigenvector, of a sort), and no difference is a slope. Fix it by a rule."
         )
     if loss.measured.silent:
         remarks.append(

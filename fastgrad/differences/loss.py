@@ -12,6 +12,7 @@ from fastgrad.differences.directions import Directions
 from fastgrad.evaluate.protocol import Evaluator, require_finite
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.units import Units
+from fastgrad.numerics.levels import Levels, levels_of
 from fastgrad.numerics.noise import (
     ATTEMPTS,
     FIRST_SPACING,
@@ -132,6 +133,11 @@ class Measured:
         if not apart <= FEW_ROUNDINGS * np.spacing(max(abs(self.value), 1.0)):
             return False
         return np.unique(values).size <= FEW_VALUES
+
+    @cached_property
+    def levels(self) -> Levels | None:
+        """The values that it jumps between along every line, if it does."""
+        return levels_of([line.values for line in self.lines])
 
     @cached_property
     def grain(self) -> float:

@@ -44,6 +44,8 @@ class Block:
     """Whether it is a plain number rather than an array of shape ()."""
     labels: tuple[tuple[Any, ...], ...] = field(default=(), kw_only=True)
     """The names of its rows, and columns, where it has any."""
+    names: tuple[str, ...] = field(default=(), kw_only=True)
+    """What its entries are called, where the user says so."""
 
     @cached_property
     def float_dtype(self) -> np.dtype[Any]:
@@ -70,6 +72,8 @@ class Block:
 
     def entry(self, position: int) -> str:
         """Name of the entry at a position in the flat vector, such as ``W1[3, 17]``."""
+        if self.names:
+            return self.names[position - self.start]
         index = self.index(position)
         if self.labels:
             index = tuple(names[k] for names, k in zip(self.labels, index, strict=True))
@@ -163,12 +167,36 @@ class Layout:
         if not constants and not templates:
             return self
         made = Layout(self.tree, self.root)
+        made.blocks = self.blocks
         made.constants = constants
         made.templates = {b: part for b, part in templates.items() if b not in constants}
         made.blocks = tuple(
             replace(block, labels=labels_of(templates[b])) if b in templates else block
-            for b, block in enumerate(self.blocks)
+            for b, block in enumerate(made.blocks)
         )
+        return made
+
+    def called(self, names: Sequence[str] | None) -> "Layout":
+        """The same with names for the entries of a theta that is one array.
+
+        Raises
+        ------
+        ValueError
+            Theta is a structure, or has another number of entries, or two share a name.
+        """
+        if names is None:
+            return self
+        if isinstance(names, str) or not self.plain or len(names) != self.size:
+            got = repr(names) if isinstance(names, str) else f"{len(names)} of them"
+            what = f"of {self.size} entries" if self.plain else "which names its parts itself"
+            raise ValueError(
+                f"names: expected one name for each entry of a theta that is an array; got {got} for "
+                f"a theta {what}"
+            )
+        if len(set(names)) < len(names):
+            raise ValueError("names: expected names that differ from each other")
+        made = Layout(self.tree, self.root)
+        made.blocks = (replace(self.blocks[0], names=tuple(map(str, names))),)
         return made
 
     def native(self, flat: Floats) -> Any:
@@ -269,8 +297,12 @@ class Layout:
         for name in names:
             first, dot, rest = name.partition(".")
             chosen = self._named(name) or self._named(f"{self.root}[{first}]{dot}{rest}")
+            own = self.blocks[0].names if self.plain else ()
+            if name in own:
+                mask[own.index(name)] = True
+                continue
             if not chosen:
-                known = [block.name for block in self.blocks]
+                known = [*own] or [block.name for block in self.blocks]
                 near = difflib.get_close_matches(name, known, n=1)
                 raise ValueError(
                     f"trainable: theta has no block {name!r}; its blocks are {shortened(known)}"

@@ -1,0 +1,101 @@
+"""What reports say of values that take turns, of laws that hold at every point, of pairs of boosters."""
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+
+SEEDS = range(20)
+
+
+def eigenvector(seed):
+    """A loss of an eigenvector whose sign depends on the bits of its argument, and theta."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((4, 4))
+
+    def loss(p):
+        v = np.linalg.eigh(A + A.T + np.diag(p))[1][:, 0]
+        v *= np.sign(v[np.abs(v).argmax()])
+        flip = np.random.default_rng(np.frombuffer(p.tobytes(), np.uint64)).random() < 0.5
+        return float((-v if flip else v).sum() + p @ p)
+
+    return loss, rng.standard_normal(4)
+
+
+def test_signs_that_flip_from_point_to_point_are_said():
+    said = 0
+    for seed in SEEDS:
+        loss, theta = eigenvector(seed)
+        report = fg.check_grad(loss, lambda p: 2 * p, theta, backend="python")
+        assert report.verdict == "inconclusive"
+        said += "the loss takes one of 2 values" in str(report)
+    assert said >= 0.9 * len(SEEDS)
+
+
+def test_a_jump_or_noise_is_no_choice_of_levels():
+    def jump(x):
+        return float((x**2).sum() + (x[0] > 0.5))
+
+    def noisy(x):
+        return float((x**2).sum() + 1e-6 * np.sin(1e12 * x.sum()))
+
+    for loss in (jump, noisy):
+        report = fg.check_grad(loss, lambda x: 2 * x, np.array([0.5, 1.0]), backend="python")
+        assert "takes one of" not in str(report)
+
+
+def test_a_law_that_holds_at_every_point_says_so():
+    def loss(a):
+        return np.sin(np.deg2rad(a)).sum()
+
+    theta = np.array([10.0, 20.0, 70.0])
+    report = fg.check_grad(loss, lambda a: np.cos(np.deg2rad(a)), theta, points=3)
+    assert report.diagnoses[0].sentence.endswith("So it is at all 3 points.")
+    assert "So it is at all 3 points." in str(report)
+
+    def twice_here(a):
+        right = np.deg2rad(1.0) * np.cos(np.deg2rad(a))
+        return 2 * right if a[0] == theta[0] else 3 * right
+
+    report = fg.check_grad(loss, twice_here, theta, points=3)
+    assert "So it is" not in report.diagnoses[0].sentence
+
+
+def logistic(seed):
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(12) < 0.5).astype(float)
+
+    def loss(s, y):
+        return (np.log1p(np.exp(s)) - y * s).sum()
+
+    def objective(s, y):
+        p = 1 / (1 + np.exp(-s))
+        return p - y, p * (1 - p)
+
+    return loss, objective, rng.standard_normal(12), labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradient_and_hessian_of_boosters_are_checked_in_one_call(seed):
+    loss, objective, scores, labels = logistic(seed)
+    report = fg.check_grad(loss, objective, scores, labels)
+    assert report
+    assert [point.verdict for point in report.points] == ["agrees", "agrees"]
+    twice = fg.check_grad(
+        loss, lambda s, y: (objective(s, y)[0], 2 * objective(s, y)[1]), scores, labels
+    )
+    assert [point.verdict for point in twice.points] == ["agrees", "disagrees"]
+    assert twice.diagnoses[0].law == "scale"
+    one = fg.check_grad(
+        loss, lambda s, y: (-objective(s, y)[0], objective(s, y)[1]), scores, labels
+    )
+    assert one.points[0].verdict == "disagrees"
+    assert one.points[0].diagnoses[0].law == "sign"
+
+
+def test_what_is_not_on_the_diagonal_of_the_hessian_is_noticed():
+    def loss(s):
+        return (s.sum() ** 2) / 2
+
+    report = fg.check_grad(loss, lambda s: (np.full(5, s.sum()), np.ones(5)), np.arange(5.0))
+    assert [point.verdict for point in report.points] == ["agrees", "disagrees"]
