@@ -15,6 +15,7 @@ from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
 from fastgrad.differences.loss import Loss, Measured, repeat_loss
+from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.complex_step import ComplexSteps
 from fastgrad.evaluate.explain import as_arguments, root_name
@@ -22,7 +23,7 @@ from fastgrad.evaluate.protocol import Inputs, finite_value
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum, last_of, taken
 from fastgrad.parameters.layout import Layout, flatten
-from fastgrad.results import GradientCheck, GradientEstimate
+from fastgrad.results import GradientCheck
 
 EXACT = 2.0**10 * float(np.finfo(np.float64).eps)
 """Rounding of a slope, as part of the largest slope in its block: sums of many terms come to that."""

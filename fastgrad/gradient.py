@@ -15,6 +15,7 @@ from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
+from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.backends import evaluator, require_backend, warn_of_python
 from fastgrad.evaluate.embedded import embedded
@@ -35,7 +36,6 @@ from fastgrad.parameters.labels import is_labelled
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import progress_bar
-from fastgrad.results import GradientEstimate
 
 
 @dataclass(frozen=True)

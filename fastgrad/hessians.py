@@ -11,6 +11,7 @@ from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.pairs import Directional, pair_loss
 from fastgrad.differences.second import hessian_of, product_of
+from fastgrad.estimates import HessianEstimate
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
@@ -19,7 +20,6 @@ from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Block, Layout, flatten
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.trees import real_array
-from fastgrad.results import HessianEstimate
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.findings import Diagnosis
 from fastgrad.jacobians import Question
 from fastgrad.parameters.pairs import PairLayout
-from fastgrad.results import Diagnosis, GradientCheck
+from fastgrad.results import GradientCheck
 
 MOST_PAIRS = 1 << 22
 """Entries of a Jacobian judged one by one: some 160 bytes each."""

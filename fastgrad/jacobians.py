@@ -10,6 +10,7 @@ from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.pairs import PairEvaluator, pair_loss, scales_of
+from fastgrad.estimates import JacobianEstimate
 from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.protocol import Inputs
@@ -20,7 +21,6 @@ from fastgrad.numerics.stencils import Stencil, stencil
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.steps import absolute_steps
-from fastgrad.results import JacobianEstimate
 from fastgrad.structured.sparsity import Pattern
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from fastgrad.checks.diagnose.evidence import Finding
+from fastgrad.findings import Diagnosis
 from fastgrad.report.vocabulary import parts, vocabulary
-from fastgrad.results import Diagnosis
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -76,7 +76,8 @@ LAYERS = {
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
         report.text report.annotations report.plots report.html
-        report.junit report.progress report.suggestion results
+        report.junit report.progress report.suggestion report.notebook report.words
+        findings estimates results
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds

@@ -6,8 +6,9 @@ from fastgrad.arrays import Floats
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Judged
 from fastgrad.differences.loss import Loss
+from fastgrad.findings import ConvergenceRow
 from fastgrad.numerics.quotients import Quotients
-from fastgrad.results import Convergence, ConvergenceRow
+from fastgrad.results import Convergence
 
 STEPS = tuple(10.0**-k for k in range(1, 10))
 """Eight decades; decimal, as in the books."""

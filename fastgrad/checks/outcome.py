@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.loss import Loss
-from fastgrad.results import BlockCheck, Diagnosis
+from fastgrad.findings import BlockCheck, Diagnosis
 
 
 @dataclass(frozen=True)

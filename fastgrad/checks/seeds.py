@@ -26,9 +26,10 @@ from fastgrad.differences.loss import Loss, Measured, Repeats
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.units import Units
+from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Layout, flatten
-from fastgrad.results import Diagnosis, GradientCheck
+from fastgrad.results import GradientCheck
 
 FALSE_ALARM = 1e-3
 """Probability that a right gradient is called wrong."""

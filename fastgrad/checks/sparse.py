@@ -23,10 +23,11 @@ from fastgrad.differences.pairs import pair_loss
 from fastgrad.errors import StructureMismatchError
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.findings import BlockCheck, Diagnosis
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import Columns, PairLayout
-from fastgrad.results import BlockCheck, Diagnosis, GradientCheck
+from fastgrad.results import GradientCheck
 from fastgrad.structured.sparsity import Pattern
 
 MOST_LOCATED = 8

@@ -16,9 +16,9 @@ from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Layout
-from fastgrad.results import Diagnosis
 
 SAME = 1e-6
 """Answers that differ by at most this part of their block's rms are one answer with noise: a solver

@@ -10,11 +10,12 @@ from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
 from fastgrad.checks.tolerance import smallest_rtol
 from fastgrad.differences.loss import Loss
+from fastgrad.findings import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Block, Layout
 from fastgrad.parameters.trees import kept
 from fastgrad.report.arrays import BlockArrays, Kept, Place
-from fastgrad.results import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck, GradientCheck
+from fastgrad.results import GradientCheck
 
 SAME_CONSTANT = 1e-3
 """Constants of one law at two points are the same within this part of them."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import Verdict
-from fastgrad.results import Diagnosis
+from fastgrad.findings import Diagnosis
 
 LARGEST_RTOL = 1.0
 """At rtol = 1 a gradient of zeros agrees: no use in saying so."""

@@ -20,8 +20,8 @@ from fastgrad.checks.diagnose.second_derivative import hessian
 from fastgrad.checks.diagnose.several_blocks import shared, unused
 from fastgrad.checks.diagnose.symmetric import off_diagonal, triangle
 from fastgrad.checks.diagnose.where_to_start import start_here
+from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm
-from fastgrad.results import Diagnosis
 
 CLEAR = 100.0
 """No law is named unless half of the wrong samples are wrong by this many bars."""

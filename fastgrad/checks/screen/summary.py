@@ -21,9 +21,9 @@ from fastgrad.checks.screen.told import laws_of, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
+from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Block, Layout
-from fastgrad.results import BlockCheck
 
 
 def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Outcome:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.screen.first_look import Along
+from fastgrad.findings import Diagnosis
 from fastgrad.parameters.layout import Block, Layout
-from fastgrad.results import Diagnosis
 
 
 def diagnosis_of(along: Along, block: Block) -> Diagnosis | None:
