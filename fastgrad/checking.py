@@ -16,6 +16,7 @@ from fastgrad.checks.diagnose import diagnose, evidence_of
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.points import Point, points_of
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import refute, screen
@@ -26,6 +27,7 @@ from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outwa
 from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
 from fastgrad.checks.tolerance import with_tolerances
+from fastgrad.cluster.campaign import NOTHING, Campaign, campaign
 from fastgrad.complex_gradient import check_by_complex_steps
 from fastgrad.diagonal_checking import check_with_diagonal
 from fastgrad.differences.confined import confined
@@ -36,6 +38,7 @@ from fastgrad.differences.loss import (
     Measured,
     repeat_loss,
 )
+from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.explain import as_arguments, positions, root_name
@@ -79,6 +82,8 @@ def check_grad(
     scratch: Any = None,
     names: Sequence[str] | None = None,
     progress: bool = False,
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> GradientCheck:
     """Is a gradient right, and where is it wrong? Judged by central differences of the loss.
 
@@ -148,6 +153,14 @@ def check_grad(
         What the entries of a theta that is one array are called, in reports and in ``trainable``.
     progress : bool
         Show a bar with an ETA on stderr.
+    executor : dask.distributed.Client, or anything with ``submit``, optional
+        Evaluates the loss on its workers, in parts of about a second; the answer is the same. A dask
+        Client replaces workers that die; where another executor breaks, the report is of what was
+        judged until then.
+    checkpoint : path, optional
+        A file to which evaluations are appended as they are made: the same call goes on where it
+        ended, however it did. Another gradient may be judged by them, another loss, theta or
+        argument is refused.
 
     Returns
     -------
@@ -162,6 +175,8 @@ def check_grad(
         The loss or the gradient wrote to its inputs.
     StructureMismatchError, TypeError, ValueError
         Something is not shaped like theta, or not of its kind; the message says what.
+    CheckpointError, ExecutorError
+        The file belongs to another run; the loss cannot be sent to workers.
 
     Examples
     --------
@@ -203,7 +218,14 @@ def check_grad(
     within = structure and bounds is None
     running = {"backend": backend, "structure": within, "scratch": scratch}
     shaped = {"trainable": trainable, "scale": scale, "bounds": bounds, "names": names}
-    question = _Question(loss, grad, (argnum, args), shaped, running)
+    through = campaign(
+        executor,
+        checkpoint,
+        loss,
+        lambda: Inputs(*flatten(theta, root_name(loss, argnum)), args, argnum),
+        {"argnum": argnum, **running},
+    )
+    question = _Question(loss, grad, (argnum, args), shaped, running, through)
     seconds = None if budget is None or strategy == "sweep" else budget / len(places)
     options = Options(step, strategy, seconds, seed, progress)
 
@@ -211,13 +233,14 @@ def check_grad(
         asked = replace(question, gradient=gradient)
         return [_check_at(place, asked, Rule(rtol), options) for place in places]
 
-    try:
-        checks = check(grad)
-    except SeveralGradientsError as error:
-        alone = isinstance(theta, np.ndarray) and points is None and argnum == 0
-        if not alone or error.parts != 2:
-            raise
-        return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options)
+    with through:
+        try:
+            checks = check(grad)
+        except SeveralGradientsError as error:
+            alone = isinstance(theta, np.ndarray) and points is None and argnum == 0
+            if not alone or error.parts != 2:
+                raise
+            return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options)
     return checks[0] if points is None else worst_of(checks)
 
 
@@ -233,11 +256,15 @@ class _Question:
     """What is shaped like theta: ``trainable``, ``scale``, ``bounds`` and ``names``."""
     running: Mapping[str, Any]
     """``backend`` and ``structure``."""
+    through: Campaign = NOTHING
+    """The executor and the checkpoint."""
 
     def evaluator(self, layout: Layout, flat: Floats, **running: Any) -> Evaluator:
         """The loss around a flat theta."""
         inputs = Inputs(layout, flat, self.args, self.arguments[0])
-        run = evaluator(self.loss, inputs, **{**self.running, **running})
+        options = {**self.running, **running}
+        run = evaluator(self.loss, inputs, **options)
+        run = self.through.evaluator(run, self.loss, inputs, options)
         return confined(run, self.shaped["bounds"], layout)
 
     @property
@@ -304,7 +331,10 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         loss, said = away_from_bounds(loss)
     if options.progress:
         say_plan(budget.plan(loss.count, strategy == "sweep"))
-    outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
+    try:
+        outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
+    except ExecutorError as error:
+        outcome = judged_so_far(loss, claim, rule, error)
     outcome = replace(outcome, remarks=(*outcome.remarks, *said))
     loss = outcome.loss or loss
     dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]

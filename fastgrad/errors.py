@@ -46,3 +46,22 @@ class StructureError(ValueError):
 
 class GradientMismatch(AssertionError):  # noqa: N818 - an assertion that failed, and named like one
     """The gradient under test was not confirmed; the message is the whole report."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file belongs to another run, is none, or cannot be written."""
+
+
+class ExecutorError(RuntimeError):
+    """An executor broke, or cannot be given the loss.
+
+    Parameters
+    ----------
+    message : str
+    reason : str, optional
+        What became of the executor, and what to do.
+    """
+
+    def __init__(self, message: str = "", reason: str = ""):
+        super().__init__(message)
+        self.reason = reason

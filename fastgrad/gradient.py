@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.bound import BoundGradient
+from fastgrad.cluster.campaign import campaign
 from fastgrad.complex_gradient import ComplexGradient
 from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
@@ -37,6 +38,9 @@ from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import progress_bar
 
+THROUGH = ("executor", "checkpoint")
+"""Options of what evaluations go through."""
+
 
 @dataclass(frozen=True)
 class Differencing:
@@ -59,7 +63,7 @@ class GradientFunction:
         Which of its arguments to differentiate by.
     differencing : Differencing
     running : mapping
-        ``backend`` and ``structure``, as of `grad`.
+        ``backend``, ``structure``, ``scratch``, ``executor`` and ``checkpoint``, as of `grad`.
     progress : bool
     """
 
@@ -78,7 +82,8 @@ class GradientFunction:
         self._scale = differencing.scale
         self._trainable = differencing.trainable
         self._bounds = differencing.bounds
-        self._running = running
+        self._running = {k: v for k, v in running.items() if k not in THROUGH}
+        self._through = [running.get(name) for name in THROUGH]
         self._progress = progress
         self.root = root_name(loss, argnum)
         """The name of a theta that is a single array."""
@@ -196,10 +201,14 @@ class GradientFunction:
         free = layout.mask(self._trainable)
         steps = absolute_steps(layout, run.theta, self._step, free)
         count = layout.size if free is None else int(np.count_nonzero(free))
-        with self._bar(run, 2 * len(self._stencil.multiples) * count):
-            loss = Loss.measure(run, layout, free, self._units(layout, run)).entry_by_entry(seed=0)
-            gradient, error, step = differences(loss, self._stencil, steps)
-        run.certified(None if free is None else loss.indices, gradient)
+        try:
+            with self._bar(run, 2 * len(self._stencil.multiples) * count):
+                loss = Loss.measure(run, layout, free, self._units(layout, run))
+                loss = loss.entry_by_entry(seed=0)
+                gradient, error, step = differences(loss, self._stencil, steps)
+            run.certified(None if free is None else loss.indices, gradient)
+        finally:
+            run.let_go()
         return GradientEstimate(
             gradient=layout.rebuild(gradient),
             error=layout.rebuild(error),
@@ -236,6 +245,10 @@ class GradientFunction:
         run = evaluator(self._loss, inputs, **self._running)
         if run.fallback:
             warn_of_python(self._loss, run)
+        executor, checkpoint = self._through
+        options = {"argnum": self._argnum, **self._running}
+        through = campaign(executor, checkpoint, self._loss, lambda: inputs, options)
+        run = through.evaluator(run, self._loss, inputs, self._running)
         return layout, confined(run, self._bounds, layout, max(self._stencil.order, 2))
 
     def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
@@ -256,6 +269,12 @@ class GradientFunction:
 
     def differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
         """The gradient along the flat theta; ``value`` is the loss there, where that is known."""
+        try:
+            return self._differentiated(layout, run, value)
+        finally:
+            run.let_go()
+
+    def _differentiated(self, layout: Layout, run: Evaluator, value: float | None) -> Floats:
         mask = layout.mask(self._trainable)
         chosen = None if mask is None else np.flatnonzero(mask)
         count = layout.size if chosen is None else chosen.size
@@ -308,6 +327,8 @@ def grad(
     structure: bool = True,
     scratch: Any = None,
     progress: bool = False,
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> Any:
     """The numerical gradient of a loss, as a function of the loss's own arguments.
 
@@ -356,6 +377,11 @@ def grad(
         gets its own. By default that is recognised.
     progress : bool
         Show a bar with an ETA on stderr.
+    executor : dask.distributed.Client, or anything with ``submit``, optional
+        Evaluates the loss on its workers, in parts of about a second; the answer is the same.
+    checkpoint : path, optional
+        A file to which evaluations are appended as they are made: the same call goes on where it
+        ended. Another loss, theta or argument is refused.
 
     Returns
     -------
@@ -379,7 +405,13 @@ def grad(
         raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
     require_backend(backend)
     if method == "complex":
-        for name, option in (("step", step), ("scale", scale), ("bounds", bounds)):
+        for name, option in {
+            "step": step,
+            "scale": scale,
+            "bounds": bounds,
+            "executor": executor,
+            "checkpoint": checkpoint,
+        }.items():
             if option is not None:
                 raise ValueError(f'{name} goes with real differences, not with method="complex"')
         return ComplexGradient(loss, positions(loss, argnum), trainable, backend)
@@ -388,6 +420,7 @@ def grad(
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
     within = structure and bounds is None
     running = {"backend": backend, "structure": within, "scratch": scratch}
+    running |= {"executor": executor, "checkpoint": checkpoint}
     return GradientFunction(
         loss,
         positions(loss, argnum),

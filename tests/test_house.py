@@ -67,6 +67,10 @@ LAYERS = {
         structured.layered.adapters structured.layered.passes structured.layered.penalty
         structured.layered.evaluator
     """,
+    "cluster": """
+        cluster cluster.question cluster.fingerprints cluster.store cluster.worker cluster.sending
+        cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.campaign
+    """,
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
@@ -85,6 +89,7 @@ LAYERS = {
         checks.state checks.referee checks.tolerance
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
+        checks.partial
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear

@@ -58,11 +58,11 @@ class Budget:
         compiles), and does not count.
         """
         stretches: list[tuple[float, int]] = []
-        mark = self._now()
+        mark = self._now() + self.run.replayed
 
         def saw(count: int) -> None:
             nonlocal mark
-            now = self._now()
+            now = self._now() + self.run.replayed
             stretches.append((now - mark, count))
             mark = now
 
@@ -76,14 +76,15 @@ class Budget:
             return
         self.evaluation = min(seconds / count for seconds, count in stretches)
         self._one_by_one = all(count == 1 for _, count in stretches)
-        if first and len(stretches) > 1:
+        if first and len(stretches) > 1 and not self.run.replayed:
             self._began += max(0.0, stretches[0][0] - self.evaluation * stretches[0][1])
 
     def allows_a_sweep(self, loss: Loss, reserve: int = 0) -> bool:
         """Whether all entries of a loss fit, and so many evaluations more; timed if it is close."""
         free = loss.indices
         close = self.sweep_seconds(free.size) > self.left() / CLOSE_CALL
-        if self.run.structured or (close and not self._one_by_one):
+        alone = self.run.at_once == 1
+        if self.run.structured or (close and alone and not self._one_by_one):
             self._learn_entries(loss, free)
         return self.sweep_seconds(free.size) + reserve * self.evaluation <= self.left()
 
@@ -124,7 +125,7 @@ class Budget:
 
     def sweep_seconds(self, entries: int) -> float:
         """How long a sweep would take."""
-        entry = 2 * self.evaluation if self.entry is None else self.entry
+        entry = 2 * self.evaluation / self.run.at_once if self.entry is None else self.entry
         return entries * entry * self.pairs
 
     def plan(self, entries: int, sweeps: bool) -> str:

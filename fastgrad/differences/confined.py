@@ -66,6 +66,14 @@ class Confined(Evaluator):
     def outside(self, error: Any) -> None:
         self.run.outside = error
 
+    @property
+    def at_once(self) -> int:  # type: ignore[override]
+        return self.run.at_once
+
+    @property
+    def replayed(self) -> float:  # type: ignore[override]
+        return self.run.replayed
+
     def near(self, reach: Floats) -> Mask:
         """Entries nearer to a bound than ``reach``, both of shape (n,)."""
         return np.asarray((self.theta - self.low < reach) | (self.high - self.theta < reach))
@@ -106,6 +114,12 @@ class Confined(Evaluator):
         """How much noisier than the loss the values beside entries are, shape (m,)."""
         gain = float(np.sqrt(np.sum(self._weights**2)))
         return np.where(self.sided[indices], gain, 1.0)
+
+    def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
+        return self.run.answered_pairs()
+
+    def let_go(self) -> None:
+        self.run.let_go()
 
     def certified(
         self, indices: Indices | None, gradient: Floats, again: bool = False

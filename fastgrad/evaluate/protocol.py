@@ -17,6 +17,9 @@ from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout
 
+OUTSIDE = "Outside its domain"
+"""The first words of what is said of a loss that raises beside theta."""
+
 
 class Inputs(NamedTuple):
     """What a loss is given: theta along a flat vector, and its other arguments.
@@ -57,6 +60,11 @@ class Evaluator(ABC):
     fallback: str = ""
     """Why the loss is called from Python where compiled code was tried, in one line."""
 
+    at_once: int = 1
+    """How many evaluations are made at once, beyond those that were timed together."""
+    replayed: float = 0.0
+    """Seconds that evaluations took, when they were made, which now come from a file."""
+
     pure: bool = True
     """Whether equal points are to give equal values, so that they are looked at twice."""
     outside: LossError | None = None
@@ -75,7 +83,7 @@ class Evaluator(ABC):
         said = (self.fallback,) if self.fallback else ()
         if self.outside is None:
             return said
-        return *said, f"Outside its domain, as it seems, {self.outside}."
+        return *said, f"{OUTSIDE}, as it seems, {self.outside}."
 
     @property
     def ran(self) -> str:
@@ -129,6 +137,14 @@ class Evaluator(ABC):
     def gradient(self, stencil: Stencil) -> Floats | None:
         """The whole gradient at default steps where there is a shorter way to it than entries."""
         return None
+
+    def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
+        """Entries, steps and values at both of each, shape (m, 2), where answers ended half-way."""
+        return np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 2))
+
+    def let_go(self) -> None:
+        """Let go of files and executors: nothing more is asked on this call's behalf."""
+        return
 
     def certified(
         self, indices: Indices | None, gradient: Floats, again: bool = False

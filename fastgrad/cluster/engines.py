@@ -1,0 +1,167 @@
+"""What evaluations are sent through: a dask Client, or anything else that has `submit`.
+
+An engine hides how an executor counts its workers, gets a job to them once, and says that one died.
+"""
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+from fastgrad.cluster.question import Part
+from fastgrad.cluster.sending import pickled
+from fastgrad.cluster.worker import Job, work
+
+SMALL_JOB = 1 << 16
+"""Bytes of a job that travels with every part: asking whether it is there takes longer."""
+
+
+COUNT_SECONDS = 2.0
+"""Workers come and go: they are counted so often, which asks the scheduler."""
+
+
+class Sent:
+    """A job on its way to the workers of an engine."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.key = uuid4().hex
+        self.given = 0
+        """How often it was sent along."""
+        self._pickled: bytes | None = None
+        self.there: Any = None
+        """What stands for it on the workers, for an engine that keeps it."""
+
+    def pickled(self) -> bytes:
+        """The job as bytes.
+
+        Raises
+        ------
+        ExecutorError
+            Something in it cannot be sent.
+        """
+        if self._pickled is None:
+            self._pickled = pickled(self.job)
+        return self._pickled
+
+
+class Engine:
+    """Anything with ``submit(function, *args) -> Future``.
+
+    Parameters
+    ----------
+    executor : object
+    """
+
+    replaces_workers = False
+    """Whether a worker that dies is replaced, and what it did done again."""
+
+    def __init__(self, executor: Any):
+        self.executor = executor
+        self.inside = isinstance(executor, ThreadPoolExecutor)
+        """Whether its workers are threads of this process, to which nothing need be sent."""
+
+    @property
+    def words(self) -> str:
+        """What the executor is called."""
+        return type(self.executor).__name__
+
+    @property
+    def workers(self) -> int:
+        """How many processes work for it; one that does not tell is taken to have one a core."""
+        if self.inside:
+            return 1
+        known = getattr(self.executor, "_max_workers", None)
+        known = getattr(self.executor, "num_workers", known)
+        return known if isinstance(known, int) and known > 0 else os.cpu_count() or 1
+
+    def submit(self, sent: Sent, part: Part) -> Any:
+        """A future of a part of a question."""
+        if self.inside:
+            return self.executor.submit(work, sent.key, sent.job, part)
+        sent.given += 1
+        first = sent.given <= self.workers or len(sent.pickled()) <= SMALL_JOB
+        return self._submit(sent, sent.pickled() if first else None, part)
+
+    def again(self, sent: Sent, part: Part) -> Any:
+        """The same for a worker that does not have the job."""
+        return self._submit(sent, sent.pickled(), part)
+
+    def _submit(self, sent: Sent, job: bytes | None, part: Part) -> Any:
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        return self.executor.submit(work, sent.key, job, part, threads)
+
+    def cancel(self, futures: list[Any]) -> None:
+        """Take back what no worker has begun."""
+        for future in futures:
+            future.cancel()
+
+    def killed(self, error: BaseException) -> bool:
+        """Whether an error says that every worker that took a part died."""
+        return False
+
+
+class DaskEngine(Engine):
+    """A ``dask.distributed.Client``: workers that die are replaced, and their parts done again."""
+
+    replaces_workers = True
+
+    def __init__(self, executor: Any):
+        super().__init__(executor)
+        self._counted, self._workers = float("-inf"), 1
+
+    @property
+    def words(self) -> str:
+        return "dask Client"
+
+    @property
+    def workers(self) -> int:
+        if time.monotonic() - self._counted > COUNT_SECONDS:
+            self._workers = max(1, len(self.executor.scheduler_info(n_workers=-1)["workers"]))
+            self._counted = time.monotonic()
+        return self._workers
+
+    def submit(self, sent: Sent, part: Part) -> Any:
+        if sent.there is None or sent.there.status in ("cancelled", "lost", "error"):
+            import dask
+
+            # A task and no scattered data: the scheduler makes it again on whatever worker lacks it.
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+                sent.there = self.executor.submit(bytes, sent.pickled(), key=f"job-{sent.key}")
+        return self.executor.submit(
+            work, sent.key, sent.there, part, key=f"part-{uuid4().hex}", pure=False
+        )
+
+    def cancel(self, futures: list[Any]) -> None:
+        if futures:
+            self.executor.cancel(futures, force=True)
+
+    def killed(self, error: BaseException) -> bool:
+        return type(error).__name__ == "KilledWorker"
+
+
+def engine_of(executor: Any) -> Engine | None:
+    """The engine of what a user passed as ``executor``.
+
+    Raises
+    ------
+    TypeError
+        It has no ``submit``.
+    """
+    if executor is None:
+        return None
+    if isinstance(executor, Engine):
+        return executor
+    client = getattr(sys.modules.get("distributed"), "Client", None)
+    if client is not None and isinstance(executor, client):
+        if executor.asynchronous:
+            raise TypeError("executor: expected a dask Client that is not asynchronous")
+        return DaskEngine(executor)
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            f"executor is {type(executor).__name__}: expected something with submit(function, *args) "
+            "-> Future, as of concurrent.futures, or a dask.distributed.Client"
+        )
+    return Engine(executor)
