@@ -309,4 +309,5 @@ def test_every_error_is_also_a_builtin_kind(kind, builtin):
 
 def test_no_error_is_missing_from_the_table_above():
     kinds = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, Exception)]
-    assert len(kinds) == 9
+    beside = {errors.CheckpointError, errors.ExecutorError}  # tests/cluster
+    assert len({*kinds} - beside) == 9
