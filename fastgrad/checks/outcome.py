@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.arrays import Floats, Indices
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck, Diagnosis
 
@@ -66,6 +66,8 @@ class Judged:
     """Entries that the first stage left open, and time did not allow to look at again."""
     rounding: Floats | None = None
     """How far the gradient under test itself may be off by rounding, where that is known."""
+    tied: Mask | None = None
+    """Entries called wrong by what they say together at one kink (`fastgrad.checks.ties`)."""
 
     @property
     def numeric(self) -> Floats:

@@ -15,6 +15,7 @@ from fastgrad.checks.referee import about_steps
 from fastgrad.checks.rules import Rule, overall
 from fastgrad.checks.stages import glance, judge
 from fastgrad.checks.summary import about_the_loss, checked_block, relative_error
+from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.steps import chosen_steps
@@ -42,6 +43,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
     with progress_bar(loss.run, "sweep", 2 * indices.size) if options.progress else nullcontext():
         loss, judged = _judged(loss, claim, rule, budget, options)
         judged, edges = judged_at_edges(loss, claim, rule, judged, budget.left)
+        judged, told = judged_together(loss, judged, budget.left)
     numeric = np.zeros(loss.layout.size)
     numeric[indices] = judged.numeric
     certificate = loss.run.certified(None if loss.free is None else indices, numeric, again=True)
@@ -59,6 +61,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         ),
         judged,
         loss=loss,
+        told=told,
     )
 
 

@@ -96,7 +96,7 @@ def _of_a_tolerance(diagnosis: Diagnosis, judged: Judged, b: int) -> Diagnosis:
         constants={"size": size},
         sentence=(
             f"{diagnosis.block}: errors of one small size, up to {size:.2g} of its rms, and no law: "
-            "what an inner iteration leaves that stops at a tolerance. Tighten it, in the loss and "
-            f"in the gradient, and look again.{would}"
+            "what an inner iteration leaves that stops at a tolerance (tighten it, in the loss and in "
+            f"the gradient, and look again), or another approximation than the loss computes.{would}"
         ),
     )

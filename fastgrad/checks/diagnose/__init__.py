@@ -73,6 +73,8 @@ unexplained (cosine, norm_ratio)
     wrong in none of these ways.
 tolerance (size)
     off by errors of one small size, everywhere and without a law (`fastgrad.checks.tolerance`).
+ties (entries, claimed)
+    no subgradient along entries that share a kink (`fastgrad.checks.ties`).
 stale, accumulates, random (first, second, third)
     not one gradient: what it says at one theta depends on where the loss was evaluated last, grows
     from call to call, or varies (`fastgrad.checks.state`).

@@ -192,6 +192,8 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
     judged = outcome.judged
     assert judged is not None
     plain = np.isin(judged.verdict, (Verdict.AGREES, Verdict.DISAGREES))
+    if judged.tied is not None:  # the difference of one of them is not what they were judged by
+        plain &= ~judged.tied
     # What agrees within the tolerance is right, here as there: its bar holds what it is off by.
     bar = np.where(
         judged.verdict == Verdict.AGREES, np.maximum(judged.bar, judged.residual), judged.bar

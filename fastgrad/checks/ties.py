@@ -1,0 +1,138 @@
+"""Entries at one kink, judged together: each may lie between its own slopes, all together outside.
+
+At ``max(x)`` of four ties every slope from 0 to 1 is that of a subgradient in its own entry, and four
+slopes of 1 are no subgradient: along the four together the loss is straight and rises by 1, and they
+say 4. A subgradient g has ``-J'(x; -v) <= g . v <= J'(x; v)`` along every direction v (R. T.
+Rockafellar, *Convex Analysis*, 1970, theorem 23.2; the other way round where J is concave), so where J
+is straight along v, ``g . v`` is its slope there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices
+from fastgrad.checks.outcome import Judged
+from fastgrad.checks.rules import Verdict
+from fastgrad.differences.loss import Loss
+from fastgrad.results import Diagnosis
+
+MOST_TIES = 64
+"""Entries at kinks that are looked at together, of one block."""
+MOST_PAIRS = 256
+"""Pairs of entries that are tried, two evaluations each: separate kinks have no end of them."""
+CURVED = 2.0**-6
+"""What does not matter beside the slopes of a kink: bends over steps of 2^-17, and rounding."""
+STRAIGHT = 2.0**-10
+"""A change of slope that is no kink, beside those of single entries. Along all of its ties a maximum is
+straight; where convex and concave kinks meet, as in a ReLU net at zero weights, the loss is not.
+"""
+SIDES = np.array([1.0, -1.0])
+NAMED = 3
+LAW = "ties"
+
+
+@dataclass
+class _Kinks:
+    """The increments of the loss around theta when entries at kinks take a step."""
+
+    loss: Loss
+    indices: Indices
+    step: float
+    """The same for all: ties stay ties when they move alike."""
+    up: Floats = field(init=False)
+    """``f(x + s e_i) - f(x)``."""
+    down: Floats = field(init=False)
+    """``f(x) - f(x - s e_i)``."""
+
+    def __post_init__(self) -> None:
+        sides = np.tile(self.step * SIDES, (self.indices.size, 1))
+        values = self.loss.values(self.indices, sides) - self.loss.base
+        self.up, self.down = values[:, 0], -values[:, 1]
+
+    def together(self, some: Indices) -> tuple[float, float]:
+        """The increments when some entries move at once, up and down."""
+        v = np.zeros(self.loss.layout.size)
+        v[self.indices[some]] = 1.0
+        above, below = self.loss.along(v, self.step * SIDES) - self.loss.base
+        return float(above), float(-below)
+
+    def interact(self, some: Indices) -> bool:
+        """Whether the increments of some entries do not add up: they share a kink."""
+        above, below = self.together(some)
+        up, down = self.up[some], self.down[some]
+        slack = CURVED * max(float(np.abs(up).max()), float(np.abs(down).max()))
+        missing = above - float(up.sum()), below - float(down.sum())
+        return max(abs(part) for part in missing) > slack
+
+    def groups(self, left: Callable[[], float]) -> list[Indices]:
+        """Entries that share a kink, each found by a pair with the first of its group."""
+        everyone = np.arange(self.indices.size)
+        above, below = self.together(everyone)
+        slack = CURVED * float(np.abs(self.up).max() + np.abs(self.down).max())
+        if abs(above - self.up.sum()) <= slack and abs(below - self.down.sum()) <= slack:
+            return []
+        groups: list[list[int]] = []
+        tried = 0
+        for k in everyone.tolist():
+            for group in groups:
+                tried += 1
+                if tried > MOST_PAIRS or left() <= 0:
+                    return []
+                if self.interact(np.array([group[0], k])):
+                    group.append(k)
+                    break
+            else:
+                groups.append([k])
+        return [np.array(group) for group in groups if len(group) > 1]
+
+
+def judged_together(
+    loss: Loss, judged: Judged, left: Callable[[], float]
+) -> tuple[Judged, tuple[Diagnosis, ...]]:
+    """Entries with valid subgradients, those called wrong that are none together, and why."""
+    verdict, notes = judged.verdict.copy(), dict(judged.notes)
+    tied = np.zeros(verdict.size, np.bool_)
+    told = []
+    for b, block in enumerate(loss.layout.blocks):
+        at = np.flatnonzero((judged.verdict == Verdict.KINK_VALID) & (judged.block == b))[
+            :MOST_TIES
+        ]
+        if at.size < 2 or loss.run.structured or left() <= 0:
+            continue
+        kinks = _Kinks(loss, judged.indices[at], float(judged.differences.step[at].min()))
+        for group in kinks.groups(left):
+            who = at[group]
+            says, sides = float(judged.analytic[who].sum()), kinks.together(group)
+            if not _outside(kinks.step * says, sides, kinks, group):
+                continue
+            rises = float(np.mean(sides)) / kinks.step
+            verdict[who], tied[who] = Verdict.DISAGREES, True
+            note = f"no subgradient: along {who.size} ties the slope is {rises:.4g}, not {says:.4g}"
+            notes.update(dict.fromkeys(map(int, who), note))
+            if not told or told[-1].block != block.name:
+                names = [loss.layout.name(int(i)) for i in judged.indices[who]]
+                told.append(_diagnosis(block.name, names, (rises, says)))
+    if not told:
+        return judged, ()
+    return replace(judged, verdict=verdict, notes=notes, tied=tied), tuple(told)
+
+
+def _outside(claimed: float, sides: tuple[float, float], kinks: _Kinks, group: Indices) -> bool:
+    """Whether the loss is straight along a group, and what is claimed of it another slope."""
+    above, below = sides
+    bend = float(np.abs(kinks.up[group] - kinks.down[group]).max())
+    off = abs(claimed - (above + below) / 2)
+    return abs(above - below) <= STRAIGHT * bend and off > CURVED * bend
+
+
+def _diagnosis(block: str, names: list[str], slopes: tuple[float, float]) -> Diagnosis:
+    listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    sentence = (
+        f"{block}: {len(names)} entries are at one kink ({listed}); each lies between its own slopes, "
+        f"and together they are no subgradient: along all of them the slope of the loss is "
+        f"{slopes[0]:.4g}, the analytic gradient says {slopes[1]:.4g}. Ties share "
+        "one slope: give it to one, or each a part."
+    )
+    return Diagnosis(block, LAW, {"entries": float(len(names)), "claimed": slopes[1]}, sentence)

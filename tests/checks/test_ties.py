@@ -1,0 +1,74 @@
+"""Slopes that are right one by one, and no subgradient together."""
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+
+
+def check(loss, gradient, x):
+    return fg.check_grad(loss, gradient, x, backend="python")
+
+
+def greatest(x):
+    return float(1.5 * x.max() + 0.2 * (x**2).sum())
+
+
+def with_shares(shares, x):
+    return 1.5 * np.asarray(shares) + 0.4 * x
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("shares", [np.ones(5), np.full(5, 0.6), np.zeros(5)])
+def test_ties_that_do_not_share_one_slope_are_found_and_named(shares, sign):
+    x = np.full(5, 0.7)
+    report = check(lambda x: sign * greatest(x), sign * with_shares(shares, x), x)
+    assert report.verdict == "disagrees"
+    assert [d.law for d in report.diagnoses] == ["ties"]
+    assert f"the analytic gradient says {sign * (1.5 * shares.sum() + 1.4):.4g}" in str(report)
+
+
+@pytest.mark.parametrize("shares", [np.eye(5)[2], np.full(5, 0.2), [0.5, 0, 0.25, 0.25, 0]])
+def test_ties_that_share_one_slope_are_valid(shares):
+    x = np.full(5, 0.7)
+    assert check(greatest, with_shares(shares, x), x).verdict == "agrees"
+
+
+def test_each_group_of_ties_is_judged_by_itself():
+    """Two columns of a maximum, one right, one wrong; and an absolute value at its kink."""
+    x = np.array([[1.0, 2.0, 0.0], [1.0, 2.0, -3.0]])
+
+    def loss(x):
+        return float(x.max(axis=0)[:2].sum() - abs(x[0, 2]) + x[1, 2])
+
+    gradient = np.array([[1.0, 1.0, 0.7], [0.0, 1.0, 1.0]])
+    report = check(loss, gradient, x)
+    wrong = {entry.name for entry in report.entries if entry.verdict == "disagrees"}
+    assert wrong == {"theta[0, 1]", "theta[1, 1]"}
+    assert "2 entries are at one kink (theta[0, 1], theta[1, 1])" in report.diagnoses[0].sentence
+
+
+def test_kinks_that_have_nothing_to_do_with_each_other_are_left_alone():
+    sign = np.where(np.arange(30) % 2, 1.0, -1.0)
+    x = np.zeros(30)
+    report = check(lambda x: float(sign @ np.abs(x)), np.ones(30), x)
+    assert report.verdict == "agrees"
+
+
+def test_no_zero_unit_of_a_relu_net_is_called_wrong():
+    """Backprop's slope at zero weights need not be a subgradient: 60 nets, in none is it "wrong"."""
+    verdicts = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X, V = rng.normal(size=(4, 3)), rng.normal(size=(3, 2))
+        W = rng.normal(size=(3, 3)) * [1.0, 0.0, 1.0]
+
+        def loss(W, X=X, V=V):
+            return float(0.5 * ((np.maximum(X @ W, 0) @ V - 1) ** 2).sum())
+
+        def gradient(W, X=X, V=V):
+            Z = X @ W
+            return X.T @ ((np.maximum(Z, 0) @ V - 1) @ V.T * (Z > 0))
+
+        verdicts.append(check(loss, gradient, W).verdict)
+    assert "disagrees" not in verdicts
