@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastgrad.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from fastgrad import errors, structured
+    from fastgrad import errors, spaces, structured
     from fastgrad.checking import check_grad
     from fastgrad.gradient import grad, value_and_grad
     from fastgrad.hessian_checking import check_hessian, check_hvp
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from fastgrad.jacobian_checking import check_jacobian
     from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_jvp, check_vjp
+    from fastgrad.spaces.space import Space
 
 __all__ = [
+    "Space",
     "check_grad",
     "check_hessian",
     "check_hvp",
@@ -27,11 +29,13 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "spaces",
     "structured",
     "value_and_grad",
 ]
 
 _PLACES = {
+    "Space": "fastgrad.spaces.space",
     "check_grad": "fastgrad.checking",
     "check_hessian": "fastgrad.hessian_checking",
     "check_hvp": "fastgrad.hessian_checking",
@@ -46,7 +50,7 @@ _PLACES = {
 }
 """The modules of public names, loaded on first use: numba and scipy take half a second to import,
 which nobody should pay who asks for help, or who collects tests that do not use fastgrad."""
-_MODULES = ("errors", "models", "structured", "torch")
+_MODULES = ("errors", "models", "spaces", "structured", "torch")
 
 
 def __getattr__(name: str) -> Any:

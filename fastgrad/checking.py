@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,12 @@ from fastgrad.evaluate.explain import as_arguments, positions, root_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
 from fastgrad.report.suggestion import Suggestions
 from fastgrad.results import GradientCheck
+from fastgrad.spaces.placed import has_complex, placed
 
 SPARE = 1.3
 """What a budget that would do has to spare: evaluations take unlike times."""
@@ -81,6 +83,7 @@ def check_grad(
     structure: bool = True,
     scratch: Any = None,
     names: Sequence[str] | None = None,
+    space: Any = None,
     progress: bool = False,
     executor: Any = None,
     checkpoint: Any = None,
@@ -151,6 +154,10 @@ def check_grad(
         Arguments that the loss overwrites, as for `grad`.
     names : sequence of str, optional
         What the entries of a theta that is one array are called, in reports and in ``trainable``.
+    space : Space, manifold, or structure of them by block, optional
+        Where theta lives, if that is not R^n: `fastgrad.Space`, one of `fastgrad.spaces`, or a manifold
+        of pymanopt or geomstats. Loss and gradient are called with points, of any type. Complex theta
+        needs none: its gradient is then df/dx + i df/dy.
     progress : bool
         Show a bar with an ETA on stderr.
     executor : dask.distributed.Client, or anything with ``submit``, optional
@@ -201,6 +208,8 @@ def check_grad(
         return check_over_seeds(asked, seeds, Rule(rtol), Options(step, "seeds", budget, seed))
     argnum = positions(loss, argnum)
     theta = as_arguments(loss, theta, argnum)
+    if method == "complex" and (space is not None or has_complex(theta)):
+        raise ValueError('method="complex" goes with real theta in R^n, not with a space')
     if method == "complex":
         by = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
         return check_by_complex_steps(loss, grad, theta, (argnum, args), by)
@@ -208,21 +217,23 @@ def check_grad(
         raise ValueError(f'method={method!r}: expected "central" or "complex"')
     if isinstance(points, Sequence) and not isinstance(points, str):
         points = [as_arguments(loss, point, argnum) for point in points]
+    read = partial(placed, space=space)
     if names is not None:
-        trainable = flatten(theta)[0].called(names).mask(trainable)
-    places = points_of(theta, points, trainable, seed)
+        trainable = read(theta)[0].called(names).mask(trainable)
+    places = points_of(theta, points, trainable, (seed, read))
     if len(places) > 1 and not callable(grad):
         raise ValueError(
             "points: expected a gradient that can be called at each of them, got values"
         )
     within = structure and bounds is None
     running = {"backend": backend, "structure": within, "scratch": scratch}
-    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds, "names": names}
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
+    shaped |= {"names": names, "space": space}
     through = campaign(
         executor,
         checkpoint,
         loss,
-        lambda: Inputs(*flatten(theta, root_name(loss, argnum)), args, argnum),
+        lambda: Inputs(*read(theta, root=root_name(loss, argnum)), args, argnum),
         {"argnum": argnum, **running},
     )
     question = _Question(loss, grad, (argnum, args), shaped, running, through)
@@ -253,7 +264,7 @@ class _Question:
     arguments: tuple[Argnum, tuple[Any, ...]]
     """The position of theta among the arguments, and the others."""
     shaped: Mapping[str, Any]
-    """What is shaped like theta: ``trainable``, ``scale``, ``bounds`` and ``names``."""
+    """What is shaped like theta: ``trainable``, ``scale``, ``bounds``, ``names`` and ``space``."""
     running: Mapping[str, Any]
     """``backend`` and ``structure``."""
     through: Campaign = NOTHING
@@ -289,7 +300,8 @@ class _Question:
 def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -> GradientCheck:
     """The check at one point: measure the loss, read the gradient, judge, explain."""
     began, compiling = time.perf_counter(), seconds_compiling()
-    layout, flat = flatten(place.theta, root_name(question.loss, question.arguments[0]))
+    root = root_name(question.loss, question.arguments[0])
+    layout, flat = placed(place.theta, question.shaped["space"], root)
     layout = layout.called(question.shaped["names"])
     free = question.free(layout, flat, place.theta)
     layout = layout.holding(place.theta, free)
@@ -335,7 +347,7 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
     except ExecutorError as error:
         outcome = judged_so_far(loss, claim, rule, error)
-    outcome = replace(outcome, remarks=(*outcome.remarks, *said))
+    outcome = replace(outcome, remarks=(*outcome.remarks, *said, *layout.remarks()))
     loss = outcome.loss or loss
     dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
     if answers is not None:
@@ -437,7 +449,12 @@ def _explained(
     why = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol)
     diagnoses = beside(with_tolerances(why, outcome, names), outcome.told)
     finite = bool(np.isfinite(claim.values).all())
-    if claim.function is not None and finite and CURL_CALLS * budget.gradient <= budget.left():
+    if (
+        loss.layout.linear
+        and claim.function is not None
+        and finite
+        and CURL_CALLS * budget.gradient <= budget.left()
+    ):
         steps = _steps_of(outcome.judged, loss)
         found = curl(claim.function, loss.theta, options.seed, claim.values, steps)
         # Where a law explains the error, as a change of variables does, a curl says no more.

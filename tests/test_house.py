@@ -52,6 +52,11 @@ LAYERS = {
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
         parameters.layout parameters.steps parameters.operands parameters.outputs parameters.pairs
     """,
+    "spaces": """
+        spaces spaces.points spaces.charts spaces.verify spaces.space spaces.frames spaces.coordinates
+        spaces.projected spaces.lie spaces.embedded spaces.linear spaces.retractions spaces.layout
+        spaces.foreign spaces.placed
+    """,
     "evaluate": """
         evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
@@ -97,7 +102,7 @@ LAYERS = {
         checks.diagnose.laws checks.diagnose.boxes checks.diagnose.change_of_variables
         checks.diagnose.few_entries checks.diagnose.invariance checks.diagnose.line_offsets
         checks.diagnose.masks checks.diagnose.second_derivative checks.diagnose.several_blocks
-        checks.diagnose.symmetric
+        checks.diagnose.symmetric checks.diagnose.readings
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
@@ -245,7 +250,7 @@ PUBLIC = {
     "hvp",
 }
 """What users call: options are named; what makes an object has a test of its own."""
-MADE_BY_USERS = {"Incremental", "Layered", "Separable"}
+MADE_BY_USERS = {"Incremental", "Layered", "Separable", "Space"}
 """Classes that users make: options are named there too."""
 
 

@@ -1,6 +1,5 @@
 """The gradient under test: what it says at theta, in what precision, and how to ask it elsewhere."""
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -16,9 +15,10 @@ from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.arguments import Argnum, merged, place_of
 from fastgrad.parameters.labels import matched
-from fastgrad.parameters.layout import Block, Layout, flatten
+from fastgrad.parameters.layout import Block, Layout
 from fastgrad.parameters.native import native_argument
 from fastgrad.parameters.trees import completed, parts_of, real_array
+from fastgrad.spaces.layout import SpaceLayout
 
 MOST_PARTS = 4
 """A tuple of so many is looked through for the gradient."""
@@ -208,9 +208,9 @@ class Gradient:
             others = list(map(native_argument, self.args))
             result = self.function(*merged(self.layout.native(own), others, self.argnum))
         else:
-            given = copy.deepcopy(theta)
+            given = self.layout.copied(theta)
             result = self.function(*merged(given, self.args, self.argnum))
-            own = _flat(given, self.layout.root)
+            own = self.layout.reread(given)
         changed = np.flatnonzero(own != flat)
         if changed.size:
             raise MutatedInputError(
@@ -219,13 +219,6 @@ class Gradient:
                 "its parameters alone"
             )
         return result
-
-
-def _flat(theta: Any, root: str) -> Floats:
-    """The entries of theta; not copied where they lie in one array of floats."""
-    if type(theta) is np.ndarray and theta.dtype == np.float64 and theta.flags.c_contiguous:
-        return theta.reshape(-1)
-    return flatten(theta, root)[1]
 
 
 def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
@@ -242,6 +235,8 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
             "return statement missing?)"
         )
     units = np.full(len(layout.blocks), np.finfo(np.float64).eps)
+    if isinstance(layout, SpaceLayout):
+        return layout.claimed(gradient, "the gradient under test")
     if isinstance(gradient, np.ndarray) and gradient.shape == (layout.size,):
         array = real_array(gradient, "the gradient under test")
         units[:] = _unit(array)
@@ -348,8 +343,8 @@ def _tangent(array: Array, block: Block) -> str:
     if array.ndim != 1 or not 0 < array.size < block.size <= MOST_POINT:
         return ""
     return (
-        f" ({array.size} numbers for {block.size}: a gradient in a tangent space? Check the loss as a "
-        f"function of those {array.size}, at 0: lambda v: loss(retract(point, v)))"
+        f" ({array.size} numbers for {block.size}: a gradient in a tangent space? Say which by space=, "
+        f"such as fg.spaces.pose() or fg.Space(retract, dim={array.size}))"
     )
 
 

@@ -1,6 +1,6 @@
 """The points of a check: theta, and others where a gradient that is right there may be wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.norms import rms
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 
 NEAREST, FARTHEST = 1e-3, 1.0
 """Perturbations are of a size between these, times that of theta (or 1 where it is zero)."""
@@ -26,12 +26,15 @@ class Point:
 
 
 def points_of(
-    theta: Any, points: int | Sequence[Any] | None, trainable: Any, seed: int
+    theta: Any,
+    points: int | Sequence[Any] | None,
+    trainable: Any,
+    drawn: tuple[int, Callable[[Any], tuple[Layout, Floats]]],
 ) -> list[Point]:
     """Theta, and what ``points`` adds to it.
 
     A number adds random perturbations of the trainable entries, at log-uniform random scales; a
-    sequence adds its thetas.
+    sequence adds its thetas. ``drawn`` is the seed, and how theta is read.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def points_of(
         return [first, *(Point(p, f"at points[{k}]") for k, p in enumerate(points))]
     if points < 1:
         raise ValueError(f"points={points}: expected at least 1")
-    layout, flat = flatten(theta)
+    seed, read = drawn
+    layout, flat = read(theta)
     mask = layout.mask(trainable)
     size, scale_of = _sizes(layout, flat)
     rng = np.random.default_rng(seed)
@@ -58,9 +62,7 @@ def points_of(
         change = scale * size * rng.standard_normal(flat.size)
         if mask is not None:
             change[~mask] = 0.0
-        places.append(
-            Point(layout.rebuild(flat + change), f"at perturbation {k} (scale {scale:.2g})")
-        )
+        places.append(Point(layout.moved(flat, change), f"at perturbation {k} (scale {scale:.2g})"))
     return places
 
 
@@ -74,5 +76,5 @@ def _sizes(layout: Layout, flat: Floats) -> tuple[Floats, float]:
     for b, block in enumerate(layout.blocks):
         part = slice(block.start, block.stop)
         x = np.abs(flat[part])
-        size[part] = np.where(x > 0, x, rms(x) or 1.0) if own[b] else rms(x)
+        size[part] = np.where(x > 0, x, rms(x) or 1.0) if own[b] else rms(x) or 1.0
     return size, MIXED

@@ -233,7 +233,7 @@ def _adapter_key(
 def _adapt(
     loss: CPUDispatcher,
     parameters: str,
-    records: tuple[type, ...],
+    records: tuple[Any, ...],
     theta_type: Any,
     argnum: Argnum,
     value_types: tuple[Any, ...],
@@ -281,6 +281,7 @@ def _adapt(
     )
     scope = {
         "carray": carray,
+        "float64": np.float64,
         "doubles_at": doubles_at,
         "own_arguments": own_arguments,
         "load": loader(arguments_type, borrowed=not keeps),

@@ -76,6 +76,7 @@ class Units:
         entry = np.empty(theta.size)
         one_unit = np.zeros(len(layout.blocks), np.bool_)
         fill_units(entry, theta, layout.stops, one_unit, SETTINGS)
+        layout.settle_units(entry, one_unit)
         if scale is None:
             return cls(entry, one_unit)
         given = layout.vector(scale, "scale")

@@ -5,6 +5,7 @@ knows the way back (`Layout.rebuild`), what the compiled loss is handed (`Layout
 of every entry, and how to lay anything else shaped like theta (`Layout.match`) along the vector.
 """
 
+import copy
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence, Set
@@ -85,6 +86,9 @@ class Block:
 
 class Layout:
     """How a theta of one structure lies in a flat vector. Equal structures share one layout."""
+
+    linear = True
+    """Whether theta is linear in the flat vector; it is not on a space (`fastgrad.spaces`)."""
 
     def __init__(self, tree: Node, root: str):
         self.tree = tree
@@ -202,6 +206,32 @@ class Layout:
     def native(self, flat: Floats) -> Any:
         """What a compiled loss receives: views, in NamedTuples for dicts and dataclasses."""
         return build(self.tree, self._views(flat), native_container)
+
+    def copied(self, theta: Any) -> Any:
+        """A copy of a theta of this layout, for code that may write to it."""
+        return copy.deepcopy(theta)
+
+    def reread(self, given: Any) -> Floats:
+        """The flat vector of a theta that was handed out; no copy where it is one array of floats."""
+        is_flat = type(given) is np.ndarray and given.dtype == np.float64
+        if is_flat and given.flags.c_contiguous:
+            return np.asarray(given.reshape(-1))
+        return flatten(given, self.root)[1]
+
+    def moved(self, flat: Floats, change: Floats) -> Any:
+        """Theta with its entries changed: another point to check at."""
+        return self.rebuild(flat + change)
+
+    def settle_units(self, entry: Floats, one_unit: Mask) -> None:
+        """Write the units of entries that are known otherwise than by their values."""
+
+    def remarks(self) -> Iterable[str]:
+        """What a report says of how theta was read."""
+        return ()
+
+    def least_steps(self, indices: Indices) -> Floats | None:
+        """The least steps of entries, shape (m,), beside which rounding of the point is small."""
+        return None
 
     @cached_property
     def adapter(self) -> Expression:

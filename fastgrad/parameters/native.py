@@ -110,15 +110,26 @@ class Expression(NamedTuple):
 
     source: str
     """Over ``theta`` and ``table``."""
-    records: tuple[type, ...]
-    """The NamedTuples that the source calls ``Record0``, ``Record1``, ..."""
+    records: tuple[Any, ...]
+    """The NamedTuples, and functions, that the source calls ``Record0``, ``Record1``, ..."""
     table: Indices
     """Bounds and shapes: data, not code, so that thetas of other sizes share an adapter."""
 
 
-def expression(tree: Node, bounds: Sequence[tuple[int, int]]) -> Expression:
-    """The parameters as views of theta, whose part ``bounds[k]`` is leaf k of the tree."""
-    if isinstance(tree, Leaf) and len(tree.shape) == 1:
+def expression(
+    tree: Node,
+    bounds: Sequence[tuple[int, int]],
+    made: Mapping[int, tuple[Any, Array | None]] | None = None,
+) -> Expression:
+    """The parameters as views of theta, whose part ``bounds[k]`` is leaf k of the tree.
+
+    Parameters
+    ----------
+    made : mapping, optional
+        Leaves that a compiled function makes, ``function(base, part)`` or, without a base,
+        ``function(part)``; bases are arrays of float64 whose bits lie in the table.
+    """
+    if isinstance(tree, Leaf) and len(tree.shape) == 1 and not made:
         return Expression("theta", (), np.zeros(0, np.int64))
     for path, node in kept(tree):
         kind = type(node.value).__name__
@@ -128,13 +139,17 @@ def expression(tree: Node, bounds: Sequence[tuple[int, int]]) -> Expression:
             f"{path} is {kind}, which compiled code cannot have in theta",
         )
     table: list[int] = []
-    records: list[type] = []
-    left = iter(bounds)
+    records: list[Any] = []
+    left = iter(enumerate(bounds))
 
     def source(node: Node) -> str:
         if isinstance(node, Leaf):
             k = len(table)
-            table.extend((*next(left), *node.shape))
+            leaf, bound = next(left)
+            if made and leaf in made:
+                table.extend(bound)
+                return _made(made[leaf], k, table, records)
+            table.extend((*bound, *node.shape))
             if node.scalar:
                 return f"theta[table[{k}]]"
             view = f"theta[table[{k}] : table[{k + 1}]]"
@@ -148,3 +163,20 @@ def expression(tree: Node, bounds: Sequence[tuple[int, int]]) -> Expression:
         return f"Record{len(records) - 1}({parts})"
 
     return Expression(source(tree), tuple(records), np.array(table, np.int64))
+
+
+def _made(how: tuple[Any, Array | None], k: int, table: list[int], records: list[Any]) -> str:
+    """The source of a leaf that a function makes; its bounds are in the table from k on."""
+    function, base = how
+    records.append(function)
+    call = f"Record{len(records) - 1}"
+    part = f"theta[table[{k}] : table[{k + 1}]]"
+    if base is None:
+        return f"{call}({part})"
+    start = len(table)
+    table.extend((0, *base.shape))
+    table[start] = len(table) + base.size
+    table.extend(np.ascontiguousarray(base, np.float64).reshape(-1).view(np.int64).tolist())
+    dims = "".join(f"table[{start + 1 + d}], " for d in range(base.ndim))
+    bits = f"table[{start + 1 + base.ndim} : table[{start}]]"
+    return f"{call}({bits}.view(float64).reshape(({dims})), {part})"

@@ -70,7 +70,7 @@ class Proof:
         spot = self.subject.spot
         flat_points = [
             flatten(point.theta)[1]
-            for point in points_of(self.theta, POINTS + SPARE + 1, None, seed=1)[1:]
+            for point in points_of(self.theta, POINTS + SPARE + 1, None, (1, flatten))[1:]
         ]
         self.here = replace(spot, label="at theta")
         self.points = [Spot(flat, spot.args, "at a random point") for flat in flat_points]

@@ -48,7 +48,15 @@ line-offset (axis), marginal-offset
 masked (entries)
     right, but for entries on which the loss does not depend: dropout, a clip, a ReLU.
 conjugate
-    of the wrong sign in every second entry.
+    of the wrong sign in every second entry; of complex theta, its conjugate.
+frame, exchanged-halves, degrees (factor)
+    right, by a rotation or pose in another frame, order or unit than its space has.
+normal-part (norm, part)
+    right but for a part that is normal to the tangent space.
+metric, convention, without-weights, weights-twice, one-triangle
+    right, in another inner product, another convention of complex numbers, or one triangle.
+smeared (entries, largest)
+    the projection of one that is wrong in single entries.
 triangle, off-diagonal (factor)
     that by a symmetric matrix, where the loss reads one triangle; right on the diagonal, and twice or
     half of it elsewhere.

@@ -13,6 +13,7 @@ from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.bars import ROUNDING
+from fastgrad.spaces.charts import Chart
 
 MATRIX_AXES = 2
 """Shapes of fewer dimensions have no rows and columns."""
@@ -54,6 +55,8 @@ class Evidence:
     located: bool = False
     second: Floats | None = None
     second_bar: Floats | None = None
+    chart: Chart | None = None
+    """The space that the block lives on, if that is not R^n."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Case:
     located: bool = False
     second: Floats | None = None
     second_bar: Floats | None = None
+    chart: Chart | None = None
 
     @property
     def k(self) -> int:
@@ -179,6 +183,8 @@ class Case:
 
     def entry(self, sample: int) -> str:
         """Name of a sampled entry."""
+        if self.chart is not None:
+            return self.name + self.chart.entry(tuple(int(axis[sample]) for axis in self.index))
         at = ", ".join(str(int(axis[sample])) for axis in self.index)
         return f"{self.name}[{at}]" if at else self.name
 
@@ -216,6 +222,7 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
                 located=b in outcome.located,
                 second=None if second is None else second[inside],
                 second_bar=None if second_bar is None else second_bar[inside],
+                chart=getattr(block, "chart", None),
             )
         )
     return evidence
@@ -242,4 +249,5 @@ def case_of(block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int]) 
         block.located,
         None if block.second is None else block.second[known],
         None if block.second_bar is None else block.second_bar[known],
+        block.chart,
     )

@@ -76,7 +76,7 @@ def not_projected(case: Case) -> Finding | None:
     for part, W, groups in _parts(case):
         sums, bars = W @ case.D, np.abs(W) @ case.bar
         sizes = np.abs(W) @ np.abs(case.D)
-        if np.any(np.abs(sums) > bars) or np.any(sizes < CANCELS * bars):
+        if np.any(np.abs(sums) > bars) or np.any(sizes <= CANCELS * bars):
             continue
         weights = (W @ r) / np.sum(W * W, axis=1)
         if np.any(

@@ -15,6 +15,7 @@ from fastgrad.checks.diagnose.line_offsets import by_line_offsets
 from fastgrad.checks.diagnose.masks import masked
 from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.checks.diagnose.outliers import with_outliers
+from fastgrad.checks.diagnose.readings import read_otherwise, smeared
 from fastgrad.checks.diagnose.row_factors import by_lines
 from fastgrad.checks.diagnose.second_derivative import hessian
 from fastgrad.checks.diagnose.several_blocks import shared, unused
@@ -30,6 +31,7 @@ NEAR = 30.0
 MANY_WRONG = 8
 CONSTANTS_OF_ONE: tuple[Law, ...] = (
     zero,
+    read_otherwise,
     one_number,
     exchanged,
     lambda case: best_fit(case, most=1),
@@ -38,6 +40,8 @@ CONSTANTS_OF_ONE: tuple[Law, ...] = (
 LAWS: tuple[Law, ...] = (
     zero,
     rounded,
+    read_otherwise,
+    smeared,
     one_number,
     exchanged,
     not_projected,

@@ -1,0 +1,101 @@
+"""Blocks on a space: the same gradient under another convention, and entries that a projection smears.
+
+Every sample is compared with the same differences: it costs no evaluation of the loss.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.numerics.norms import norm
+
+FEWEST_SPACE = 2
+"""Samples that a reading must explain which are neither zero nor as they were."""
+LIKELY = 6
+"""Entries tried as the one that was smeared: those with the largest residuals."""
+MOST_SMEARED = 3
+"""Entries wrong of a gradient whose others are right."""
+
+
+def read_otherwise(case: Case) -> Finding | None:
+    """The gradient is right under another convention of its space."""
+    if case.chart is None:
+        return None
+    told = case.telling | case.wrong
+    if np.count_nonzero(told) < min(FEWEST_SPACE, case.k):
+        return None
+    for reading in case.chart.readings(case.analytic):
+        values = reading.values[case.positions]
+        size = max(float(np.abs(case.a).max(initial=0.0)), float(np.abs(values).max(initial=0.0)))
+        slack = case.bar + case.unit * (np.abs(values) + size)
+        if np.all(np.abs(values - case.D) <= slack):
+            return Finding((reading.word,), dict(reading.constants), reading.clause)
+    return None
+
+
+def smeared(case: Case) -> Finding | None:
+    """Some single entries are wrong by a number, and a projection spread that over all.
+
+    The residual is a sum of c project(e_k), fitted entry by entry, by orthogonal matching pursuit.
+    """
+    if case.chart is None or not case.complete or case.k <= MOST_SMEARED + 1:
+        return None
+    r = case.a - case.D
+    slack = case.bar + case.unit * np.abs(case.a).max(initial=0.0)
+    columns: list[Floats] = []
+    chosen: list[int] = []
+    left = r
+    for _ in range(MOST_SMEARED):
+        best = _next(case, left, chosen)
+        if best is None:
+            return None
+        chosen.append(best[0])
+        columns.append(best[1])
+        A = np.array(columns).T
+        weights: Floats = np.asarray(np.linalg.lstsq(A, r, rcond=None)[0], np.float64)
+        left = r - A @ weights
+        if np.all(np.abs(left) <= slack):
+            return _named(case, chosen, weights)
+    return None
+
+
+def _next(case: Case, left: Floats, chosen: list[int]) -> tuple[int, Floats] | None:
+    """The entry whose projection takes most of what is left, and that projection."""
+    assert case.chart is not None
+    found: tuple[float, int, Floats] | None = None
+    for k in np.argsort(-np.abs(left))[:LIKELY].tolist():
+        e = np.zeros(case.k)
+        e[k] = 1.0
+        column = case.chart.projected(e)
+        if column is None:
+            return None
+        length = norm(column)
+        if k in chosen or length == 0:
+            continue
+        taken = abs(float(column @ left)) / length
+        if found is None or taken > found[0]:
+            found = taken, k, column
+    return None if found is None else (found[1], found[2])
+
+
+def _named(case: Case, chosen: list[int], weights: Floats) -> Finding | None:
+    spread = np.count_nonzero(case.wrong) > len(chosen)
+    clear = case.bar.max() * SHOWS
+    if not spread or np.any(np.abs(weights) <= clear):
+        return None
+    alone = replace(case, positions=np.arange(case.k))
+    said = " and ".join(
+        f"{alone.entry(k)} by {w:.6g}" for k, w in zip(chosen, weights.tolist(), strict=True)
+    )
+    entries = "one entry" if len(chosen) == 1 else f"{len(chosen)} entries"
+    clause = (
+        f"{entries} of the gradient before it was projected is wrong, {said}: the projection spreads "
+        "that over all"
+    )
+    if len(chosen) > 1:
+        clause = clause.replace(" is wrong", " are wrong")
+    return Finding(
+        ("smeared",), {"entries": float(len(chosen)), "largest": float(weights[0])}, clause
+    )

@@ -1,0 +1,133 @@
+"""Charts of spaces that are told by coordinates: v of dim numbers, 0 at the point."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.steps import power_of_two
+from fastgrad.spaces.charts import (
+    Chart,
+    Reading,
+    numbers,
+    require_kept,
+    require_shape,
+    rounding_of,
+)
+from fastgrad.spaces.frames import of_frames
+from fastgrad.spaces.points import array_of, copied, numbers_of, pairs_of
+from fastgrad.spaces.verify import fraction_moved, require_retraction
+
+LARGE = 512
+"""Coordinates of a user's space up to which each is looked at by itself."""
+
+
+class CoordinatesChart(Chart):
+    """A space that is told by coordinates, around a point.
+
+    Parameters
+    ----------
+    space : Space
+    point : object
+        Kept as it is, and never written to.
+    name : str
+        The block's, for messages.
+    """
+
+    def __init__(self, space: Any, point: Any, name: str):
+        space.require(point, name)
+        shape = space.shape_of(point)
+        super().__init__(shape, np.zeros(int(np.prod(shape))))
+        self.space, self.base, self.name = space, point, name
+        self._kept = numbers_of(point)
+        moves = require_retraction(self)
+        self.one_unit = getattr(space, "one_unit", False)
+        own = getattr(space, "units_at", None)
+        self.units = np.ones(self.origin.size) if own is None else own(point)
+        self.finest = fraction_moved(self, moves)
+
+    def point(self, x: Floats) -> Any:
+        if not x.any():
+            return copied(self.base)
+        return self.space.retract(self.base, x.reshape(self.shape).copy())
+
+    @cached_property
+    def array(self) -> Any:
+        """The point as an array; None where its type shows none."""
+        return array_of(self.base)
+
+    @cached_property
+    def velocities(self) -> Floats:
+        """How the point's numbers change with each coordinate, shape (coordinates, numbers).
+
+        Of a batch all points are moved at once, by the same coordinate of each.
+        """
+        batch = self.shape[:-1]
+        d = self.shape[-1]
+        found = []
+        for k in range(d):
+            v = np.zeros(self.shape)
+            v[..., k] = 1.0
+            rate = differential(lambda t, v=v: numbers_of(self.point((t * v).ravel())))
+            found.append(rate.reshape(int(np.prod(batch)), -1))
+        return np.stack(found, axis=1)
+
+    def claimed(self, gradient: Any, what: str) -> tuple[Floats, float]:
+        array = numbers(gradient, what)
+        shapes = [self.shape]
+        if len(self.shape) == 1:
+            shapes += [(1, *self.shape), (*self.shape, 1)] + [()] * (self.shape == (1,))
+        ambient = isinstance(self.base, np.ndarray) and self.base.shape != self.shape
+        if ambient:
+            shapes.append(self.base.shape)
+        said = f"the coordinates of {self.name} ({self.space.title})"
+        require_shape(array, shapes, what, said)
+        if ambient and array.shape == self.base.shape:
+            return self._pulled_back(array), rounding_of(array)
+        return np.asarray(array, np.float64).reshape(-1), rounding_of(array)
+
+    def _pulled_back(self, array: Any) -> Floats:
+        """The slopes along v that a gradient by the point's own numbers claims."""
+        rates = self.velocities
+        g = pairs_of(array).reshape(rates.shape[0], -1)
+        return np.asarray(np.einsum("bkn,bn->bk", rates, g).reshape(-1))
+
+    def gradient(self, slopes: Floats) -> Any:
+        return slopes.reshape(self.shape)
+
+    def values_of(self, given: Any, who: str) -> Floats:
+        require_kept(self, given, who)
+        return self.origin
+
+    def entry(self, index: tuple[int, ...]) -> str:
+        if self.space.names is None:
+            return super().entry(index)
+        return f"{super().entry(index[:-1])}.{self.space.names[index[-1]]}"
+
+    def readings(self, slopes: Floats) -> Iterator[Reading]:
+        yield from self.space.readings(self.base, slopes)
+        yield from of_frames(self, slopes)
+
+    def native(self, x: Floats) -> Any:
+        base = self.base
+        if isinstance(base, np.ndarray) and base.dtype == np.float32:
+            return np.asarray(self.space.retract(base.astype(np.float64), x.reshape(self.shape)))
+        return self.point(x)
+
+    def compiled(self) -> tuple[Any, Floats | None] | None:
+        if not isinstance(self.base, np.ndarray) or self.base.dtype.kind != "f":
+            return None
+        function = self.space.compiled(self.base)
+        return None if function is None else (function, np.asarray(self.base, np.float64))
+
+
+def differential(curve: Any) -> Floats:
+    """The derivative at 0 of a curve of numbers, by central differences of sixth order."""
+    stencil = CENTRAL[6]
+    h = float(power_of_two(np.array(stencil.step)))
+    values = {m: curve(m * h) for m in (-3, -2, -1, 1, 2, 3)}
+    total = 45 * (values[1] - values[-1]) - 9 * (values[2] - values[-2])
+    return np.asarray((total + values[3] - values[-3]) / (60 * h))
