@@ -63,7 +63,8 @@ LAYERS = {
         evaluate.scratch evaluate.compiling evaluate.units evaluate.outside evaluate.deadline
         evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
         evaluate.layer evaluate.vector evaluate.complex_step evaluate.proofs evaluate.direct
-        evaluate.remedies evaluate.fitting evaluate.embedded
+        evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows evaluate.sharing
+        evaluate.writes evaluate.failing
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

@@ -171,13 +171,13 @@ class RecordingEvaluator(CompiledEvaluator):
 
     def __init__(self, recorder: Any, inputs: Inputs, store: CompiledStore):
         super().__init__(recorder, inputs._replace(arguments=(*inputs.arguments, store.sink)))
-        self._guard = None
+        self.writes.guard = None
         self._store = store
 
     def _recognise_scratch(self) -> None:
         """What a function wrote to is refused: another evaluation would be recorded elsewhere."""
-        assert self._guard is not None
-        self._guard.check()
+        assert self.writes.guard is not None
+        self.writes.guard.check()
 
     def _run(self, launch: Any, values: Any, failed: Any, where: Any) -> None:
         before = int(self._store.sink[0])
@@ -248,7 +248,7 @@ def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
     store = CompiledStore(outputs.layout.size)
     wrapped = recorder_of(compiled, len(all_given), _puts(outputs.example, "out"))
     recorder = RecordingEvaluator(wrapped, inputs._replace(arguments=native), store)
-    recorder._guard = _guard(fun, inputs._replace(arguments=native)) if native else None
+    recorder.writes.guard = _guard(fun, inputs._replace(arguments=native)) if native else None
     return VectorEvaluator(recorder, store, outputs)
 
 

@@ -58,9 +58,9 @@ def by_blas(x, A):
 def test_the_first_evaluation_is_watched_whole_and_later_ones_by_samples():
     A = np.zeros((512, 512))
     run = evaluator_of(by_blas, np.ones(2), A)
-    assert run._guard.left_out == 0
+    assert run.writes.guard.left_out == 0
     run.value()
-    assert evaluator_of(by_blas, np.ones(2), A)._guard.left_out > 0
+    assert evaluator_of(by_blas, np.ones(2), A).writes.guard.left_out > 0
     g = fg.grad(by_blas)
     g(np.ones(2), A), g(np.ones(2), A)
     with pytest.raises(MutatedInputError, match="argument A"):
@@ -73,7 +73,7 @@ def test_where_evaluations_cost_more_all_is_read():
     run = evaluator_of(by_blas, np.ones(2), A)
     run.cost.seconds = 1.0
     run.value()
-    assert run._guard.left_out == 0
+    assert run.writes.guard.left_out == 0
 
 
 def test_what_is_only_read_is_not_read_again():
@@ -81,4 +81,4 @@ def test_what_is_only_read_is_not_read_again():
     def rows(x, A):
         return (A[3] * x[0]).sum()
 
-    assert evaluator_of(rows, np.ones(2), np.ones((4, 4)))._guard is None
+    assert evaluator_of(rows, np.ones(2), np.ones((4, 4))).writes.guard is None

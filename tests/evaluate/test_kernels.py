@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgrad import models
-from fastgrad.evaluate import compiled, kernels, schedule
+from fastgrad.evaluate import kernels, rows, schedule
 from fastgrad.evaluate.traits import names_in
 from fastgrad.structured import kernels as structured_kernels
 from fastgrad.structured import separable
@@ -62,8 +62,8 @@ def test_every_row_equals_theta_bit_for_bit_after_a_launch(threads):
     for _ in range(3):
         run.along(rng.normal(size=37), np.linspace(-1, 1, 50))
         run.coordinates(*steps_of(run, 0.1))
-    assert run.rows.shape[0] == threads
-    for row in run.rows[:, : theta.size]:
+    assert run.rows.array.shape[0] == threads
+    for row in run.rows.array[:, : theta.size]:
         assert row.tobytes() == theta.tobytes()
 
 
@@ -80,10 +80,10 @@ def test_a_loss_that_is_not_separable(threads):
 def test_rows_are_padded_to_cache_lines():
     for n in (1, 7, 8, 9, 1000):
         theta = rng.normal(size=n)
-        rows = compiled.aligned_rows(3, theta)
-        assert rows.shape[1] % kernels.LINE == 0
-        assert all(row.__array_interface__["data"][0] % 64 == 0 for row in rows)
-        np.testing.assert_array_equal(rows[:, :n], np.tile(theta, (3, 1)))
+        copies = rows.aligned_rows(3, theta)
+        assert copies.shape[1] % kernels.LINE == 0
+        assert all(row.__array_interface__["data"][0] % 64 == 0 for row in copies)
+        np.testing.assert_array_equal(copies[:, :n], np.tile(theta, (3, 1)))
 
 
 PROBLEMS = {

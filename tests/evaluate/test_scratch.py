@@ -104,7 +104,7 @@ def test_each_thread_has_its_own(threads):
     np.testing.assert_array_equal(args[1], 7.0)
     assert not run.compiled.races
     if threads > 1:
-        assert run.rows.shape[0] == len(run._own) == threads
+        assert run.rows.array.shape[0] == len(run.rows.own) == threads
 
 
 @pytest.mark.parametrize("backend", ["compiled", "python"])

@@ -10,7 +10,7 @@ from numba import carray, njit
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError, NondeterministicLossError
-from fastgrad.evaluate import compiled, process
+from fastgrad.evaluate import process, sharing
 from fastgrad.evaluate.intrinsics import doubles_at
 from tests.evaluate.stateful import STATEFUL, gradient_of
 from tests.losses import evaluator_of, run_python
@@ -36,7 +36,7 @@ def outcome(g, problem, argument):
 @pytest.mark.filterwarnings("ignore::numba.NumbaPendingDeprecationWarning")  # of sets
 @pytest.mark.parametrize("name", SOME)
 def test_right_numbers_or_refused(name, monkeypatch):
-    monkeypatch.setattr(compiled, "SHOWING_SECONDS", 1e-4)
+    monkeypatch.setattr(sharing, "SHOWING_SECONDS", 1e-4)
     problem = STATEFUL[name]
     g = fg.grad(problem.loss)
     argument = problem.argument()
@@ -86,7 +86,7 @@ SHARED = {"only read": True, "groups": True, "told its parameters": False, "stac
     "name", ["groups", "stack", pytest.param("only read", marks=pytest.mark.slow)]
 )
 def test_only_what_is_only_read_is_shared(name, monkeypatch):
-    monkeypatch.setattr(compiled, "SHOWING_SECONDS", 0.0)
+    monkeypatch.setattr(sharing, "SHOWING_SECONDS", 0.0)
     monkeypatch.setattr(process, "available_threads", lambda: 2)
     problem = STATEFUL[name]
     inputs = (problem.argument(), *problem.rest)

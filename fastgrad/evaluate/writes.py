@@ -1,0 +1,128 @@
+"""What a compiled loss writes to: arguments that it must leave alone, and those that are its scratch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.evaluate import kernels
+from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss, bound_arguments
+from fastgrad.evaluate.purity import ArgumentGuard
+from fastgrad.evaluate.rows import aligned_rows
+from fastgrad.evaluate.scratch import is_overwritten, with_copies
+from fastgrad.parameters.layout import Layout
+
+READINGS = 3
+"""All bytes of the arguments are read before and after evaluations that cost so many readings."""
+BYTES_A_SECOND = 5e9
+"""Speed of a checksum from memory: 320 MB were read twice in 79 ms."""
+AWAY = 2.0**-17
+"""A step, in units of the entry, at which the loss is evaluated twice."""
+
+
+class Writes:
+    """The arguments of a compiled loss, watched.
+
+    Parameters
+    ----------
+    compiled : CompiledLoss
+    layout : Layout
+    arguments : (tuple, tuple)
+        As compiled code takes them, and as they were passed.
+    scratch : tuple of int
+        Positions of those that the loss is known to overwrite.
+    name : callable
+        ``name(k)`` is what to call argument k in a message.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledLoss,
+        layout: Layout,
+        arguments: tuple[tuple[Any, ...], tuple[Any, ...]],
+        scratch: tuple[int, ...],
+        name: Callable[[int], str],
+    ):
+        self.compiled, self.layout = compiled, layout
+        self.arguments, self._passed = arguments
+        self.name = name
+        self.scratch = (*scratch, *(k for k in compiled.scratch if k not in scratch))
+        self.guard = self._made()
+
+    def _made(self, sampled: bool = True) -> ArgumentGuard | None:
+        """What notices that the loss wrote to an argument, where it is not proved to write to none.
+
+        Once an evaluation for arguments of these types was seen to leave all of them alone, only
+        samples of large ones are looked at, unless the evaluations cost more than reading all.
+        Of a typed List the list that was passed is looked at, whose arrays it shares.
+        """
+        open_ = self._open()
+        if not open_:
+            return None
+        return ArgumentGuard(
+            tuple(
+                self._passed[k] if type(self._passed[k]) is list else self.arguments[k]
+                for k in open_
+            ),
+            lambda k: self.name(open_[k]),
+            sampled=sampled and self.compiled.watched,
+        )
+
+    def _open(self) -> list[int]:
+        """Positions of the arguments that the loss might write to, and must not."""
+        proved = self.compiled.only_read
+        return [k for k in range(len(proved)) if not proved[k] and k not in self.scratch]
+
+    def look_at_all(self, seconds: float) -> None:
+        """Read all of the arguments, if that costs little beside evaluations of so many seconds."""
+        left_out = 0 if self.guard is None else self.guard.left_out
+        if left_out and seconds > READINGS * left_out / BYTES_A_SECOND:
+            self.guard = self._made(sampled=False)
+
+    def own(self) -> Callable[[], BoundArguments] | None:
+        """What binds arguments whose scratch is their own; None where nothing is scratch."""
+        if not self.scratch:
+            return None
+        return lambda: bound_arguments(
+            self.compiled, self.layout, with_copies(self.arguments, self.scratch)
+        )
+
+    def recognise(self, theta: Floats) -> None:
+        """Take what the loss wrote to for scratch, if it never reads what was there.
+
+        Raises
+        ------
+        MutatedInputError
+        """
+        assert self.guard is not None
+        open_ = self._open()
+        wrote = tuple(open_[j] for j in self.guard.changed())
+        if not wrote or not is_overwritten(
+            lambda given: self._values(theta, given), self.arguments, wrote
+        ):
+            self.guard.check()
+        self.compiled.scratch = self.scratch = (*self.scratch, *wrote)
+        self.guard = self._made()
+
+    def _values(self, theta: Floats, arguments: tuple[Any, ...]) -> bytes:
+        """The bits of the loss at theta, a step away and at theta, with other arguments.
+
+        Three times: two changes of sign would look like none.
+        """
+        bound = bound_arguments(self.compiled, self.layout, arguments)
+        away = AWAY * max(abs(theta[0]), 1.0)
+        values = np.empty((1, 3))
+        kernels.coordinates_serial(
+            self.compiled.address,
+            bound.address,
+            theta,
+            aligned_rows(1, theta),
+            np.zeros(1, np.int64),
+            np.array([[0.0, away, 0.0]]),
+            values,
+            np.zeros(3, np.uint8),
+            0,
+            3,
+        )
+        return values.tobytes()
