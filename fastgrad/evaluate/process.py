@@ -108,9 +108,14 @@ def available_threads() -> int:
 def parallel_launch() -> AbstractContextManager[Any]:
     """A context for whatever launches threads: a lock where numba's threading layer needs one.
 
-    workqueue aborts the process on two launches at once.
+    workqueue aborts the process on two launches at once. numba's threads are started before: loaded
+    from a cache by one thread while another linked its own code, a parallel kernel was seen to end the
+    process with "Symbol not found: allocate_sched".
     """
-    return forks.lock if threading_layer() in (None, "workqueue") else nullcontext()
+    if threading_layer() is None:
+        with forks.lock:
+            numba.get_num_threads()
+    return forks.lock if threading_layer() == "workqueue" else nullcontext()
 
 
 def require_threads_after_fork() -> None:

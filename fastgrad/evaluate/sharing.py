@@ -112,7 +112,7 @@ class Sharing:
         return theirs.tobytes() != made[sample].tobytes()
 
     def words(self) -> str:
-        """Where it ran, for the last line of a report."""
+        """The last line of a report: where it ran."""
         traits = self.compiled.traits
         if self.most > 1:
             return f"Ran compiled, on {self.most} threads"

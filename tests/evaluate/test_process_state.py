@@ -151,9 +151,6 @@ from tests.losses import *
 
 x = np.linspace(0.5, 1.5, 40)
 answers = []
-# numba's own start in several threads at once was seen to end in "Symbol not found: allocate_sched".
-run = evaluator_of(parallel_squares, x, threads=2)
-run.coordinates(*steps_of(run))
 
 def call(k):
     loss = (parallel_squares, calls_parallel, rosenbrock, log_sum_exp)[k % 4]
@@ -369,3 +366,27 @@ def test_rosenbrock_gradient_is_what_the_subprocesses_expect():
     x = np.linspace(0.5, 1.5, 40)
     np.testing.assert_allclose(fg.grad(rosenbrock)(x), rosenbrock_grad(x), rtol=1e-7, atol=1e-7)
     assert picky(x, 2.0) == pytest.approx((x * x).sum())
+
+
+STARTED = """
+import threading
+from fastgrad.evaluate.process import parallel_launch, threading_layer
+
+assert threading_layer() is None
+start, seen = threading.Barrier(8), []
+
+def launch():
+    start.wait()
+    with parallel_launch():
+        seen.append(threading_layer())
+
+threads = [threading.Thread(target=launch) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert None not in seen and len(seen) == 8
+"""
+
+
+def test_numba_starts_its_threads_before_anything_is_launched():
+    """A parallel kernel that is loaded before was seen to end the process."""
+    run_python(STARTED, NUMBA_NUM_THREADS="2")
