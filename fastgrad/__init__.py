@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from fastgrad.jacobian_checking import check_jacobian
     from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_jvp, check_vjp
+    from fastgrad.monitor import Monitor
     from fastgrad.spaces.space import Space
 
 __all__ = [
+    "Monitor",
     "Space",
     "check_grad",
     "check_hessian",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Monitor": "fastgrad.monitor",
     "Space": "fastgrad.spaces.space",
     "check_grad": "fastgrad.checking",
     "check_hessian": "fastgrad.hessian_checking",

@@ -20,6 +20,10 @@ class PythonBackendWarning(UserWarning):
     """A loss that could not be compiled is called from Python, which is slower; with the reason."""
 
 
+class GradientAlarm(UserWarning):
+    """A gradient that is checked while training was found to be wrong; with where, and why."""
+
+
 class LossError(RuntimeError):
     """The loss raised; the message says at which entry and offset, ``__cause__`` is its error."""
 

@@ -46,7 +46,7 @@ LAYERS = {
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
-        numerics.windows numerics.plateaus numerics.levels
+        numerics.windows numerics.plateaus numerics.levels numerics.evidence
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
@@ -120,6 +120,10 @@ LAYERS = {
     "top": """
         complex_gradient bound gradient checking layers jacobians jacobian_checking hessians
         hessian_checking diagonal_checking
+    """,
+    "monitoring": """
+        monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps
+        monitoring.watch monitor
     """,
     "frameworks": """
         torch torch.tensors torch.subject torch.program torch.evaluator torch.precision
@@ -251,7 +255,7 @@ PUBLIC = {
     "hvp",
 }
 """What users call: options are named; what makes an object has a test of its own."""
-MADE_BY_USERS = {"Incremental", "Layered", "Separable", "Space"}
+MADE_BY_USERS = {"Incremental", "Layered", "Monitor", "Separable", "Space"}
 """Classes that users make: options are named there too."""
 
 

@@ -1,0 +1,1 @@
+"""A gradient checked while training: lines along it, and evidence that adds up over steps."""
