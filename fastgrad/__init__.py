@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastgrad.jacobian_checking import check_jacobian
     from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_jvp, check_vjp
+    from fastgrad.many import check_many
     from fastgrad.monitor import Monitor
     from fastgrad.spaces.space import Space
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_hvp",
     "check_jacobian",
     "check_jvp",
+    "check_many",
     "check_vjp",
     "errors",
     "grad",
@@ -44,6 +46,7 @@ _PLACES = {
     "check_hvp": "fastgrad.hessian_checking",
     "check_jacobian": "fastgrad.jacobian_checking",
     "check_jvp": "fastgrad.layers",
+    "check_many": "fastgrad.many",
     "check_vjp": "fastgrad.layers",
     "grad": "fastgrad.gradient",
     "hessian": "fastgrad.hessians",

@@ -9,6 +9,7 @@ import pytest
 
 from fastgrad.commands import bench as benching
 from fastgrad.commands import targets
+from fastgrad.problems import problem_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -234,7 +235,7 @@ def test_run_bench_leaves_out_what_fails_at_the_edge_of_the_domain(user_file):
 
 
 def test_problem_may_be_made_by_a_function(user_file):
-    problem = targets.problem_of(targets.found_at(f"{user_file}:made"), grad_needed=False)
+    problem = problem_of(targets.found_at(f"{user_file}:made"), grad_needed=False)
     assert callable(problem.loss)
     assert problem.theta.size == 2
     assert len(problem.args) == 1

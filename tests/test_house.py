@@ -76,6 +76,7 @@ LAYERS = {
     "cluster": """
         cluster cluster.question cluster.fingerprints cluster.store cluster.worker cluster.sending
         cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.campaign
+        cluster.tasks
     """,
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
@@ -119,7 +120,7 @@ LAYERS = {
     """,
     "top": """
         complex_gradient bound gradient checking layers jacobians jacobian_checking hessians
-        hessian_checking diagonal_checking
+        hessian_checking problems many diagonal_checking
     """,
     "monitoring": """
         monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps

@@ -13,8 +13,8 @@ from fastgrad.checks.summary import about_the_loss, checked_block, relative_erro
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.errors import ExecutorError
+from fastgrad.findings import BlockCheck
 from fastgrad.numerics.quotients import Quotients
-from fastgrad.results import BlockCheck
 
 SECOND_LOOK_SECONDS = 10.0
 """What looking again at entries that do not agree may take: the default budget of a check. It is done in

@@ -93,6 +93,10 @@ class Engine:
         threads = max(1, (os.cpu_count() or 1) // self.workers)
         return self.executor.submit(work, sent.key, job, part, threads)
 
+    def call(self, function: Any, item: Any) -> Any:
+        """A future of ``function(item)``."""
+        return self.executor.submit(function, item)
+
     def cancel(self, futures: list[Any]) -> None:
         """Take back what no worker has begun."""
         for future in futures:
@@ -133,6 +137,9 @@ class DaskEngine(Engine):
         return self.executor.submit(
             work, sent.key, sent.there, part, key=f"part-{uuid4().hex}", pure=False
         )
+
+    def call(self, function: Any, item: Any) -> Any:
+        return self.executor.submit(function, item, key=f"task-{uuid4().hex}", pure=False)
 
     def cancel(self, futures: list[Any]) -> None:
         if futures:

@@ -38,6 +38,23 @@ def pickled(job: Any) -> bytes:
         raise
 
 
+def pickled_part(value: Any, name: str) -> bytes:
+    """Anything as bytes; ``name`` is what to call it in a message.
+
+    Raises
+    ------
+    ExecutorError
+    """
+    dumps, has_cloudpickle = _dumps()
+    try:
+        return dumps(value)
+    except Exception as error:
+        advice = "" if has_cloudpickle else f"; to send closures and lambdas {NEEDED}"
+        raise ExecutorError(
+            f"{name} cannot be sent to another process ({type(error).__name__}: {error}){advice}"
+        ) from error
+
+
 def _dumps() -> tuple[Callable[[Any], bytes], bool]:
     try:
         import cloudpickle

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.commands.targets import found_at, importable, problem_of
+from fastgrad.commands.targets import found_at, importable
 from fastgrad.gradient import GradientFunction, grad
 from fastgrad.parameters.layout import flatten
+from fastgrad.problems import problem_of
 
 METHODS: dict[str, dict[str, Any]] = {
     'method="forward"': {"method": "forward"},

@@ -4,22 +4,25 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fastgrad.checking import check_grad
+from fastgrad.cluster.engines import Engine
+from fastgrad.cluster.tasks import in_any_order
 from fastgrad.commands.mend import look_for_edits
 from fastgrad.commands.targets import (
-    Problem,
     found_at,
     importable,
     is_report,
-    problem_of,
     source_of,
     told,
 )
+from fastgrad.many import SEVERITY, Check, document_of, not_run
+from fastgrad.problems import Problem, problem_of
 from fastgrad.report.annotations import annotation, command
 from fastgrad.report.document import Document
 from fastgrad.report.escape import visible
@@ -58,6 +61,8 @@ class Asked:
     quiet: bool = False
     suggest: bool = False
     write: bool = False
+    jobs: int = 1
+    """Processes that check targets at the same time."""
 
     @property
     def entries(self) -> int:
@@ -76,6 +81,12 @@ class Result:
     """File and line of the gradient function."""
 
     @property
+    def check(self) -> Check:
+        """The same as one of many."""
+        report = not_run() if self.report is None else self.report
+        return Check(self.target, report, self.error)
+
+    @property
     def code(self) -> int:
         return COULD_NOT_RUN if self.report is None else CODES[self.report.verdict]
 
@@ -86,17 +97,37 @@ def run_check(targets: Sequence[str], asked: Asked, say: Callable[[str], object]
     if trouble:
         print(f"fastgrad: {trouble}", file=sys.stderr)
         return COULD_NOT_RUN
-    results = []
-    for target in targets:
-        results.append(_checked(target, asked))
-        if results[-1].error:
-            print(f"fastgrad: {visible(target)}: {results[-1].error}", file=sys.stderr)
+    results = _results(targets, asked)
     try:
         _write(results, asked, say)
     except OSError as error:
         print(f"fastgrad: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return COULD_NOT_RUN
     return exit_code([result.code for result in results], asked)
+
+
+def _results(targets: Sequence[str], asked: Asked) -> list[Result]:
+    """What became of each target; as it becomes known, errors are told."""
+
+    def heard(result: Result) -> Result:
+        if result.error:
+            print(f"fastgrad: {visible(result.target)}: {result.error}", file=sys.stderr)
+        return result
+
+    if asked.jobs == 1 or len(targets) == 1:
+        return [heard(_checked(target, asked)) for target in targets]
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Not forked: a child of a process that has started numba's threads would end at a launch.
+    workers = min(asked.jobs, len(targets))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        check = partial(_checked, asked=replace(asked, progress=False))
+        done = in_any_order(Engine(pool), check, targets)
+    return [
+        heard(one.result or Result(target, error=f"{type(one.error).__name__}: {one.why}"))
+        for target, one in zip(targets, done, strict=True)
+    ]
 
 
 def exit_code(codes: Sequence[int], asked: Asked) -> int:
@@ -161,8 +192,12 @@ def _write(results: Sequence[Result], asked: Asked, say: Callable[[str], object]
     if asked.html is not None:
         from fastgrad.report.html import page
 
-        pages = [(visible(r.target), _page_of(r, asked)) for r in results]
-        Path(asked.html).write_text(page(pages), encoding="utf-8")
+        index, shown = None, results
+        if len(results) > 1:
+            index = document_of([r.check for r in results])
+            shown = sorted(results, key=lambda r: SEVERITY.index(r.check.state))
+        pages = [(visible(r.target), _page_of(r, asked)) for r in shown]
+        Path(asked.html).write_text(page(pages, index), encoding="utf-8")
     if asked.junitxml is not None:
         suites = [Suite(r.target, _document(r, asked), r.error) for r in results]
         xml = as_junit(suites, asked.allow_inconclusive or asked.exit_zero)
@@ -180,13 +215,15 @@ def _page_of(result: Result, asked: Asked) -> Document:
 
 
 def _text(results: Sequence[Result], asked: Asked) -> str:
-    """The reports, under their targets' names where they are several."""
+    """The reports; where they are several, under their targets' names, before a table of all."""
     parts = []
     for result in results:
         document = _document(result, asked)
         if document is not None:
             head = f"{visible(result.target)}\n\n" if len(results) > 1 else ""
             parts.append(head + as_text(document).rstrip())
+    if len(results) > 1:
+        parts.append(as_text(document_of([result.check for result in results])).rstrip())
     return "\n\n\n".join(parts)
 
 

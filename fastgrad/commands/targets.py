@@ -6,37 +6,22 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import fastgrad
 from fastgrad import errors
+from fastgrad.problems import ProblemError, has_fields
 from fastgrad.results import GradientCheck
 
 PACKAGE = Path(fastgrad.__file__).parent
-EXPECTED = (
-    "expected a tuple (loss, grad, theta, *args), something with fields loss, grad and theta, or a "
-    "function without arguments that makes one"
-)
 
 
-class TargetError(Exception):
+class TargetError(ProblemError):
     """A target that is not there, or is no problem; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A loss, its gradient if there is one, theta, the other arguments, and options of check_grad."""
-
-    loss: Callable[..., Any]
-    grad: Any
-    theta: Any
-    args: tuple[Any, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def found_at(target: str) -> Any:
@@ -53,74 +38,9 @@ def found_at(target: str) -> Any:
         hint = f": did you mean {near[0]}?" if near else f"; define {name} = (loss, grad, theta)"
         raise TargetError(f"{place} has no {name!r}{hint}")
     found = getattr(module, name)
-    if callable(found) and not _has_fields(found):
+    if callable(found) and not has_fields(found):
         found = _made_by(found, name)
     return found
-
-
-def problem_of(found: Any, *, grad_needed: bool = True) -> Problem:
-    """What was found, as a problem.
-
-    Parameters
-    ----------
-    grad_needed : bool
-        Whether a tuple must hold a gradient; else ``(loss, theta, *args)`` will do.
-
-    Raises
-    ------
-    TargetError
-        It is none; the message says what was expected.
-    """
-    if isinstance(found, Mapping) and {"loss", "theta"} <= found.keys():
-        problem = _of_fields(found.get, grad_needed)
-    elif _has_fields(found):
-        problem = _of_fields(lambda name, default=None: getattr(found, name, default), grad_needed)
-    elif isinstance(found, tuple):
-        problem = _of_tuple(found, grad_needed)
-    else:
-        raise TargetError(f"it is {type(found).__name__}: {EXPECTED}")
-    if not callable(problem.loss):
-        raise TargetError(
-            f"its loss is {type(problem.loss).__name__}: expected a function of theta; {EXPECTED}"
-        )
-    _require_options(problem.options)
-    return problem
-
-
-def _of_fields(get: Callable[..., Any], grad_needed: bool) -> Problem:
-    if grad_needed and get("grad") is None:
-        raise TargetError("it has a loss and a theta, but no grad: expected the gradient to check")
-    args, options = get("args", ()), get("options", {})
-    if not isinstance(args, tuple | list):
-        raise TargetError(f"its args are {type(args).__name__}: expected a tuple, such as (X, y)")
-    return Problem(get("loss"), get("grad"), get("theta"), tuple(args), options or {})
-
-
-def _of_tuple(found: tuple[Any, ...], grad_needed: bool) -> Problem:
-    if len(found) >= 3 and (grad_needed or callable(found[1])):
-        return Problem(found[0], found[1], found[2], found[3:])
-    if len(found) >= 2 and not grad_needed:
-        return Problem(found[0], None, found[1], found[2:])
-    needed = "(loss, grad, theta, *args)" if grad_needed else "(loss, theta, *args)"
-    raise TargetError(f"it is a tuple of {len(found)}: expected {needed}")
-
-
-def _require_options(options: Any) -> None:
-    from fastgrad.checking import check_grad
-
-    if not isinstance(options, Mapping):
-        raise TargetError(f"its options are {type(options).__name__}: expected a dict")
-    kinds = inspect.signature(check_grad).parameters.values()
-    known = [p.name for p in kinds if p.kind is p.KEYWORD_ONLY]
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected {', '.join(known)}"
-            raise TargetError(f"check_grad has no option {name!r}: {hint}")
-
-
-def _has_fields(found: Any) -> bool:
-    return hasattr(found, "loss") and hasattr(found, "theta")
 
 
 def _made_by(function: Callable[..., Any], name: str) -> Any:
@@ -227,7 +147,7 @@ def told(error: Exception, whole: bool = False) -> str:
     """What went wrong in one sentence, or with the traceback."""
     if whole:
         return "".join(traceback.format_exception(error)).rstrip()
-    ours = isinstance(error, TargetError) or type(error).__module__ == errors.__name__
+    ours = isinstance(error, ProblemError) or type(error).__module__ == errors.__name__
     if not ours and _is_foreign(error):
         return f"{_kind(error)}{_place(error)}; --traceback shows how it came there"
     return _ends(str(error)) or type(error).__name__

@@ -16,8 +16,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 MARKS = {"agrees": "\N{CHECK MARK}", "disagrees": "\N{MULTIPLICATION X}"}
 
 
-def page(documents: Sequence[tuple[str, Document]]) -> str:
+def page(documents: Sequence[tuple[str, Document]], index: Document | None = None) -> str:
     """One page of several documents, each under its title (that of a single one is the page's).
+
+    Parameters
+    ----------
+    index : Document, optional
+        What stands before them; its cases name them, in their order.
 
     Raises
     ------
@@ -31,6 +36,8 @@ def page(documents: Sequence[tuple[str, Document]]) -> str:
         environment.get_template("page.html").render(
             heading=heading or "Gradient check",
             style=_style(),
+            index=None if index is None else _fragment(index, ""),
+            links=[] if index is None else [title for title, _ in documents],
             fragments=[_fragment(doc, "" if alone else title) for title, doc in documents],
         )
     )

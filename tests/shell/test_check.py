@@ -169,3 +169,26 @@ def test_public_names_are_found_and_others_are_not():
         assert getattr(fastgrad, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'check_gard'"):
         _ = fastgrad.check_gard
+
+
+def test_several_targets_end_with_a_table_failures_first(check):
+    got = check("model.py:problem", "model.py:absent", "model.py:forgotten", "-j", "1")
+    table = got.stdout[got.stdout.index("Of 3 gradients") :]
+    assert table.startswith("Of 3 gradients 1 could not be run, 1 is wrong, 1 is right.")
+    places = [table.index(f"\n model.py:{name}") for name in ("absent", "forgotten", "problem")]
+    assert places == sorted(places)
+
+
+@pytest.mark.slow
+def test_targets_are_checked_at_the_same_time(folder):
+    """In processes of their own, with the same reports and exit code."""
+    targets = ["model.py:problem", "model.py:forgotten", "model.py:absent"]
+    command = [sys.executable, "-m", "fastgrad", "check", *targets, "--output-format", "concise"]
+    command += ["--backend", "python"]
+    one, two = (
+        subprocess.run([*command, "-j", jobs], capture_output=True, text=True, cwd=folder)
+        for jobs in "12"
+    )
+    assert one.returncode == two.returncode == 2
+    assert one.stdout == two.stdout
+    assert one.stderr == two.stderr
