@@ -5,6 +5,7 @@ of numbers are arrays, and random numbers are others. Whoever writes a plain fun
 whoever decorates it with njit means numba.
 """
 
+import re
 import time
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from fastgrad.errors import LossCompilationError, LossError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.deadline import TookTooLong, within
-from fastgrad.evaluate.outside import values_of, values_read
+from fastgrad.evaluate.outside import uncompiled, values_read
 from fastgrad.evaluate.process import generators_kept, python_random_state_kept
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.scratch import with_copies
@@ -89,21 +90,21 @@ def departure(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Dep
 def require_inside(loss: CPUDispatcher, run: CompiledEvaluator, inputs: Inputs) -> None:
     """Raise `LossError` if an njit loss reads past the end of an array at theta.
 
-    Compiled code does not look, and its function in Python does. Looked at once for types, and where
-    the loss calls no other compiled function, which Python might have compiled for other types.
+    Compiled code does not look, and Python does, in the loss and in the njit functions that it calls.
+    Looked at once for types, for `INSIDE_SECONDS` at most.
     """
     compiled = run.compiled
     if compiled.meanings:
         return
     compiled.meanings[run.workload] = None
-    traits, helpers = run.traits, (isinstance(v, CPUDispatcher) for v in values_of(loss.py_func))
-    if traits.has_state or traits.uses_python or traits.launches_threads or any(helpers):
+    traits = run.traits
+    if traits.has_state or traits.uses_python or traits.launches_threads:
         return
     try:
-        error = _called(loss.py_func, inputs, True, INSIDE_SECONDS).error
+        error = _called(uncompiled(loss.py_func), inputs, True, INSIDE_SECONDS).error
     except (TookTooLong, LossCompilationError):
         return
-    if isinstance(error, IndexError):
+    if isinstance(error, IndexError) and re.search(r"out of (bounds|range)", str(error)):
         raise LossError(
             f"the loss raised IndexError at the given parameters, when run in Python: {error}; "
             "compiled code does not look whether an index is past the end, and reads what lies there"

@@ -7,11 +7,13 @@ code that read equal values share one compilation.
 
 import dis
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+from numba.core.registry import CPUDispatcher
 
 from fastgrad.evaluate.kernels import checksums
 
@@ -105,6 +107,30 @@ def with_own_closure(function: FunctionType) -> FunctionType:
     made.__kwdefaults__ = function.__kwdefaults__
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
     return made
+
+
+def uncompiled(function: FunctionType, made: dict[Any, FunctionType] | None = None) -> FunctionType:
+    """The same function that calls in Python whatever njit functions it, and they, call by name."""
+    made = {} if made is None else made
+    if function in made:
+        return made[function]
+    found = dict(function.__globals__)
+    cells = tuple(CellType() for _ in function.__closure__ or ())
+    plain = FunctionType(
+        function.__code__, found, function.__name__, function.__defaults__, cells or None
+    )
+    plain.__kwdefaults__ = function.__kwdefaults__
+    made[function] = plain
+    for name, *_ in global_names(function.__code__):
+        if isinstance(found.get(name), CPUDispatcher):
+            found[name] = uncompiled(found[name].py_func, made)
+    for cell, own in zip(function.__closure__ or (), cells, strict=True):
+        with suppress(ValueError):  # not assigned yet
+            value = cell.cell_contents
+            own.cell_contents = (
+                uncompiled(value.py_func, made) if isinstance(value, CPUDispatcher) else value
+            )
+    return plain
 
 
 def _copied(value: Any) -> Any:

@@ -104,6 +104,37 @@ def test_an_njit_loss_that_reads_past_the_end_is_told(backend):
     np.testing.assert_allclose(fg.grad(loss, backend=backend)(np.ones(3)), [2, 0, 1], atol=1e-8)
 
 
+def test_one_that_calls_another_that_does_is_told():
+    @njit
+    def third(p):
+        return p[2] ** 2
+
+    @njit
+    def second(p):
+        return third(p) + 1.0
+
+    @njit
+    def loss(p):
+        return p[0] ** 2 + second(p)
+
+    before = len(third.signatures), len(second.signatures)
+    with pytest.raises(LossError, match=r"IndexError .* past the end"):
+        fg.grad(loss)(np.ones(2))
+    np.testing.assert_allclose(fg.grad(loss)(np.ones(3)), [2, 0, 2], atol=1e-8)
+    assert (len(third.signatures), len(second.signatures)) == tuple(n + 1 for n in before)
+
+
+def test_one_that_calls_itself_and_others_by_closure():
+    @njit
+    def power(x, n):
+        return 1.0 if n == 0 else x * power(x, n - 1)
+
+    def made(helper):
+        return njit(lambda p: helper(p[0], 3) + p[-1])
+
+    np.testing.assert_allclose(fg.grad(made(power))(np.ones(2)), [3, 1], atol=1e-8)
+
+
 def test_two_changes_of_sign_are_not_taken_for_none():
     """The call from Python gets copies: it would undo what the first evaluation is watched for."""
 
