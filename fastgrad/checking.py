@@ -1,6 +1,5 @@
 """check_grad: a loss and a gradient in, a verdict out."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,7 +40,7 @@ from fastgrad.differences.loss import (
 )
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
-from fastgrad.evaluate.compiling import seconds_compiling
+from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import as_arguments, positions, root_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
@@ -299,7 +298,7 @@ class _Question:
 
 def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -> GradientCheck:
     """The check at one point: measure the loss, read the gradient, judge, explain."""
-    began, compiling = time.perf_counter(), seconds_compiling()
+    clock = Clock()
     root = root_name(question.loss, question.arguments[0])
     layout, flat = placed(place.theta, question.shaped["space"], root)
     layout = layout.called(question.shaped["names"])
@@ -363,8 +362,8 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         strategy=strategy,
         label=place.label,
         evaluations=report.evaluations + made,
-        seconds=time.perf_counter() - began,
-        ran=_where_it_ran(run, began, compiling),
+        seconds=clock.seconds,
+        ran=clock.said(run.ran),
         _convergence=lambda: convergence(loss, claim, outcome.judged),
         _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
     )
@@ -377,15 +376,6 @@ def _refuted(
     if options.strategy == "sweep" or loss.run.structured or isinstance(options.steps, str):
         return None
     return refute(loss, claim, rule, budget, options)
-
-
-def _where_it_ran(run: Evaluator, began: float, compiling: float) -> str:
-    """The last line of a report, given the clocks at its beginning."""
-    if not run.ran:
-        return ""
-    compiled = seconds_compiling() - compiling
-    left = max(time.perf_counter() - began - compiled, 0.0)
-    return f"{run.ran}; compiled in {compiled:.2g} s, the rest in {left:.2g} s."
 
 
 def _cheapest(loss: Loss, options: Options) -> tuple[int, str]:

@@ -1,6 +1,5 @@
 """check_hessian and check_hvp: a loss and its second derivatives in, a verdict out."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,8 +17,9 @@ from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
 from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.units import Units
-from fastgrad.hessians import Curved
+from fastgrad.hessians import Curved, Ran
 from fastgrad.jacobian_checking import swept_pairs
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.outputs import Outputs
@@ -79,7 +79,7 @@ def check_hessian(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'theta[0] / theta[1]')
     """
-    began = time.perf_counter()
+    clock = Clock()
     shaped = {"trainable": trainable, "scale": scale, "backend": backend}
     curved = Curved(loss, grad, theta, args, shaped)
     options = Options(None, "sweep", budget, seed)
@@ -94,8 +94,8 @@ def check_hessian(
     )
     report = _judged_matrix(curved, (matrix, unit), Rule(rtol), options)
     remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
-    seconds = time.perf_counter() - began
-    return replace(report, subject="Hessian", remarks=remarks, seconds=seconds)
+    seconds, ran = clock.seconds, clock.said(report.ran)
+    return replace(report, subject="Hessian", remarks=remarks, seconds=seconds, ran=ran)
 
 
 def check_hvp(
@@ -128,7 +128,7 @@ def check_hvp(
     >>> check_hvp(loss, lambda x, v: 12 * x**2 * v, x, backend="python").verdict
     'agrees'
     """
-    began = time.perf_counter()
+    clock = Clock()
     shaped = {"trainable": trainable, "scale": scale, "backend": backend}
     curved = Curved(loss, grad, theta, args, shaped)
     options = Options(None, "sweep", budget, seed)
@@ -144,15 +144,15 @@ def check_hvp(
     given = layout.rebuild(v.copy())
     result = asked(lambda point, *rest: hvp(point, given, *rest), (theta, *args), args)
     claimed = layout.vector(result, "the product")
-    value, bar, noise, made = curved.product(v)
+    value, bar, noise, run = curved.product(v)
     if free is not None:
         claimed = np.where(free, claimed, 0.0)
     claim = Claim(claimed, np.full(len(layout.blocks), np.finfo(np.float64).eps))
     outcome = judge_plainly(layout, claim, (value, bar), units.entry, Rule(rtol))
-    report = _reported(outcome, layout, claim, (units.entry, noise, made), (Rule(rtol), options))
+    report = _reported(outcome, layout, claim, (units.entry, noise, run), (Rule(rtol), options))
     remarks = (*said, *map(_of_hessian, report.remarks))
-    seconds = time.perf_counter() - began
-    return replace(report, subject="hvp", remarks=remarks, seconds=seconds)
+    seconds, ran = clock.seconds, clock.said(report.ran)
+    return replace(report, subject="hvp", remarks=remarks, seconds=seconds, ran=ran)
 
 
 def _gradient_first(
@@ -193,35 +193,37 @@ def _judged_matrix(
     pairs = PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
     units = Units.of(flat, layout, curved.options["scale"])
     if curved.grad is not None and free is None:
-        return swept_pairs(curved.gradient_run(), pairs, units, (matrix, unit), (rule, options))
-    value, bar, noise, made = curved.matrix()
+        run = curved.gradient_run()
+        report = swept_pairs(run, pairs, units, (matrix, unit), (rule, options))
+        return replace(report, ran=run.ran)
+    value, bar, noise, run = curved.matrix()
     claim = Claim(pairs.vector(matrix[:, chosen]), np.full(len(pairs.blocks), unit))
     numeric = pairs.vector(value[:, chosen]), pairs.vector(bar[:, chosen])
     scale = pairs.vector(np.outer(units.entry, units.entry)[:, chosen])
     outcome = judge_plainly(pairs, claim, numeric, scale, rule)
-    return _reported(outcome, pairs, claim, (scale, noise, made), (rule, options))
+    return _reported(outcome, pairs, claim, (scale, noise, run), (rule, options))
 
 
 def _reported(
     outcome: Outcome,
     layout: Layout,
     claim: Claim,
-    known: tuple[Floats, float, int],
+    known: tuple[Floats, float, Ran],
     asked: tuple[Rule, Options],
 ) -> GradientCheck:
     """The report of values that were judged plainly."""
-    units, noise, made = known
+    units, noise, run = known
     loss = Loss(
-        _Counted(made, layout.size),  # type: ignore[arg-type]
+        _Counted(run.evaluations, layout.size),  # type: ignore[arg-type]
         layout,
         None,
         Units(units, np.ones(len(layout.blocks), np.bool_)),
         Measured(0.0, noise, Repeats(0.0)),
     )
     if outcome.verdict != "disagrees":
-        return replace(summarise(outcome, loss, *asked), strategy="sweep")
+        return replace(summarise(outcome, loss, *asked), strategy="sweep", ran=run.ran)
     diagnoses = diagnose(evidence_of(outcome, loss, claim))
-    return replace(summarise(outcome, loss, *asked, diagnoses), strategy="sweep")
+    return replace(summarise(outcome, loss, *asked, diagnoses), strategy="sweep", ran=run.ran)
 
 
 class _Counted:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from fastgrad.differences.pairs import Directional, pair_loss
 from fastgrad.differences.second import hessian_of, product_of
 from fastgrad.estimates import HessianEstimate
 from fastgrad.evaluate.backends import evaluator
-from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Block, Layout, flatten
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.trees import real_array
+
+Ran: TypeAlias = Evaluator | VectorEvaluator
+"""What ran a loss or its gradient."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Curved:
 
         return vector_evaluator(entries, Inputs(layout, flat, self.args), "python")
 
-    def matrix(self) -> tuple[Floats, Floats, float, int]:
-        """The Hessian by all entries (0 for constants), its bars, the noise, and evaluations."""
+    def matrix(self) -> tuple[Floats, Floats, float, Ran]:
+        """The Hessian by all entries (0 for constants), its bars, the noise, and what ran it."""
         layout, flat = self.point()
         if self.grad is None:
             loss = self.measured()
@@ -83,7 +86,7 @@ class Curved:
             at = np.ix_(loss.indices, loss.indices)
             whole, bars = np.zeros((2, flat.size, flat.size))
             whole[at], bars[at] = value, bar
-            return whole, bars, loss.noise, loss.run.evaluations
+            return whole, bars, loss.noise, loss.run
         run = self.gradient_run()
         free = layout.mask(self.options["trainable"])
         chosen = np.arange(flat.size) if free is None else np.flatnonzero(free)
@@ -95,17 +98,17 @@ class Curved:
         whole[:, chosen], bars[:, chosen] = pairs.matrix(slopes), pairs.matrix(error)
         if free is not None:
             whole[~free], bars[~free] = 0.0, 0.0
-        return (whole + whole.T) / 2, (bars + bars.T) / 2, loss.noise, run.evaluations
+        return (whole + whole.T) / 2, (bars + bars.T) / 2, loss.noise, run
 
-    def product(self, v: Floats) -> tuple[Floats, Floats, float, int]:
-        """The Hessian's product with v, its bars, the noise, and evaluations."""
+    def product(self, v: Floats) -> tuple[Floats, Floats, float, Ran]:
+        """The Hessian's product with v, its bars, the noise, and what ran it."""
         layout, flat = self.point()
         if self.grad is None:
             loss = self.measured()
             value, bar = product_of(loss, v)
             whole, bars = np.zeros((2, flat.size))
             whole[loss.indices], bars[loss.indices] = value, bar
-            return whole, bars, loss.noise, loss.run.evaluations
+            return whole, bars, loss.noise, loss.run
         run = self.gradient_run()
         along = Directional(v, Units.of(flat, layout, self.options["scale"]), layout)
         columns = Columns(np.zeros(flat.size, np.intp), 1)
@@ -113,7 +116,7 @@ class Curved:
         size = float(np.max(np.abs(v) / along.units.entry, initial=0.0)) or 1.0
         loss = pair_loss(run, pairs, along.units, 0, v / size)
         slopes, error, _ = differences(loss, CENTRAL[4], None)
-        return slopes * size, error * size, loss.noise, run.evaluations
+        return slopes * size, error * size, loss.noise, run
 
 
 class SecondDerivatives:
@@ -144,10 +147,12 @@ class SecondDerivatives:
         curved = Curved(self._loss, self._grad, theta, others, self._options)
         layout, _ = curved.point()
         if self._by_vector:
-            value, bar, noise, made = curved.product(layout.vector(v, "v"))
-            return HessianEstimate(layout.rebuild(value), layout.rebuild(bar), noise, made)
-        value, bar, noise, made = curved.matrix()
-        return HessianEstimate(shaped(value, layout), shaped(bar, layout), noise, made)
+            value, bar, noise, run = curved.product(layout.vector(v, "v"))
+            return HessianEstimate(
+                layout.rebuild(value), layout.rebuild(bar), noise, run.evaluations
+            )
+        value, bar, noise, run = curved.matrix()
+        return HessianEstimate(shaped(value, layout), shaped(bar, layout), noise, run.evaluations)
 
 
 def shaped(matrix: Floats, layout: Layout) -> Any:

@@ -1,6 +1,5 @@
 """check_jacobian: a function of many outputs and its Jacobian in, a verdict out."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import checked_block, summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss
+from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.findings import Diagnosis
@@ -97,7 +97,7 @@ def check_jacobian(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'out[1] / x[1]')
     """
-    began = time.perf_counter()
+    clock = Clock()
     if strategy not in ("auto", "sweep", "screen"):
         raise ValueError(f'strategy={strategy!r}: expected "auto", "sweep" or "screen"')
     if not 0 <= rtol < np.inf:
@@ -114,7 +114,8 @@ def check_jacobian(
         report,
         subject="Jacobian",
         remarks=tuple(_of_jacobian(remark) for remark in report.remarks),
-        seconds=time.perf_counter() - began,
+        seconds=clock.seconds,
+        ran=clock.said(question.run.ran),
     )
 
 

@@ -1,6 +1,5 @@
 """check_vjp and check_jvp: a layer, and its backward pass or forward-mode rule in, a verdict out."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from fastgrad.checks.outputs import is_linear, sentences
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import worst_of
 from fastgrad.differences.pairs import Directional
+from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.layer import STREAM, Layer, Pushforward
 from fastgrad.evaluate.protocol import Inputs
@@ -216,7 +216,7 @@ def check_jvp(
 
 def _check_tangent(rule: Pushforward, allowed: Rule, options: Options) -> GradientCheck:
     """The check with one tangent."""
-    began = time.perf_counter()
+    clock = Clock()
     layout, flat = flatten(rule.operands.theta)
     units = Units.of(flat, layout)
     run = vector_evaluator(rule.of_leaves, Inputs(layout, flat), "python")
@@ -230,8 +230,9 @@ def _check_tangent(rule: Pushforward, allowed: Rule, options: Options) -> Gradie
     remarks = tuple(map(_of_jvp, report.remarks))
     if report.verdict == "disagrees":
         remarks += _inputs_to_blame(rule, run, layout, v, allowed.rtol)
-    seconds = time.perf_counter() - began
-    return replace(report, subject="jvp", remarks=remarks, seconds=seconds)
+    return replace(
+        report, subject="jvp", remarks=remarks, seconds=clock.seconds, ran=clock.said(run.ran)
+    )
 
 
 def _inputs_to_blame(

@@ -53,6 +53,26 @@ def said_after(seconds: float, sentence: str) -> Iterator[None]:
         timer.cancel()
 
 
+class Clock:
+    """What a check took since this was made: compiling, and the rest."""
+
+    def __init__(self) -> None:
+        self._began, self._compiling = time.perf_counter(), seconds_compiling()
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return time.perf_counter() - self._began
+
+    def said(self, ran: str) -> str:
+        """The last line of a report: where it ran, and what that took; nothing if that is not known."""
+        if not ran:
+            return ""
+        compiled = seconds_compiling() - self._compiling
+        left = max(self.seconds - compiled, 0.0)
+        return f"{ran}; compiled in {compiled:.2g} s, the rest in {left:.2g} s."
+
+
 def seconds_compiling() -> float:
     """Seconds that this thread has spent compiling since the start of the process."""
     return _stopwatch.seconds

@@ -73,6 +73,11 @@ class VectorEvaluator:
         """What a report says of how the function was run."""
         return self.recorder.remarks
 
+    @property
+    def ran(self) -> str:
+        """Compiled or not, and on how many threads, for the last line of a report."""
+        return self.recorder.ran
+
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the outputs at ``theta + offsets[k, j] e_{indices[k]}``, (m, k, p)."""
         self.store.open(offsets.size)

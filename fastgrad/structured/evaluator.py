@@ -56,6 +56,14 @@ class StructuredEvaluator(Evaluator):
         return () if self._plain is None else self._plain.remarks
 
     @property
+    def ran(self) -> str:
+        said = "Ran compiled, by its structure"
+        if self._plain is None:
+            return said
+        beside = self._plain.ran
+        return f"{said}; the plain loss {beside[:1].lower()}{beside[1:]}"
+
+    @property
     def plain(self) -> Evaluator:
         """The evaluator of the plain loss, made when it is first asked for."""
         if self._plain is None:

@@ -28,6 +28,41 @@ def test_every_report_ends_with_it(options, start, wrong):
     assert last.startswith(start)
 
 
+A = np.array([[2.0, 1.0, 0.0], [0.5, 3.0, 1.0]])
+
+
+def test_so_do_those_of_layers_jacobians_and_hessians():
+    def fun(x):
+        return A @ x
+
+    def half(x):
+        return 0.5 * (x * x).sum()
+
+    x = np.ones(3)
+    reports = {
+        "vjp": fg.check_vjp(fun, lambda c, x: A.T @ c, x),
+        "jvp": fg.check_jvp(fun, lambda v, x: A @ v[0], x),
+        "Jacobian": fg.check_jacobian(fun, lambda x: A, x),
+        "Hessian": fg.check_hessian(half, lambda x: np.eye(3), x),
+        "Hessian by its gradient": fg.check_hessian(half, lambda x: np.eye(3), x, grad=np.copy),
+        "hvp": fg.check_hvp(half, lambda x, v: v, x),
+    }
+    for name, report in reports.items():
+        assert report.verdict == "agrees", name
+        last = str(report).rstrip().splitlines()[-1]
+        assert last.startswith(("- Ran compiled, on ", "- Ran in Python, on one thread")), name
+        assert "compiled in" in report.ran
+    assert reports["Jacobian"].ran.startswith("Ran compiled")
+
+
+def test_and_those_of_losses_with_structure():
+    params = fg.models.two_layer.init(3, 4, 2)
+    X, y = np.random.default_rng(0).normal(size=(8, 3)), np.arange(8) % 2
+    model = fg.models.two_layer
+    report = fg.check_grad(model.loss, model.grad, params, X, y)
+    assert report.ran.startswith("Ran compiled, by its structure")
+
+
 def test_threads_and_why_not_more():
     run = evaluator_of(rosenbrock, np.ones(50), threads=2)
     run.coordinates(*steps_of(run))
