@@ -5,17 +5,14 @@ from typing import Any, Protocol
 
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.protocol import Evaluator, finite_value
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 
 
 class Differentiates(Protocol):
     """What a bound gradient asks of the gradient function that it was made from."""
 
-    root: str
-    """The name of a theta that is a single array."""
-
-    def whole(self, theta: Any) -> Any:
-        """Theta; of several arguments, in a NamedTuple of their names."""
+    def read(self, theta: Any) -> tuple[Layout, Floats]:
+        """The layout of a theta, and a flat copy of its values."""
         ...
 
     def watch(self) -> Callable[[], bool] | None:
@@ -86,7 +83,7 @@ class BoundGradient:
 
     def _at(self, theta: Any) -> tuple[Layout, Evaluator]:
         """The loss around theta, with the arguments bound as they were for the last one."""
-        layout, flat = flatten(self._function.whole(theta), self._function.root)
+        layout, flat = self._function.read(theta)
         latest, is_current = self._latest, self._is_current
         if latest and layout is latest[0] and (is_current is None or is_current()):
             run = latest[1].at(flat)

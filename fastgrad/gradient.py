@@ -34,9 +34,10 @@ from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
 from fastgrad.parameters.arguments import Argnum, last_of, taken
 from fastgrad.parameters.labels import is_labelled
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import progress_bar
+from fastgrad.spaces.placed import placed
 
 THROUGH = ("executor", "checkpoint")
 """Options of what evaluations go through."""
@@ -51,6 +52,7 @@ class Differencing:
     scale: Any
     trainable: Any
     bounds: Any = None
+    space: Any = None
 
 
 class GradientFunction:
@@ -82,6 +84,7 @@ class GradientFunction:
         self._scale = differencing.scale
         self._trainable = differencing.trainable
         self._bounds = differencing.bounds
+        self._space = differencing.space
         self._running = {k: v for k, v in running.items() if k not in THROUGH}
         self._through = [running.get(name) for name in THROUGH]
         self._progress = progress
@@ -100,6 +103,7 @@ class GradientFunction:
             "order": self._stencil.order if self._stencil.order > 2 else None,
             "step": self._step,
             "scale": self._scale,
+            "space": self._space,
             **running,
         }
         said = "".join(
@@ -211,8 +215,8 @@ class GradientFunction:
             run.let_go()
         return GradientEstimate(
             gradient=layout.rebuild(gradient),
-            error=layout.rebuild(error),
-            step=layout.rebuild(step),
+            error=layout.alike(error),
+            step=layout.alike(step),
             value=loss.value,
             noise=loss.noise,
             evaluations=run.evaluations,
@@ -231,6 +235,10 @@ class GradientFunction:
         """Theta; of several arguments, in a NamedTuple of their names."""
         return as_arguments(self._loss, theta, self._argnum)
 
+    def read(self, theta: Any) -> tuple[Layout, Floats]:
+        """The layout of a theta, and a flat copy of its values."""
+        return placed(self.whole(theta), self._space, self.root)
+
     def watch(self) -> Callable[[], bool] | None:
         """Whether what the loss reads from outside is still the same; None where it cannot change."""
         return watch(self._loss)
@@ -238,7 +246,7 @@ class GradientFunction:
     def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
         """The loss around a theta, with its other arguments."""
         whole = self.whole(theta)
-        layout, flat = flatten(whole, self.root)
+        layout, flat = placed(whole, self._space, self.root)
         if layout.mixed or is_labelled(whole):
             layout = layout.holding(whole, layout.mask(self._trainable))
         inputs = Inputs(layout, flat, arguments, self._argnum)
@@ -292,7 +300,7 @@ class GradientFunction:
         base = 0.0 if value is None else value - run.reference
         whole = None
         if steps is None and self._scale is None and (run.structured or self._is_plain):
-            whole = run.gradient(self._stencil)
+            whole = run.gradient(self._stencil) if layout.linear else None
         if whole is not None and np.isfinite(whole).all():
             if mask is not None:
                 whole[~mask] = 0.0
@@ -307,6 +315,8 @@ class GradientFunction:
                 indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
                 x = run.theta[part]
                 h = self._stencil.step * units[part] if steps is None else steps[part]
+                least = layout.least_steps(indices) if steps is None else None
+                h = h if least is None else np.maximum(h, least)
                 values, h = sample_inside(run, layout, self._stencil, indices, h, steps is None)
                 gradient[part] = self._stencil.combine(values, base, x, self._stencil.offsets(h))
         run.certified(chosen, gradient)
@@ -326,6 +336,7 @@ def grad(
     backend: str = "auto",
     structure: bool = True,
     scratch: Any = None,
+    space: Any = None,
     progress: bool = False,
     executor: Any = None,
     checkpoint: Any = None,
@@ -375,6 +386,9 @@ def grad(
     scratch : str, int or sequence of them, optional
         Arguments, by name or position, that the loss overwrites before it reads them: every thread
         gets its own. By default that is recognised.
+    space : Space, manifold, or structure of them by block, optional
+        Where theta lives, as of `check_grad`: the gradient is by the coordinates of a space, or tangent
+        and shaped like the point. That of complex theta is df/dx + i df/dy.
     progress : bool
         Show a bar with an ETA on stderr.
     executor : dask.distributed.Client, or anything with ``submit``, optional
@@ -409,6 +423,7 @@ def grad(
             "step": step,
             "scale": scale,
             "bounds": bounds,
+            "space": space,
             "executor": executor,
             "checkpoint": checkpoint,
         }.items():
@@ -424,7 +439,7 @@ def grad(
     return GradientFunction(
         loss,
         positions(loss, argnum),
-        Differencing(chosen, step, scale, trainable, bounds),
+        Differencing(chosen, step, scale, trainable, bounds, space),
         running,
         progress,
     )

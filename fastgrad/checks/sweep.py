@@ -98,7 +98,7 @@ def _may_glance(loss: Loss, options: Options, study: bool) -> bool:
 def _default_steps(entries: Entries, options: Options) -> Floats:
     if isinstance(options.steps, np.ndarray):
         return options.steps[entries.indices]
-    return CENTRAL[2].step * entries.units
+    return entries.loss.steps(entries.indices)
 
 
 def _remarks(judged: Judged, claim: Claim) -> list[str]:

@@ -9,7 +9,10 @@ from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.purity import SCATTER, require_deterministic
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps
+from fastgrad.spaces.verify import FRACTION
 
+ROUNDED = 12**-0.5
+"""sd of what rounding to a last place does."""
 REPEAT_EVERY = 1024
 """The loss at theta itself is evaluated again so often: rare randomness escapes three repeats."""
 
@@ -42,7 +45,12 @@ class Entries:
             for start in range(0, which.size, CHUNK)
         ]
         values = np.concatenate(parts or [np.zeros((0, 2))])
-        return Quotients.central(values, h, self.loss.noise_of(self.indices[which]), self.x[which])
+        sigma = self.loss.noise_of(self.indices[which])
+        least = self.loss.layout.least_steps(self.indices[which])
+        if least is not None:  # the point of a space is rounded as well, wherever it is moved
+            slope = np.abs(values[:, 0] - values[:, 1]) / (2 * h)
+            sigma = np.hypot(sigma, ROUNDED * np.nan_to_num(slope) * FRACTION * least)
+        return Quotients.central(values, h, sigma, self.x[which])
 
     def adapted_steps(self, which: Indices, h: Floats) -> Floats:
         """Steps of their own for entries that ``h`` does not suit, shape (k,)."""
@@ -55,10 +63,15 @@ class Entries:
         return adaptive_steps(
             sample,
             h,
-            FINEST_STEP * np.spacing(np.abs(x)),
+            self._least(which, FINEST_STEP * np.spacing(np.abs(x))),
             largest_steps(self.units[which], self.loss.noise, self.loss.value, alone),
             self.loss.noise_of(self.indices[which]),
         )
+
+    def _least(self, which: Indices, steps: Floats) -> Floats:
+        """Steps, or the least that a space needs where that is more."""
+        least = self.loss.layout.least_steps(self.indices[which])
+        return steps if least is None else np.maximum(steps, least)
 
     def _values(self, which: Indices, h: Floats) -> Floats:
         """f above and below x, shape (k, 2), with f at theta slipped in every `REPEAT_EVERY` entries."""

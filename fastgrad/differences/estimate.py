@@ -50,7 +50,7 @@ def adaptive_differences(loss: Loss, indices: Indices) -> Floats:
     left = np.flatnonzero(~np.isfinite(found[1]))
     if left.size:
         entries = Entries(loss, indices[left])
-        h = entries.adapted_steps(np.arange(left.size), CENTRAL[2].step * entries.units)
+        h = entries.adapted_steps(np.arange(left.size), entries.loss.steps(entries.indices))
         found[:, left] = _with_bars(loss, CENTRAL[2], entries.indices, h, default=False)
     return found
 

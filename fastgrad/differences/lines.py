@@ -7,6 +7,7 @@ from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.steps import adaptive_steps
+from fastgrad.spaces.verify import FRACTION
 
 STEP_OF_ALL = 2.0**-20
 """First step tried along all entries of a large theta."""
@@ -17,6 +18,10 @@ POINT_SD = float(np.finfo(np.float64).eps) / float(np.sqrt(12.0))
 """sd of the rounding of a coordinate of a point, in parts of it, at most."""
 HARDLY = 0.1
 """Rounding of the points below this part of the noise of f is not looked at direction by direction."""
+
+
+LAST_PLACES = FRACTION / float(np.finfo(np.float64).eps)
+"""A last place of a space's point, in those of float64."""
 
 
 class Lines:
@@ -79,5 +84,8 @@ class Lines:
         for start in range(0, self.loss.theta.size, CHUNK):
             part = slice(start, start + CHUNK)
             moved = self._slopes[part] * self.loss.theta[part]
+            least = self.loss.layout.least_steps(np.arange(self.loss.theta.size)[part])
+            if least is not None:  # the point of a space lies elsewhere than its coordinates
+                moved = np.maximum(np.abs(moved), np.abs(self._slopes[part]) * least * LAST_PLACES)
             total = float(np.hypot(total, norm(moved if v is None else moved[v[part] != 0])))
         return POINT_SD * total

@@ -268,8 +268,13 @@ class Loss:
         return self.layout.size if self.free is None else int(np.count_nonzero(self.free))
 
     def steps(self, indices: Indices, step: float = CENTRAL[2].step) -> Floats:
-        """Default steps of some entries, shape (m,): ``step`` in their own units."""
-        return step * self.units.entry[indices]
+        """Default steps of some entries, shape (m,): ``step`` in their own units.
+
+        No shorter than what a space needs to move its point by many last places.
+        """
+        steps = step * self.units.entry[indices]
+        least = self.layout.least_steps(indices)
+        return steps if least is None else np.maximum(steps, least)
 
     def values(self, indices: Indices, offsets: Floats) -> Floats:
         """f at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k)."""

@@ -20,7 +20,7 @@ def chosen_steps(entries: Entries, stencil: Stencil, steps: Floats | str | None)
     """Steps of the entries, shape (m,), from the default, the noise, or the user."""
     if isinstance(steps, np.ndarray):
         return steps[entries.indices]
-    h = stencil.step * entries.units
+    h = entries.loss.steps(entries.indices, stencil.step)
     if steps == "adaptive":
         return entries.adapted_steps(np.arange(h.size), h)
     return probed_steps(entries, seed=0) if stencil is CENTRAL[2] else h
@@ -34,7 +34,7 @@ def probed_steps(entries: Entries, seed: int) -> Floats:
     notices entry by entry.
     """
     blocks = entries.loss.layout.blocks
-    h = CENTRAL[2].step * entries.units
+    h = entries.loss.steps(entries.indices)
     probed, block = _probed(entries, seed)
     if probed.size == 0:
         return h

@@ -140,6 +140,10 @@ class Layout:
 
         return build(self.tree, leaf)
 
+    def alike(self, flat: Array) -> Any:
+        """Numbers beside a gradient, such as its error bars, in its structure."""
+        return self.rebuild(flat)
+
     def filled(self, parts: Sequence[Any]) -> Any:
         """Theta's own structure with other things in the places of its blocks."""
         left = iter(parts)

@@ -79,6 +79,10 @@ class Chart(ABC):
     def gradient(self, slopes: Floats) -> Any:
         """The gradient that has these slopes along the entries, as users write it."""
 
+    def alike(self, values: Floats) -> Any:
+        """Numbers that belong to the slopes, such as their error bars, shaped like the gradient."""
+        return values.reshape(self.shape)
+
     @abstractmethod
     def values_of(self, given: Any, who: str) -> Floats:
         """The entries of a point that ``who`` was handed; on a space it must be as it was.

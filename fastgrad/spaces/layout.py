@@ -50,6 +50,9 @@ class SpaceLayout(Layout):
     def rebuild(self, flat: Array) -> Any:
         return build(self.tree, self._leaf(flat, lambda chart, x: chart.gradient(x)))
 
+    def alike(self, flat: Array) -> Any:
+        return build(self.tree, self._leaf(flat, lambda chart, x: chart.alike(x)))
+
     def given(self, flat: Floats) -> Any:
         return build(self.tree, self._leaf(flat, lambda chart, x: chart.point(x)))
 

@@ -96,6 +96,9 @@ class ComplexChart(Chart):
         real, imaginary, _ = CONVENTIONS[self.space.convention]
         return self.point((slopes.reshape(-1, 2) / [real, imaginary]).reshape(-1))
 
+    def alike(self, values: Floats) -> Any:
+        return self.point(values)
+
     def values_of(self, given: Any, who: str) -> Floats:
         return pairs_of(np.asarray(given))
 

@@ -11,7 +11,6 @@ from fastgrad.checks.screen.findings import Checked, Finding
 from fastgrad.checks.screen.residuals import Residuals
 from fastgrad.checks.stages import judge
 from fastgrad.differences.entries import Entries
-from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Block
 
 WRONG_ENTRY = 4
@@ -45,7 +44,7 @@ class SpotChecks:
         """Check entries as a sweep would."""
         residuals = self.residuals
         entries = Entries(residuals.lines.loss, positions)
-        h = CENTRAL[2].step * entries.units
+        h = residuals.lines.loss.steps(positions)
         judged = judge(entries, residuals.claim, residuals.rule, h, self.rms)
         judged = self._confirmed(entries, judged)
         self.judged.append(judged)
