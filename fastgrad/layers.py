@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad.adjoints import named, real_view, said_of_adjoint, transposed
 from fastgrad.arrays import Floats
 from fastgrad.checking import check_grad
 from fastgrad.checks.along import check_along, is_off
@@ -79,6 +80,12 @@ def check_vjp(
     StructureMismatchError, TypeError, ValueError
         What ``vjp`` returned is not shaped like the inputs, or something is not of its kind.
 
+    Notes
+    -----
+    Complex inputs and outputs are read as pairs of reals: the scalar is ``Re <c, fun(x)>``, and what is
+    expected for ``fun(x) = A x`` is ``A.H c``. Of a linear map of one input the report says whether the
+    two are adjoint, ``<Ax, y> = <x, A*y>``.
+
     Examples
     --------
     >>> def affine(x, w, b):
@@ -92,6 +99,10 @@ def check_vjp(
     """
     if not isinstance(cotangents, int) or cotangents < 1:
         raise ValueError(f"cotangents={cotangents!r}: expected a number of them, from 1")
+    view = None if cache else real_view(fun, vjp, inputs)
+    given = inputs
+    if view is not None:
+        fun, vjp, inputs = view
     layer = Layer.of(fun, vjp, inputs, argnums, cache)
     options = {"rtol": rtol, "strategy": strategy, "seed": seed, "step": step, "scale": scale}
     options["bounds"] = bounds
@@ -100,6 +111,12 @@ def check_vjp(
         _check_with(layer, layer.cotangent(seed + k), {**options, "progress": progress})
         for k in range(cotangents)
     ]
+    if not cache:
+        checks = [
+            _as_map(check, layer, layer.cotangent(seed + k)) for k, check in enumerate(checks)
+        ]
+    if view is not None:
+        checks = [named(check, given, list(layer.operands.names)) for check in checks]
     if cotangents == 1:
         return checks[0]
     return worst_of([replace(check, label=f"for cotangent {k}") for k, check in enumerate(checks)])
@@ -118,6 +135,23 @@ def _check_with(layer: Layer, cotangent: Floats, options: dict[str, Any]) -> Gra
     single = _in_single_precision(layer, cotangent)
     report = replace(report, subject="vjp", remarks=(*report.remarks, *single))
     return report if report.verdict != "disagrees" else _blamed(report, layer, cotangent)
+
+
+def _as_map(report: GradientCheck, layer: Layer, cotangent: Floats) -> GradientCheck:
+    """The report with what is said of a linear map and its adjoint."""
+    said = tuple(said_of_adjoint(layer, cotangent))
+    if not said:
+        return report
+    report = replace(report, remarks=(*said, *report.remarks))
+    conjugated = transposed(layer, cotangent) if report.verdict == "disagrees" else None
+    if conjugated is None:
+        return report
+    others = tuple(d for d in report.diagnoses if d.block != conjugated.block)
+    blocks = tuple(
+        replace(b, diagnosis=conjugated.sentence) if b.name == conjugated.block else b
+        for b in report.blocks
+    )
+    return replace(report, diagnoses=(conjugated, *others), blocks=blocks)
 
 
 def _blamed(report: GradientCheck, layer: Layer, cotangent: Floats) -> GradientCheck:

@@ -54,7 +54,7 @@ THETA = {
     "None": (call(squares, None), TypeError, "theta is NoneType: expected a number"),
     "a string": (call(squares, "x"), TypeError, "theta is str: expected a number"),
     "booleans": (call(squares, np.array([True])), TypeError, "theta is boolean: expected a number"),
-    "complex": (call(squares, X + 1j), TypeError, "theta is complex: expected real split"),
+    "complex": (call(squares, X + 1j), TypeError, "the loss squares returns complex128 modulus"),
     "objects": (
         call(squares, np.array([X, None], object)), TypeError, "theta is ndarray: expected",
     ),

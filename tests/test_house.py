@@ -119,7 +119,7 @@ LAYERS = {
         repair.operators.statements repair.operators.table
     """,
     "top": """
-        complex_gradient bound gradient checking layers jacobians jacobian_checking hessians
+        complex_gradient bound gradient checking adjoints layers jacobians jacobian_checking hessians
         hessian_checking problems many diagonal_checking
     """,
     "monitoring": """
