@@ -138,7 +138,8 @@ class Schedule:
 
     def is_due(self, step: int) -> bool:
         """Whether there is a check at this step."""
-        return step % self.every == 0
+        last = self.records[-1].step if self.records else None
+        return step % self.every == 0 and step != last  # a step of several batches is one
 
     def check(self, step: int, moment: Moment) -> Record:
         """One check, and what follows from it."""

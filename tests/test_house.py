@@ -128,7 +128,7 @@ LAYERS = {
     """,
     "frameworks": """
         torch torch.tensors torch.subject torch.program torch.evaluator torch.precision
-        torch.checking
+        torch.checking torch.monitor
     """,
     "package": ".",
     "models": """

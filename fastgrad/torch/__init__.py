@@ -8,5 +8,6 @@ except ImportError as error:
     ) from error
 
 from fastgrad.torch.checking import check
+from fastgrad.torch.monitor import Monitor
 
-__all__ = ["check"]
+__all__ = ["Monitor", "check"]

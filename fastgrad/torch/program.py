@@ -44,6 +44,18 @@ class Buffer:
         self.version = self.working._version
 
 
+@contextmanager
+def all_generators_kept(devices: list[int] | None = None) -> Iterator[None]:
+    """A context that leaves the generators of Python, NumPy and torch as they are."""
+    python, legacy = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+
+
 class Program:
     """The loss of a subject's leaves.
 
@@ -89,13 +101,8 @@ class Program:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """A context that leaves all random generators as they are."""
-        python, legacy = random.getstate(), np.random.get_state(legacy=False)
-        try:
-            with torch.random.fork_rng(devices=self.devices):
-                yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)
+        with all_generators_kept(self.devices):
+            yield
 
     def value(self) -> torch.Tensor:
         """The loss at the leaves as they are: a float64 tensor of one number, without a graph."""

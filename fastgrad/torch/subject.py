@@ -12,6 +12,9 @@ from torch import nn
 from fastgrad.evaluate.explain import argument_name
 from fastgrad.torch.tensors import is_inexact, mapped, to_precision
 
+TRAINERS = "_trainer", "_fabric"
+"""Attributes that lead from a module of Lightning to all that trains it: a copy does without."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -118,6 +121,7 @@ def _copied_module(module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
     """A copy of a module, tensors that are plain attributes too; forward has run in the past, maybe."""
     memo: dict[int, Any] = {}
     for part in module.modules():
+        memo |= {id(v): None for k, v in vars(part).items() if k in TRAINERS and v is not None}
         for value in vars(part).values():
             if isinstance(value, torch.Tensor):  # one that is computed refuses to be copied
                 memo[id(value)] = to_precision(value, dtype)
