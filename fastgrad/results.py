@@ -100,6 +100,10 @@ class GradientCheck:
     over_seeds: dict[str, Any] | None = None
     """What ``seeds`` told: their number, the probability of a false alarm, and, by block, the mean
     relative bias, its standard error, and the seeds that would show a bias of one per cent."""
+    in_noise: dict[str, Any] | None = None
+    """What the screen of a rough loss would have missed: by block, a factor ("along", less one) and an
+    error of any shape ("any_shape", over the norm of the block's gradient); of all, "whole_along" and
+    "whole_any_shape"; the probability of missing it, and the evaluations that halve these limits."""
     ran: str = field(default="", compare=False)
     """A sentence: where the loss ran, on how many threads, why not more; time compiling and running."""
     subject: str = "gradient"

@@ -47,6 +47,7 @@ LAYERS = {
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
         numerics.windows numerics.plateaus numerics.levels numerics.evidence
+        numerics.rough
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
@@ -109,6 +110,9 @@ LAYERS = {
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
         checks.screen.first_look checks.screen.told
+        checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
+        checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
+        checks.screen.noisy.words checks.screen.noisy.noise
     """,
     "repair": """
         repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score

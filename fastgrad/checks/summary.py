@@ -51,6 +51,7 @@ def summarise(
         counts={} if judged is None else counts_of(judged),
         agreements={} if judged is None else agreements_of(judged),
         remarks=outcome.remarks,
+        in_noise=outcome.in_noise,
         smallest_rtol=_smallest_rtol(judged, loss, diagnoses),
         _kept=_kept(outcome, loss.layout, rule),
     )

@@ -59,6 +59,12 @@ def _is_unused(check: Any) -> bool:
 
 
 def _agreement(check: Any) -> str:
+    if check.in_noise is not None:
+        along, shape = check.in_noise["whole_along"], check.in_noise["whole_any_shape"]
+        return (
+            f"in a rough loss it agrees within {100 * along:.2g}% along the gradient of every block, "
+            f"and within {100 * shape:.2g}% in any direction"
+        )
     if check.strategy == "screen":
         return "no random direction shows an error beyond its bar"
     kinks = check.counts.get("kink: valid subgradient", 0)

@@ -14,10 +14,11 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome, merged
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.findings import WHOLE_BLOCK, Finding
-from fastgrad.checks.screen.first_look import Along, FirstLook
+from fastgrad.checks.screen.first_look import Along, FirstLook, rounding_of
 from fastgrad.checks.screen.found import Found, block_rms
 from fastgrad.checks.screen.limits import USEFUL_LIMIT, USEFUL_NORM, entry_limit, norm_limit
 from fastgrad.checks.screen.locate import Locator
+from fastgrad.checks.screen.noisy import heard, is_rough, may_be_rough, screen_rough
 from fastgrad.checks.screen.residuals import Reading, Residuals
 from fastgrad.checks.screen.screen import (
     GLOBAL,
@@ -28,7 +29,8 @@ from fastgrad.checks.screen.screen import (
     screen_evaluations,
 )
 from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks
-from fastgrad.checks.screen.summary import outcome_of
+from fastgrad.checks.screen.summary import outcome_of, with_refuted
+from fastgrad.checks.screen.told import sentence_of
 from fastgrad.checks.stages import AWAY
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.lines import Lines
@@ -54,16 +56,46 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     expected = screen_evaluations(loss)
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
         refuted = first_look(loss, claim, rule, budget, options.seed)
-        if not loss.measured.lines:
-            loss = loss.studied(options.seed, brief=True)
+        loss, rough = _noise_of(loss, claim, options.seed)
+        if rough:
+            return _rough(loss, claim, rule, budget, (options.seed, refuted))
         search = _Search(loss, claim, rule, budget, options.seed)
         search.found.refuted, search.spot.heard = refuted, refuted is not None
         found = search.run()
-    cost = (
+    return outcome_of(found, merged(search.spot.judged), loss, _cost(loss, budget))
+
+
+def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
+    """The loss with its noise, and whether it is rough: a value of single precision says so at once."""
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+    finite = bool(np.isfinite(claim.values).all())
+    if finite and not loss.measured.lines and may_be_rough(loss):
+        near = heard(loss, directions, rounding_of(loss) / abs(loss.value))
+        if is_rough(near) and near.measured.float32:
+            return near, True
+    if not loss.measured.lines:
+        loss = loss.studied(seed, brief=True)
+    if not (finite and is_rough(loss)):
+        return loss, False
+    return heard(loss, directions, loss.noise / max(abs(loss.value), loss.noise)), True
+
+
+def _cost(loss: Loss, budget: Budget) -> str:
+    return (
         f"A sweep of every entry would take {2 * loss.count:,} evaluations, about "
         f"{budget.sweep_seconds(loss.count):.2g} s."
     )
-    return outcome_of(found, merged(search.spot.judged), loss, cost)
+
+
+def _rough(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, known: tuple[int, Along | None]
+) -> Outcome:
+    """The outcome where the loss is rough, with what the first look refuted."""
+    seed, refuted = known
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+    said = () if refuted is None else (sentence_of(refuted, loss.layout.blocks[refuted.block]),)
+    outcome = screen_rough(loss, claim, rule, budget, (directions, said, _cost(loss, budget)))
+    return outcome if refuted is None else with_refuted(outcome, refuted, loss.layout)
 
 
 def refute(

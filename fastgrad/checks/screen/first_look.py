@@ -147,7 +147,8 @@ class FirstLook:
             if not np.isfinite(above - below):
                 return
             wider = step * WIDER
-            moved = max(abs(above - below), 2 * step * abs(claimed))
+            # What does not move at all may be a staircase.
+            moved = max(abs(above - below), 2 * step * abs(claimed)) if above != below else 0.0
             if moved >= CLEAR * self.noise or wider > LARGEST_STEP:
                 break
             if not self.allows(2 + LAST_EVALUATIONS):
@@ -206,7 +207,7 @@ def rounding_of(loss: Loss) -> float:
     value = abs(loss.value)
     least = max(loss.noise, float(np.spacing(value)))
     with np.errstate(over="ignore"):
-        single = np.float32(value)
+        single = float(np.float32(value))  # beside a float32 a number is rounded to one
     if value == 0.0 or single != value:
         return least
     fraction, exponent = np.frexp(value)

@@ -1,6 +1,7 @@
 """What screening and locating found -> an outcome: verdicts of blocks, and remarks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.findings import Finding
+from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.limits import (
     MISSED_NORM,
@@ -17,7 +19,7 @@ from fastgrad.checks.screen.limits import (
     norm_limit,
 )
 from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK
-from fastgrad.checks.screen.told import laws_of, sentence_of
+from fastgrad.checks.screen.told import beside, laws_of, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
@@ -57,6 +59,16 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
         loss,
         laws_of(shown, layout),
     )
+
+
+def with_refuted(outcome: Outcome, refuted: Along, layout: Layout) -> Outcome:
+    """The outcome, in which the block that the first look refuted is wrong."""
+    blocks = tuple(
+        replace(block, verdict="disagrees") if b == refuted.block else block
+        for b, block in enumerate(outcome.blocks)
+    )
+    told = beside(outcome.told, laws_of([refuted], layout))
+    return replace(outcome, verdict="disagrees", blocks=blocks, told=told)
 
 
 def _directions(found: Found, layout: Layout) -> tuple[tuple[str, float, float], ...]:

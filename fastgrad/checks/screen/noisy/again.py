@@ -1,0 +1,136 @@
+"""An alarm is looked at again along other directions, where kinks and rounding are others.
+
+Along signs, with fresh sizes and through six parts of the block: the relative error in each makes a t
+statistic, which knows nothing of noise or kinks beforehand, and a factor is the same in all of them.
+Where it is random directions that alarm, two of six fresh ones must.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
+from fastgrad.parameters.layout import Block
+
+PARTS = 6
+"""Parts of a block, halves by the first axis, by the last, and by turns."""
+PARTS_EVALUATIONS = 4 * PARTS
+FALSE = 1e-3
+"""The probability with which chance alone confirms an alarm, one line in 300 by itself, if the parts'
+errors are normal."""
+FRESH = 6
+"""Fresh directions that follow an alarm."""
+STANDING = 2
+"""So many of them must alarm."""
+AWAY = 2.0
+"""How far base points are away, in steps: the error of each part is a mean over a pair of them."""
+LEAST_AWAY = 0.25
+"""And at least, in first steps of a random direction. Further off, the slope is another: in ReLU nets by
+0.3% at 4 such steps."""
+BASES, SIZES = 1 << 33, 1 << 34
+"""Streams of base points, and of fresh sizes along signs."""
+PART_OF_STREAM = 1 << 16
+ONE_FACTOR = 0.25
+"""Parts of a block are off by one factor if they differ by at most this part of it."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """An error seen again: its mean over several directions, and what that may err by."""
+
+    values: Floats
+    """One a direction, relative to what is claimed there."""
+    bar: float
+    standard_error: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return float(self.values.mean())
+
+    def beyond(self, bar: float) -> bool:
+        """Whether chance does not explain it, nor the bar that it had before.
+
+        A kink at theta itself is near all base points.
+        """
+        return abs(self.mean) > max(self.bar, bar)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether all say about the same."""
+        return bool(np.all(np.abs(self.values - self.mean) <= ONE_FACTOR * abs(self.mean)))
+
+
+def again_by_parts(lines: NoisyLines, look: Look, block: int, like: Floats | None = None) -> Again:
+    """The relative error along signs, in six parts of a block and with fresh sizes.
+
+    Parameters
+    ----------
+    like : ndarray, shape (n,), optional
+        Whose signs are taken, and of which the error is said to be a multiple; the gradient's own.
+    """
+    found = []
+    place = lines.loss.layout.blocks[block]
+    inside = slice(place.start, place.stop)
+    signs = lines.claim.values if like is None else like
+    for k in range(PARTS):
+        v = lines.directions.draw(SIZES + k * PART_OF_STREAM + block, place.start, place.stop)
+        v[inside] = np.copysign(v[inside], signs[inside]) * part_of(place, k)
+        claimed = lines.claim.along(v)[0]
+        whole = claimed if like is None else float(np.sum(v[inside] * like[inside]))
+        if whole:
+            found.append((claimed - _slope(lines, v, look.slope.step, k, place)) / whole)
+    return _judged(np.array(found))
+
+
+def stands(read: Callable[[int], Look]) -> Again | None:
+    """Whether an alarm stands along fresh directions; None if not.
+
+    Parameters
+    ----------
+    read : callable
+        The k-th fresh direction.
+    """
+    looks: list[Look] = []
+    for k in range(FRESH):
+        looks.append(read(k))
+        if sum(look.alarms for look in looks) >= STANDING:
+            sizes = np.array([abs(look.y) / (look.size or 1.0) for look in looks])
+            return Again(sizes, max(look.bar / (look.size or 1.0) for look in looks))
+    return None
+
+
+def part_of(block: Block, k: int) -> Mask:
+    """The k-th of six parts of a block, flat: halves by the first axis, by the last, and by turns."""
+    which, half = divmod(k, 2)
+    if block.size < 2 * PARTS:
+        return np.ones(block.size, np.bool_)
+    if which == 2 or len(block.shape) < 2 or min(block.shape) < 2:
+        place = np.arange(block.size)
+        period = (block.size + 1) // 2 if which == 0 else 8 if which == 1 else 1
+        return np.asarray((place // period) % 2 == half)
+    index = np.indices(block.shape, sparse=True)[0 if which == 0 else -1]
+    axis = block.shape[0 if which == 0 else -1]
+    return np.broadcast_to((index >= (axis + 1) // 2) == half, block.shape).ravel()
+
+
+def _slope(lines: NoisyLines, v: Floats, step: float, k: int, place: Block) -> float:
+    """The slope along v, a mean of those at two base points that differ in the block."""
+    w = lines.directions.draw(BASES + k, place.start, place.stop)
+    w *= max(AWAY * step, LEAST_AWAY * lines.first)
+    forth, back = w + step * v, w - step * v
+    at = np.array([1.0, -1.0])
+    ahead, behind = lines.loss.along(forth, at)
+    other_behind, other_ahead = lines.loss.along(back, at)
+    return float((ahead - other_behind) + (other_ahead - behind)) / (4 * step)
+
+
+def _judged(values: Floats) -> Again:
+    from scipy.special import stdtrit
+
+    if values.size < 2 or not np.isfinite(values).all():
+        return Again(np.zeros(1), float("inf"))
+    t = float(stdtrit(values.size - 1, 1 - FALSE / 2))
+    error = float(values.std(ddof=1)) / float(np.sqrt(values.size))
+    return Again(values, t * error, error)

@@ -1,0 +1,187 @@
+"""Lines through a rough loss: what a direction claims, what differences say, and by how much they err.
+
+Directions are *matched* (the signs of the gradient, theta, entries of which the gradient is exactly
+zero) or random. Each is looked at near the step that suited the one before of its kind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastgrad.arrays import CHUNK, Floats
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen.first_look import LARGEST_SHARE
+from fastgrad.checks.screen.noisy.noise import center_of
+from fastgrad.differences.directions import Directions
+from fastgrad.differences.loss import Loss
+from fastgrad.numerics.norms import norm
+from fastgrad.numerics.rough import RUNG, Slope, rough_slope
+from fastgrad.numerics.steps import power_of_two
+
+SMALLEST_STEP, LARGEST_STEP = 2.0**-32, 1.0
+"""Steps of any entry, in units."""
+ALIGNED = 0.25
+"""First step along signs, in that along random directions."""
+SPREAD = 12.0
+"""Directions show at most so many times the norm of errors within rtol."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one direction claims and shows."""
+
+    kind: str
+    """"signs", "theta", "zeros" or "random"."""
+    blocks: tuple[int, ...]
+    """The blocks that it goes through."""
+    claimed: float
+    slope: Slope
+    tolerance: float
+    """What errors within rtol, and the rounding of the gradient, may show."""
+    size: float
+    """What a relative error is measured by: the sum of all \\|v a\\| along signs, else its norm."""
+
+    @property
+    def y(self) -> float:
+        return self.claimed - self.slope.value
+
+    @property
+    def bar(self) -> float:
+        return self.slope.bar + self.tolerance
+
+    @property
+    def alarms(self) -> bool:
+        return abs(self.y) > self.bar
+
+    def at_least_as_rough(self, typical: float) -> "Look":
+        """The same, where kinks add to the bar at least what, at a step of 1, is typical of its kind."""
+        slope = self.slope
+        rough = max(slope.rough, typical * float(np.sqrt(slope.step)))
+        bar = float(np.hypot(slope.rounding, rough)) if np.isfinite(slope.bar) else slope.bar
+        return replace(self, slope=replace(slope, rough=rough, bar=bar))
+
+    def settled(self, value: float, bar: float) -> "Look":
+        """The same with a slope that was measured better."""
+        return replace(self, slope=replace(self.slope, value=value, bar=bar))
+
+
+class NoisyLines:
+    """Reads directions of a rough loss.
+
+    Parameters
+    ----------
+    loss : Loss
+    claim : Claim
+        Finite; exchanged where a law explains a block.
+    rule : Rule
+    directions : Directions
+    """
+
+    def __init__(self, loss: Loss, claim: Claim, rule: Rule, directions: Directions):
+        self.loss, self.claim, self.rule, self.directions = loss, claim, rule, directions
+        self.sigma, self.center = loss.noise, center_of(loss)
+        relative = self.sigma / max(abs(loss.value), self.sigma)
+        self.first = float(power_of_two(min(np.sqrt(relative), LARGEST_STEP / RUNG)))
+        self._known: dict[tuple[str, tuple[int, ...]], float] = {}
+        self._unit = float(claim.unit.max())
+        self.blamed: set[int] = set()
+        """Blocks that are known to be wrong, without a law: directions leave them out."""
+        self.norms, self.sums = self._sizes()
+
+    def _sizes(self) -> tuple[Floats, Floats]:
+        """The norm of each block's gradient in units, and the sum of its absolute values."""
+        norms, sums = [], []
+        for block in self.loss.layout.blocks:
+            part = slice(block.start, block.stop)
+            effect = self.claim.values[part] * self.directions.units[part]
+            effect = effect * self.directions.moves(block)
+            norms.append(norm(effect))
+            sums.append(float(np.abs(effect).sum()))
+        return np.array(norms), np.array(sums)
+
+    def shares(self, sizes: Floats) -> Floats:
+        """Factors, powers of two, by which blocks of such sizes move to be heard alike."""
+        largest = sizes.max(initial=0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(sizes > 0, largest / sizes, 1.0)
+        return np.asarray(power_of_two(np.clip(share, 1.0, LARGEST_SHARE)))
+
+    def random(
+        self, stream: int, blocks: Sequence[int] | None = None, alike: bool = False
+    ) -> Floats:
+        """A random direction, through some blocks, heard alike if asked."""
+        v = self.directions.draw(stream)
+        shares = self.shares(self.norms) if alike else np.ones(self.norms.size)
+        for b, block in enumerate(self.loss.layout.blocks):
+            out = b in self.blamed or (blocks is not None and b not in blocks)
+            v[block.start : block.stop] *= 0.0 if out else shares[b]
+        return v
+
+    def signs(self, stream: int, blocks: Sequence[int]) -> Floats:
+        """Random sizes with the signs of the gradient, through blocks that are heard alike."""
+        v, a, shares = np.zeros(self.loss.theta.size), self.claim.values, self.shares(self.sums)
+        for b in blocks:
+            block = self.loss.layout.blocks[b]
+            part = slice(block.start, block.stop)
+            drawn = self.directions.draw(stream + b, block.start, block.stop)[part]
+            one = len(blocks) == 1
+            v[part] = np.copysign(drawn, a[part]) * (1.0 if one else shares[b])
+        return v
+
+    def theta(self) -> Floats:
+        """Theta itself, in units of its own rms."""
+        v = (
+            self.loss.theta.copy()
+            if self.directions.mask is None
+            else (self.loss.theta * self.directions.mask)
+        )
+        self._leave_out(v)
+        size = norm(v / self.directions.units) / float(np.sqrt(max(int(np.count_nonzero(v)), 1)))
+        return np.asarray(v / float(power_of_two(size)) if size else v)
+
+    def zeros(self, stream: int) -> Floats:
+        """A random direction through entries that are exactly zero, in blocks that are not."""
+        v = self.directions.draw(stream)
+        v[self.claim.values != 0.0] = 0.0
+        for b, block in enumerate(self.loss.layout.blocks):
+            if self.sums[b] == 0.0:
+                v[block.start : block.stop] = 0.0
+        self._leave_out(v)
+        return v
+
+    def _leave_out(self, v: Floats) -> None:
+        for b in self.blamed:
+            block = self.loss.layout.blocks[b]
+            v[block.start : block.stop] = 0.0
+
+    def read(self, kind: str, v: Floats, blocks: tuple[int, ...] = ()) -> Look:
+        """What a direction claims, and its slope at the step that suits it."""
+        largest = self._reach(v)
+        first = self.first * (ALIGNED if kind == "signs" else 1.0)
+        if len(blocks) == 1:  # where little is claimed, f moves far enough over wider steps alone
+            first *= float(self.shares(self.sums if kind == "signs" else self.norms)[blocks[0]])
+        start = min(self._known.get((kind, blocks), first), LARGEST_STEP / largest)
+        slope = rough_slope(
+            lambda offsets: self.loss.along(v, offsets),
+            self.center,
+            self.sigma,
+            (start, SMALLEST_STEP / largest, LARGEST_STEP / largest),
+        )
+        self._known[kind, blocks] = slope.step * RUNG
+        claimed, size, known = self.claim.along(v)
+        if kind == "signs":
+            size = abs(claimed)
+            tolerance = (self.rule.rtol + self._unit) * size
+        else:
+            tolerance = (SPREAD * self.rule.rtol + 3 * self._unit) * size
+        return Look(kind, blocks, claimed, slope, tolerance + known, size)
+
+    def _reach(self, v: Floats) -> float:
+        """The largest entry of a direction, in units."""
+        largest = 0.0
+        for start in range(0, v.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            largest = max(largest, float(np.max(np.abs(v[part]) / self.directions.units[part])))
+        return largest or 1.0

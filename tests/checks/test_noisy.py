@@ -1,0 +1,150 @@
+"""Screens of rough losses: what they find, what they say, and that they blame nobody wrongly."""
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from fastgrad.checks.screen.noisy.again import PARTS, part_of
+from fastgrad.numerics.rough import rough_slope
+from fastgrad.parameters.layout import flatten
+from tests.checks.nets import FAULTS, changed, net
+
+LARGE = (64, 256, 256, 10)
+"""85,002 parameters."""
+MOST = 250
+
+
+def screened(problem, gradient, seed=0, **options):
+    return fg.check_grad(
+        problem.loss,
+        gradient,
+        problem.theta,
+        backend="python",
+        strategy="screen",
+        budget=None,
+        seed=seed,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def large():
+    problem = net(0, LARGE, ("silu", "relu"))
+    return problem, problem.grad(problem.theta)
+
+
+@pytest.mark.parametrize("factor", [1.07, 0.5, -1.0])
+def test_one_block_of_a_large_net_in_float32_is_named_with_its_factor(large, factor):
+    problem, right = large
+    report = screened(problem, changed(right, "W2", lambda a: factor * a))
+    assert report.verdict == "disagrees"
+    assert [b.name for b in report.blocks if b.verdict == "disagrees"] == ["W2"]
+    (why,) = report.diagnoses
+    assert why.law in ("scale", "sign")
+    assert why.constants["factor"] == pytest.approx(factor, rel=5e-3)
+    assert "along the signs of" in str(report)
+
+
+def test_a_right_gradient_agrees_within_what_it_says(large):
+    problem, right = large
+    report = screened(problem, right)
+    assert report.verdict == "agrees"
+    assert report.evaluations <= MOST
+    told = report.in_noise
+    assert told["along"]["W2"] <= 0.01
+    assert told["whole_any_shape"] <= 0.25
+    assert "in a rough loss it agrees within" in str(report)
+    assert "evaluations" in str(report)
+    # What it says would not be missed is not: a factor off by its limit, in the block of it.
+    for name in ("W1", "W2", "W3"):
+        off = 1 + told["along"][name]
+        report = screened(problem, changed(right, name, lambda a, off=off: off * a))
+        assert report.verdict == "disagrees", name
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_in_float32_are_found(fault):
+    for seed in range(3):
+        problem = net(seed)
+        right, rng = problem.grad(problem.theta), np.random.default_rng(seed)
+        report = screened(problem, FAULTS[fault](problem, right, rng), seed)
+        assert report.verdict == "disagrees", (seed, report)
+        first = min(int(said.split()[1]) for said in report.remarks if said.startswith("After "))
+        assert first <= MOST
+
+
+def test_a_missing_penalty_is_named_with_its_lambda():
+    problem = net(2)
+    wrong = FAULTS["no L2"](problem, problem.grad(problem.theta), None)
+    report = screened(problem, wrong)
+    laws = {d.block: d for d in report.diagnoses}
+    assert {"W1", "W2"} <= {b for b, d in laws.items() if d.law == "missing-l2"}
+    assert laws["W2"].constants["lambda"] == pytest.approx(0.01, rel=0.1)
+
+
+def test_right_gradients_in_noise_are_not_refuted():
+    for seed in range(6):
+        for dtype in ("float32", "bfloat16"):
+            problem = net(seed, dtype=dtype)
+            report = screened(problem, problem.grad(problem.theta), seed)
+            assert report.verdict != "disagrees", (seed, dtype, report)
+
+
+def counted(seeds, dtype):
+    verdicts = []
+    for seed in seeds:
+        problem = net(seed, dtype=dtype)
+        verdicts.append(screened(problem, problem.grad(problem.theta), seed).verdict)
+    return verdicts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "open_"), [("float32", 0.35), ("bfloat16", 1.0)])
+def test_no_false_alarm_in_500_screens_of_rough_losses(dtype, open_):
+    verdicts = counted(range(1000, 1500), dtype)
+    assert verdicts.count("disagrees") == 0
+    assert verdicts.count("inconclusive") <= open_ * len(verdicts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_in_float32_are_found_in_99_of_100(fault):
+    found = 0
+    for seed in range(100, 200):
+        problem = net(seed)
+        right, rng = problem.grad(problem.theta), np.random.default_rng(seed)
+        found += screened(problem, FAULTS[fault](problem, right, rng), seed).verdict == "disagrees"
+    assert found >= 99
+
+
+# a line
+
+
+def test_bars_of_a_rough_line_hold_what_it_errs_by():
+    """A slope that is a random walk, as kinks make it, beside rounding."""
+    off = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        at = rng.uniform(-1, 1, 4000)
+        jump = rng.normal(size=4000) * 0.02
+        base = (np.abs(at) * jump).sum()
+
+        def f(t, at=at, jump=jump, rng=rng, base=base):
+            kinked = np.array([(np.abs(x - at) * jump).sum() for x in t]) - base
+            return 3 * t + kinked + 1e-7 * rng.standard_normal(t.size)
+
+        found = rough_slope(f, 0.0, 1e-7, (2.0**-12, 2.0**-30, 0.25))
+        true = 3 + (np.sign(-at) * jump).sum()
+        off.append(abs(found.value - true) / found.bar)
+    assert np.mean(np.array(off) > 1) <= 0.02
+    assert max(off) < 4
+    assert np.median(off) > 0.02  # and are no wider than they must be
+
+
+def test_parts_cover_a_block():
+    layout, _ = flatten({"W": np.ones((6, 5)), "b": np.ones(40), "s": np.ones(3)})
+    for block in layout.blocks:
+        parts = [part_of(block, k) for k in range(PARTS)]
+        for first, second in zip(parts[::2], parts[1::2], strict=True):
+            assert (first | second).all()
+            assert block.size < 2 * PARTS or not (first & second).any()
