@@ -41,7 +41,7 @@ def test_so_do_those_of_layers_jacobians_and_hessians():
     x = np.ones(3)
     reports = {
         "vjp": fg.check_vjp(fun, lambda c, x: A.T @ c, x),
-        "jvp": fg.check_jvp(fun, lambda v, x: A @ v[0], x),
+        "jvp": fg.check_jvp(fun, lambda v, x: A @ v, x),
         "Jacobian": fg.check_jacobian(fun, lambda x: A, x),
         "Hessian": fg.check_hessian(half, lambda x: np.eye(3), x),
         "Hessian by its gradient": fg.check_hessian(half, lambda x: np.eye(3), x, grad=np.copy),
