@@ -234,7 +234,7 @@ class CompiledEvaluator(Evaluator):
                 self.advance(stop - start)
 
         sharing.under_way = False
-        work = Work(launch, done, self._grow)
+        work = Work(launch, done, self._grow, not (traits.bound_to_thread or self.writes.scratch))
         with state_kept(traits, self._arguments):
             on_one = sharing.must_not(launch, failed.size, self._threads)
             threads = 1 if on_one else self._threads

@@ -25,6 +25,10 @@ class _Stopwatch(event.Listener):
         """What this thread has spent."""
         return float(getattr(self._of, "seconds", 0.0))
 
+    def add(self, seconds: float) -> None:
+        """Count as this thread's what another has spent."""
+        self._of.seconds = self.seconds + seconds
+
     def on_start(self, _: Any) -> None:
         depth = getattr(self._of, "depth", 0)
         if depth == 0:
@@ -71,6 +75,11 @@ class Clock:
         compiled = seconds_compiling() - self._compiling
         left = max(self.seconds - compiled, 0.0)
         return f"{ran}; compiled in {compiled:.2g} s, the rest in {left:.2g} s."
+
+
+def add_compiling(seconds: float) -> None:
+    """Count what another thread compiled on behalf of this one."""
+    _stopwatch.add(seconds)
 
 
 def seconds_compiling() -> float:

@@ -2,8 +2,12 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
+from fastgrad.evaluate.interrupts import left_if_interrupted, may_be_interrupted
 from fastgrad.evaluate.process import available_threads, one_blas_thread, parallel_launch
 
 Launch: TypeAlias = Callable[[int, int, int], None]
@@ -14,6 +18,8 @@ SLAB_SECONDS = 0.1
 FIRST_SLAB_SECONDS = 0.01
 """A slab sized by an earlier call's cost, before there is a better one."""
 
+LEFT_SECONDS = 0.5
+"""A slab that takes longer, or nobody knows how long, is made on a thread that can be left behind."""
 LONG_SECONDS = 50e-3
 """A single evaluation that takes so long measures the cost; an interruption matters little."""
 MEASURING_SECONDS = 1e-3
@@ -123,6 +129,8 @@ class Work(NamedTuple):
     """``done(start, stop)`` after each slab: what it checks, counts and shows."""
     grow: Callable[[int], None]
     """``grow(threads)`` before a launch on so many."""
+    may_be_left: bool = False
+    """Whether a long evaluation may go on on another thread when this one is interrupted."""
 
 
 def in_slabs(
@@ -156,7 +164,10 @@ def in_slabs(
             size = int(slab * on / max(cost.seconds, seen or 0.0, 1e-9))
         stop = start + min(left, max(size, on))
         work.grow(on)
-        seconds = _seconds(work.launch, start, stop, on)
+        one = partial(_seconds, work.launch, start, stop, on)
+        expected = np.inf if cost.seconds is None else cost.seconds * (stop - start) / on
+        elsewhere = work.may_be_left and expected > LEFT_SECONDS and may_be_interrupted()
+        seconds = left_if_interrupted(one) if elsewhere else one()
         cost.saw(stop - start, on, seconds)
         if stop - start > 1:
             seen = seconds * on / (stop - start)

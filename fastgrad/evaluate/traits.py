@@ -29,6 +29,12 @@ class Traits:
     one_at_a_time: bool
     """Whether threads must not share it, or would gain nothing by it."""
 
+    @property
+    def bound_to_thread(self) -> bool:
+        """Whether it may do another thing, or harm, on another thread than its caller's."""
+        own = self.has_state or self.uses_random or self.calls_unseen
+        return own or self.uses_python or self.launches_threads
+
 
 UNSEEN = types.FunctionType, types.ExternalFunctionPointer, types.ExternalFunction
 """Types of functions that are known by their address."""

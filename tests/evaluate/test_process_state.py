@@ -245,7 +245,10 @@ def test_an_interrupt_is_answered_and_leaves_nothing_behind(
     slabs = []
     run.advance = slabs.append
 
-    def interrupt():
+    def left():
+    return any(t.name == "fastgrad evaluation" for t in threading.enumerate())
+
+def interrupt():
         made_by_then.append(run.evaluations)
         signal.raise_signal(signal.SIGINT)
 
@@ -390,3 +393,45 @@ assert None not in seen and len(seen) == 8
 def test_numba_starts_its_threads_before_anything_is_launched():
     """A parallel kernel that is loaded before was seen to end the process."""
     run_python(STARTED, NUMBA_NUM_THREADS="2")
+
+
+LONG = """
+import _thread, os, threading, time
+import numpy as np
+from numba import njit
+import fastgrad as fg
+from fastgrad.evaluate.compiling import seconds_compiling
+
+@njit
+def long(x, rounds):
+    total = 0.0
+    for k in range(int(rounds[0])):
+        total += np.sin(x[0] + k)
+    return total
+
+rounds = np.array([1e12])
+g = fg.grad(long)
+def interrupt():
+    while not left():
+        time.sleep(0.1)
+    _thread.interrupt_main()
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    CALL
+except KeyboardInterrupt as error:
+    assert "a thread is left behind" in str(error), error
+    assert left()
+    slopes = g(np.zeros(2), np.ones(1))
+    assert np.allclose(slopes, [1, 0]), slopes
+    print("interrupted", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["g(np.ones(2), rounds)", "fg.check_grad(long, np.zeros(2), np.ones(2), rounds)"],
+)
+def test_an_evaluation_of_hours_is_left_behind_by_a_ctrl_c(call):
+    """Another thread interrupts it: what waits for compiled code would wait for hours."""
+    assert "interrupted" in run_python(LONG.replace("CALL", call))
