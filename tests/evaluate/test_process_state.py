@@ -245,10 +245,7 @@ def test_an_interrupt_is_answered_and_leaves_nothing_behind(
     slabs = []
     run.advance = slabs.append
 
-    def left():
-    return any(t.name == "fastgrad evaluation" for t in threading.enumerate())
-
-def interrupt():
+    def interrupt():
         made_by_then.append(run.evaluations)
         signal.raise_signal(signal.SIGINT)
 
@@ -400,7 +397,6 @@ import _thread, os, threading, time
 import numpy as np
 from numba import njit
 import fastgrad as fg
-from fastgrad.evaluate.compiling import seconds_compiling
 
 @njit
 def long(x, rounds):
@@ -411,6 +407,10 @@ def long(x, rounds):
 
 rounds = np.array([1e12])
 g = fg.grad(long)
+
+def left():
+    return any(t.name == "fastgrad evaluation" for t in threading.enumerate())
+
 def interrupt():
     while not left():
         time.sleep(0.1)
