@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastgrad.layers import check_jvp, check_vjp
     from fastgrad.many import check_many
     from fastgrad.monitor import Monitor
+    from fastgrad.planning import plan
     from fastgrad.spaces.space import Space
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "plan",
     "spaces",
     "structured",
     "value_and_grad",
@@ -52,6 +54,7 @@ _PLACES = {
     "hessian": "fastgrad.hessians",
     "hvp": "fastgrad.hessians",
     "jacobian": "fastgrad.jacobians",
+    "plan": "fastgrad.planning",
     "value_and_grad": "fastgrad.gradient",
 }
 """The modules of public names, loaded on first use: numba and scipy take half a second to import,

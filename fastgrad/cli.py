@@ -68,6 +68,7 @@ def _settings(context: click.Context, _: click.Parameter, __: Any) -> None:
 @click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where nothing is shown wrong.")
 @click.option("--progress/--no-progress", default=None, help="A bar on stderr; on in a terminal.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Check so many at a time.")
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, and check nothing.")
 @click.option("--traceback", is_flag=True, help="Show where an error came from.")
 @click.option("-q", "--quiet", is_flag=True, help="No report on stdout.")
 @click.option("--config", is_eager=True, expose_value=False, hidden=True, callback=_settings)

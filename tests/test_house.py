@@ -124,7 +124,7 @@ LAYERS = {
     """,
     "top": """
         complex_gradient bound gradient checking adjoints layers jacobians jacobian_checking hessians
-        hessian_checking problems many diagonal_checking
+        hessian_checking problems many planning diagonal_checking
     """,
     "monitoring": """
         monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps
@@ -256,6 +256,7 @@ PUBLIC = {
     "__init__",
     "check_hessian",
     "check_hvp",
+    "plan",
     "hessian",
     "hvp",
 }

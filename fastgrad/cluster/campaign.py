@@ -38,13 +38,18 @@ class Campaign(AbstractContextManager["Campaign"]):
         if not self._open:
             return run
         job = Job(loss, inputs, dict(running))
-        place = of_value((inputs.layout.root, run.theta, running))
-        self._places[place] += 1
-        place = f"{place} {self._places[place]}"
+        place = self._place(inputs, running) if self._store.path is not None else ""
         made = Spread(run, job, self._engine, Answers(self._store, place))
         made.closes = self.close
         self._made.append(made)
         return made
+
+    def _place(self, inputs: Inputs, running: Any) -> str:
+        """A name for an evaluator of this call, which the same call gives it again."""
+        point = inputs.layout.given(inputs.theta.copy())
+        place = of_value((inputs.layout.root, inputs.theta, point, running))
+        self._places[place] += 1
+        return f"{place} {self._places[place]}"
 
     def __exit__(self, *_: object) -> None:
         self.close()

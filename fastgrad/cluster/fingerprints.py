@@ -59,10 +59,13 @@ def of_theta(layout: Layout, flat: Floats) -> dict[str, str]:
     if len(layout.blocks) > NAMED_BLOCKS:
         names = [(block.name, block.shape) for block in layout.blocks]
         return {"theta": of_value((names, flat))}
-    return {
+    found = {
         block.name: of_value((block.shape, block.dtype.str, flat[block.start : block.stop]))
         for block in layout.blocks
     }
+    if type(layout) is not Layout:  # in a space: its coordinates begin at zero wherever it lies
+        found["the point"] = of_value(layout.given(flat.copy()))
+    return found
 
 
 def of_value(value: Any) -> str:

@@ -22,6 +22,7 @@ from fastgrad.commands.targets import (
     told,
 )
 from fastgrad.many import SEVERITY, Check, document_of, not_run
+from fastgrad.planning import plan
 from fastgrad.problems import Problem, problem_of
 from fastgrad.report.annotations import annotation, command
 from fastgrad.report.document import Document
@@ -36,6 +37,8 @@ CODES = {"agrees": 0, "disagrees": 1, "inconclusive": 3}
 COULD_NOT_RUN = 2
 SUGGEST_SECONDS = 20.0
 """What the search for an edit may take: the default of `GradientCheck.suggest`."""
+PLANNED = "trainable", "argnum", "space", "budget", "backend", "structure", "scratch"
+"""Options of a check on which its cost depends."""
 WORST_FIRST = (COULD_NOT_RUN, CODES["disagrees"], CODES["inconclusive"])
 """Codes, worst first: a target that could not be run leaves everything open."""
 
@@ -61,6 +64,7 @@ class Asked:
     quiet: bool = False
     suggest: bool = False
     write: bool = False
+    dry_run: bool = False
     jobs: int = 1
     """Processes that check targets at the same time."""
 
@@ -97,6 +101,8 @@ def run_check(targets: Sequence[str], asked: Asked, say: Callable[[str], object]
     if trouble:
         print(f"fastgrad: {trouble}", file=sys.stderr)
         return COULD_NOT_RUN
+    if asked.dry_run:
+        return _planned(targets, asked, say)
     results = _results(targets, asked)
     try:
         _write(results, asked, say)
@@ -104,6 +110,25 @@ def run_check(targets: Sequence[str], asked: Asked, say: Callable[[str], object]
         print(f"fastgrad: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return COULD_NOT_RUN
     return exit_code([result.code for result in results], asked)
+
+
+def _planned(targets: Sequence[str], asked: Asked, say: Callable[[str], object]) -> int:
+    """Say what each check would cost, and return the exit code."""
+    code = 0
+    for target in targets:
+        try:
+            with importable(target), contextlib.redirect_stdout(sys.stderr):
+                problem = problem_of(found_at(target), grad_needed=False)
+                options = {**asked.defaults, **problem.options, **asked.typed}
+                kept = {name: options[name] for name in PLANNED if name in options}
+                if kept.get("budget") == "none":
+                    kept["budget"] = None
+                text = str(plan(problem.loss, problem.theta, *problem.args, **kept))
+            say(f"{visible(target)}\n\n{text}")
+        except Exception as error:
+            print(f"fastgrad: {visible(target)}: {told(error, asked.traceback)}", file=sys.stderr)
+            code = COULD_NOT_RUN
+    return code
 
 
 def _results(targets: Sequence[str], asked: Asked) -> list[Result]:

@@ -192,3 +192,11 @@ def test_targets_are_checked_at_the_same_time(folder):
     assert one.returncode == two.returncode == 2
     assert one.stdout == two.stdout
     assert one.stderr == two.stderr
+
+
+def test_a_dry_run_plans_and_checks_nothing(check):
+    got = check("model.py:forgotten", "model.py:absent", "--dry-run")
+    assert got.exit_code == 2
+    assert "a sweep takes about" in got.stdout
+    assert "disagree" not in got.stdout
+    assert "has no 'absent'" in got.stderr
