@@ -176,7 +176,9 @@ class _Stages:
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         self._leave_borrowed_units(first)
         self._leave_plateaus(first)
-        agrees = np.abs(self.a - self.D) <= self.bar
+        error = np.abs(self.a - self.D)
+        # What claim and difference have in common is no accident of a step.
+        agrees = (error <= self.bar) | self.rule.tolerates(error, self.bar, np.abs(self.D))
         self._set_scales(agrees if agrees.any() else np.isfinite(self.D))
         agrees |= self._is_within_tolerance(everything)
         self.verdict[agrees] = Verdict.AGREES

@@ -18,9 +18,11 @@ LARGEST_RTOL = 1.0
 SMALL_ERROR = 0.02
 """Errors up to this part of the gradient, by norms, may be those of an approximation."""
 SPREAD = 0.5
-"""They are everywhere if so many of the entries are beyond their bars."""
+"""They are everywhere if more than this part of the entries are beyond their bars."""
 ALIKE = 0.05
 """One size: the largest error is at most this part of the rms of the block."""
+TYPICAL = 1e-3
+"""And of one size: half of them are at least this part of the largest."""
 LAW = "tolerance"
 
 
@@ -65,7 +67,9 @@ def is_approximate(judged: Judged, b: int | None = None) -> bool:
     off = np.mean(error > judged.bar[inside])
     typical = float(np.sqrt(np.mean(effect**2)))
     small = float(np.sqrt(np.mean((error * unit) ** 2))) <= SMALL_ERROR * typical
-    return bool(off >= SPREAD and small and (error * unit).max() <= ALIKE * typical)
+    largest = float((error * unit).max())
+    one_size = float(np.median(error * unit)) >= TYPICAL * largest and largest <= ALIKE * typical
+    return bool(off > SPREAD and small and one_size)
 
 
 def with_tolerances(

@@ -9,6 +9,8 @@ CLEAR = 100.0
 """Bars between what is taken for alike and what is not."""
 JACOBIANS = (1.0, 0.5)
 """What the log-density of a change of variables adds to the derivative, by a log or a log variance."""
+SURE_SIGN = 0.1
+"""A sign is known where the bar is at most this part of the difference."""
 PAIR = 2
 ALTERNATE = 4
 """Entries wanted of a pattern of every second one."""
@@ -41,11 +43,11 @@ def one_number(case: Case) -> Finding | None:
                 f"{size:g} exactly: perhaps the log-Jacobian of a change of variables"
             )
             return Finding(("offset",), {"offset": float(np.copysign(size, error))}, clause)
+    if abs(a + D) <= rounding <= SURE_SIGN * abs(D):
+        return Finding(("sign",), {"factor": -1.0}, "it has the wrong sign")
     factor = named_constants.factor(a / D, rounding / abs(D) * max(1.0, abs(a / D)), case.dims)
     if not factor.named or not named_constants.has_name(factor, case.dims):
         return None
-    if factor.value == -1:
-        return Finding(("sign",), {"factor": -1.0}, "it has the wrong sign")
     meaning = f" ({factor.meaning})" if factor.meaning else ""
     clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
     return Finding(("scale",), {"factor": factor.value}, clause)

@@ -29,6 +29,8 @@ CLEAR = 100.0
 NEAR = 30.0
 """A law of one constant is, by this many bars, where so many samples as `MANY_WRONG` hold it."""
 MANY_WRONG = 8
+ALL_WRONG = 3
+"""Samples that will do where all that tell are wrong, and obey the law."""
 CONSTANTS_OF_ONE: tuple[Law, ...] = (
     zero,
     read_otherwise,
@@ -129,8 +131,11 @@ def explain(case: Case, rtol: float = 0.0) -> Finding:
 def _named(case: Case) -> Finding | None:
     """The first law that holds, of those that the bars are narrow enough for."""
     clear = _clearness(case)
-    many = np.count_nonzero(case.wrong & case.telling) >= MANY_WRONG
-    laws = LAWS if clear >= CLEAR else CONSTANTS_OF_ONE if clear >= NEAR and many else ()
+    wrong = np.count_nonzero(case.wrong & case.telling)
+    many = wrong >= MANY_WRONG or ALL_WRONG <= wrong == np.count_nonzero(case.telling)
+    laws: tuple[Law, ...] = LAWS if clear >= CLEAR else ()
+    if not laws and clear >= NEAR:
+        laws = CONSTANTS_OF_ONE if many else (one_number,)
     found = next((found for law in laws if (found := law(case)) is not None), None)
     broken = invariance(case) if found is not None and found.is_lawless else None
     if found is None or broken is None:

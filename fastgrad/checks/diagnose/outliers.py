@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.boxes import in_box, is_range, said_of_box
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
@@ -151,16 +152,20 @@ def _entries(case: Case, outliers: Mask) -> Finding | None:
     count = some.k
     cause = _cause(some)
     # Many that are scattered are a finding only where they have a law in common.
-    if count > MOST_OUTLIERS * case.population and cause is None:
+    if count > max(1, MOST_OUTLIERS * case.population) and cause is None:
         return None
     listed = ", ".join(some.entry(k) for k in range(min(count, LISTED)))
     listed += ", ..." if count > LISTED else ""
     said = f"{case.counted(count)} ({listed})"
     where = {"entries": float(count)}
+    if cause is None and count == 1:
+        cause = factor_of_one(some)
     if cause is None:
         known = (
             f": the analytic gradient is {some.a[0]:.6g} where the numerical one is {some.D[0]:.6g}"
         )
+        if some.D[0]:
+            known += f" ({some.a[0] / some.D[0]:.6g} times)"
         return Finding(
             ("wrong-entries",), where, said + (known if count == 1 else ", without a law")
         )
@@ -169,6 +174,20 @@ def _entries(case: Case, outliers: Mask) -> Finding | None:
         weight = 1 / cause.constants["factor"]
         there += f"; the others are right: a weight of {weight:.6g} is missing there"
     return Finding(cause.words, where | cause.constants, f"{said}: {there}", 1 + cause.complexity)
+
+
+def factor_of_one(some: Case) -> Finding | None:
+    """The factor of a single entry, where it is one that chance does not give."""
+    a, D = float(some.a[0]), float(some.D[0])
+    if not D or not a:
+        return None
+    slack = (float(some.bar[0]) + some.unit * abs(a)) / abs(D) * max(1.0, abs(a / D))
+    factor = named_constants.factor(a / D, slack, some.dims)
+    if not factor.named:
+        return None
+    meaning = f" ({factor.meaning})" if factor.meaning else ""
+    clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
+    return Finding(("scale",), {"factor": factor.value}, clause)
 
 
 def _cause(some: Case) -> Finding | None:
