@@ -94,7 +94,7 @@ LAYERS = {
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds
         checks.budget
-        checks.state checks.referee checks.tolerance checks.ties
+        checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
         checks.partial

@@ -244,3 +244,31 @@ def test_the_scale_is_the_users():
         ValueError, match=r"scale is 0.0 for theta\[0\]: expected a positive number"
     ):
         fg.grad(waves, scale=0.0)(epoch)
+
+
+TRACE_RATES = (3e3, 2e2, 5e4)
+
+
+def of_traces(c):
+    c = np.maximum(c, 0)
+    k = TRACE_RATES
+    return float(k[0] * c[0] * c[2] - k[1] * c[1] * c[2] + k[2] * c[1] ** 2)
+
+
+def slopes_of_traces(c, factor=1.0):
+    k = TRACE_RATES
+    return np.array(
+        [factor * k[0] * c[2], -k[1] * c[2] + 2 * k[2] * c[1], k[0] * c[0] - k[1] * c[1]]
+    )
+
+
+@pytest.mark.parametrize("trace", [1e-20, 1e-16, 1e-12, 1e-9])
+@pytest.mark.parametrize("factor", [0.1, 10.0, -1.0, 0.0])
+def test_a_trace_that_rounding_hides_is_not_called_right_against_its_far_side(trace, factor):
+    c = np.array([trace, 4e-5, 2e-3])
+    assert fg.check_grad(of_traces, slopes_of_traces, c, backend="python")
+    if factor == 0.0:  # nothing is claimed of what does nothing
+        return
+    wrong = fg.check_grad(of_traces, lambda c: slopes_of_traces(c, factor), c, backend="python")
+    assert not wrong
+    assert wrong.entries[0].name == "theta[0]"
