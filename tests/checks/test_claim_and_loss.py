@@ -54,6 +54,7 @@ def test_dropout_in_python_is_refused():
         fg.check_grad(loss, lambda x: 2 * x, np.ones(50), backend="python")
 
 
+@pytest.mark.slow  # the loss takes half a minute to compile
 def test_seeded_dropout_is_a_function():
     module = models.dropout
     data, labels = models.digits()

@@ -64,6 +64,7 @@ def test_planted_errors_are_caught_and_nothing_else_is_blamed(bars, caught):
     assert found >= caught * planted
 
 
+@pytest.mark.slow
 def test_a_correct_gradient_costs_at_most_a_fifth_of_an_evaluation_beyond_two_an_entry():
     checked = 0
     for problem in model_problems(0):
@@ -76,7 +77,12 @@ def test_a_correct_gradient_costs_at_most_a_fifth_of_an_evaluation_beyond_two_an
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"order": 4}, {"order": 6}, {"step": "adaptive"}],
+    [
+        {},
+        pytest.param({"order": 4}, marks=pytest.mark.slow),
+        {"order": 6},
+        {"step": "adaptive"},
+    ],
     ids=["order 2", "order 4", "order 6", "adaptive"],
 )
 def test_error_bars_of_estimates_are_calibrated(options):

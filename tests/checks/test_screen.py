@@ -113,7 +113,16 @@ def test_errors_of_three_detection_limits_are_found(large):
     assert found >= 29
 
 
-@pytest.mark.parametrize(("wrong", "mean"), [(1, 100), (2, 120), (5, 160), (10, 230), (20, 400)])
+@pytest.mark.parametrize(
+    ("wrong", "mean"),
+    [
+        (1, 100),
+        pytest.param(2, 120, marks=pytest.mark.slow),
+        (5, 160),
+        pytest.param(10, 230, marks=pytest.mark.slow),
+        pytest.param(20, 400, marks=pytest.mark.slow),
+    ],
+)
 def test_wrong_entries_are_located(large, wrong, mean):
     right = large[2]
     layout, flat = flatten(right)
@@ -158,7 +167,12 @@ def three_and_a_block(right, rng):
 
 @pytest.mark.parametrize(
     ("plant", "mean"),
-    [(whole_block, 160), (one_row, 230), (one_column, 240), (three_and_a_block, 430)],
+    [
+        (whole_block, 160),
+        (one_row, 230),
+        pytest.param(one_column, 240, marks=pytest.mark.slow),
+        pytest.param(three_and_a_block, 430, marks=pytest.mark.slow),
+    ],
 )
 def test_structured_errors_are_told_as_such(large, plant, mean):
     counts = []
@@ -359,6 +373,7 @@ def cosines(x, c):
     return total / x.size
 
 
+@pytest.mark.slow
 def test_three_million_parameters_in_bounded_memory():
     n, c = 3_000_000, 1.5
 

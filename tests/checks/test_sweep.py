@@ -191,7 +191,9 @@ def noisy_bend(x, kink, noise):
     return float(3 * x[0] + max(x[0] - kink, 0.0) + x[1] ** 2 + noise * shake)
 
 
-@pytest.mark.parametrize("noise", [1e-10, 1e-9, 1e-8, 3e-8])
+@pytest.mark.parametrize(
+    "noise", [1e-10, *(pytest.param(noise, marks=pytest.mark.slow) for noise in (1e-9, 1e-8, 3e-8))]
+)
 def test_a_kink_that_noise_hides_within_the_step_never_convicts(noise):
     """Between two and a few tens of bars its bias once passed for an error at 0.7 to 1 of h/16."""
     h, x, right = 2.0**-17, np.array([0.0, 1.0]), np.array([3.0, 2.0])
