@@ -18,6 +18,10 @@ WHOLE_BYTES = 1 << 18
 """Arrays up to here are read whole, in some 20 us."""
 SAMPLES, SAMPLE_BYTES = 64, 1 << 10
 """Spans of a larger array, and the size of each: 10 us, most of it waiting for memory."""
+READINGS = 3
+"""All bytes of the arguments are read before and after evaluations that cost so many readings."""
+BYTES_A_SECOND = 5e9
+"""Speed of a checksum from memory: 320 MB were read twice in 79 ms."""
 WORD = 8
 _places = np.random.default_rng()
 
@@ -51,15 +55,23 @@ class ArgumentGuard:
         who: str = "the loss",
         sampled: bool = False,
     ):
-        self._name = name
-        self._who = who
+        self._arguments, self._name, self._who = arguments, name, who
         found = [(k, *place) for k, value in enumerate(arguments) for place in _arrays(value, "")]
         spans = [_samples(array) if sampled else [_span(array)] for *_, array in found]
         self._arrays = [place for place, its in zip(found, spans, strict=True) for _ in its]
         self._spans = np.array([s for its in spans for s in its], np.int64).reshape(-1, 2)
-        self.left_out = sum(array.nbytes for *_, array in found) - int(self._spans[:, 1].sum())
+        self._nbytes = sum(array.nbytes for *_, array in found)
+        self.left_out = self._nbytes - int(self._spans[:, 1].sum())
         """Bytes that are not read."""
         self._before = self._checksums()
+
+    def is_cheap(self, seconds: float) -> bool:
+        """Whether reading everything costs little beside evaluations of so many seconds."""
+        return seconds > READINGS * self._nbytes / BYTES_A_SECOND
+
+    def again(self, sampled: bool) -> "ArgumentGuard":
+        """A guard of the same arguments from now on, that reads all of them, or samples."""
+        return ArgumentGuard(self._arguments, self._name, self._who, sampled)
 
     def unchanged(self) -> bool:
         """Whether all is as it was."""

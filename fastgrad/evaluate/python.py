@@ -1,10 +1,12 @@
 """Any Python callable at perturbed parameters, one evaluation at a time."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from numbers import Number
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -37,6 +39,10 @@ AWAY = 2.0**-17
 """A step, in units of the entry, at which a loss is seen to overwrite its scratch arguments."""
 
 
+_watched: WeakSet[Any] = WeakSet()
+"""Losses that were seen to leave all of their arguments alone."""
+
+
 class PythonEvaluator(Evaluator):
     """The loss around one flat theta, called from Python with the structure that was passed.
 
@@ -64,7 +70,11 @@ class PythonEvaluator(Evaluator):
         passed = tuple(map(native_argument, arguments)) if native else arguments
         self._argnum = argnum
         self._passed = passed
-        self._guard = self._guard_of(self._scratch)
+        self._each = 0.0
+        """Seconds that an evaluation took lately."""
+        self._alone = not self._was_watched()
+        """Whether to watch the next evaluation by itself: two changes of sign look like none."""
+        self._guard = self._guard_of(self._scratch, sampled=not self._alone)
         self._may_draw = True
         self._generators = generators_in((*arguments, *values_of(loss)))
 
@@ -88,7 +98,7 @@ class PythonEvaluator(Evaluator):
         """
         values = np.empty(offsets.shape)
         point = self.theta.copy()
-        with self._inputs_kept():
+        with self._inputs_kept(offsets.size):
             for (k, j), offset in np.ndenumerate(offsets):
                 i = int(indices[k])
                 point[i] = self.theta[i] + offset
@@ -105,17 +115,39 @@ class PythonEvaluator(Evaluator):
             As `coordinates`.
         """
         values = np.empty(offsets.shape)
-        with self._inputs_kept():
+        point = np.empty(self.theta.size)
+        with self._inputs_kept(offsets.size):
             for j, t in enumerate(offsets):
-                values[j] = self._evaluated(self.theta + t * direction, partial(place_along, t))
+                np.multiply(direction, t, out=point)
+                point += self.theta
+                values[j] = self._evaluated(point, partial(place_along, t))
         return values
 
     @contextmanager
-    def _inputs_kept(self) -> Iterator[None]:
+    def _inputs_kept(self, count: int) -> Iterator[None]:
+        """A context of so many evaluations, which leave the process and the arguments as they were.
+
+        Of large arrays only samples are looked at once evaluations were seen to leave all alone, unless
+        evaluations cost more.
+        """
+        if self._guard.left_out and self._guard.is_cheap(count * self._each):
+            self._guard = self._guard.again(sampled=False)
+        began = time.perf_counter()
         with python_random_state_kept():
             yield
+        seconds = time.perf_counter() - began
+        self._each = seconds / max(count, 1)
         if not self._guard.unchanged():
             self._recognise_scratch()
+        elif not self._guard.left_out and not self._guard.is_cheap(seconds):
+            self._guard = self._guard.again(sampled=True)
+
+    def _was_watched(self) -> bool:
+        """Whether evaluations of this loss were seen to leave all of its arguments alone."""
+        try:
+            return self._loss in _watched
+        except TypeError:
+            return False
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -124,12 +156,13 @@ class PythonEvaluator(Evaluator):
         names = [argument_name(self._loss, place_of(k, self._argnum)) for k in self._scratch]
         return *super().remarks, scratch_remark(names)
 
-    def _guard_of(self, scratch: tuple[int, ...]) -> ArgumentGuard:
+    def _guard_of(self, scratch: tuple[int, ...], sampled: bool = False) -> ArgumentGuard:
         """What notices that the loss wrote to an argument that is not scratch."""
         watched = [k for k in range(len(self._passed)) if k not in scratch]
         return ArgumentGuard(
             tuple(self._passed[k] for k in watched),
             lambda j: argument_name(self._loss, place_of(watched[j], self._argnum)),
+            sampled=sampled,
         )
 
     def _recognise_scratch(self) -> None:
@@ -166,6 +199,19 @@ class PythonEvaluator(Evaluator):
             require_deterministic(np.array([value, self._value_at(point, place)]), SCATTER)
         return value
 
+    def _look_alone(self) -> None:
+        """See what the first evaluation did to the arguments.
+
+        Raises
+        ------
+        MutatedInputError
+        """
+        self._alone = False
+        if not self._guard.unchanged():
+            self._recognise_scratch()
+        with suppress(TypeError):  # unhashable, or it takes no weak reference
+            _watched.add(self._loss)
+
     def _value_at(self, point: Floats, place: Callable[[], str]) -> float:
         own = point.copy()
         self._evaluations += 1
@@ -185,6 +231,8 @@ class PythonEvaluator(Evaluator):
         if not np.array_equal(own, point):
             i = int(np.flatnonzero(own != point)[0])
             raise wrote_to_theta(self._layout.name(i), point[i], own[i])
+        if self._alone:
+            self._look_alone()
         if self.advance is not None:
             self.advance(1)
         if isinstance(value, list | tuple):

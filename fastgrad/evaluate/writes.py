@@ -13,10 +13,6 @@ from fastgrad.evaluate.rows import aligned_rows
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.parameters.layout import Layout
 
-READINGS = 3
-"""All bytes of the arguments are read before and after evaluations that cost so many readings."""
-BYTES_A_SECOND = 5e9
-"""Speed of a checksum from memory: 320 MB were read twice in 79 ms."""
 AWAY = 2.0**-17
 """A step, in units of the entry, at which the loss is evaluated twice."""
 
@@ -50,7 +46,7 @@ class Writes:
         self.scratch = (*scratch, *(k for k in compiled.scratch if k not in scratch))
         self.guard = self._made()
 
-    def _made(self, sampled: bool = True) -> ArgumentGuard | None:
+    def _made(self) -> ArgumentGuard | None:
         """What notices that the loss wrote to an argument, where it is not proved to write to none.
 
         Once an evaluation for arguments of these types was seen to leave all of them alone, only
@@ -66,7 +62,7 @@ class Writes:
                 for k in open_
             ),
             lambda k: self.name(open_[k]),
-            sampled=sampled and self.compiled.watched,
+            sampled=self.compiled.watched,
         )
 
     def _open(self) -> list[int]:
@@ -76,9 +72,8 @@ class Writes:
 
     def look_at_all(self, seconds: float) -> None:
         """Read all of the arguments, if that costs little beside evaluations of so many seconds."""
-        left_out = 0 if self.guard is None else self.guard.left_out
-        if left_out and seconds > READINGS * left_out / BYTES_A_SECOND:
-            self.guard = self._made(sampled=False)
+        if self.guard is not None and self.guard.left_out and self.guard.is_cheap(seconds):
+            self.guard = self.guard.again(sampled=False)
 
     def own(self) -> Callable[[], BoundArguments] | None:
         """What binds arguments whose scratch is their own; None where nothing is scratch."""

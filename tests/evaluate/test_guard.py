@@ -6,7 +6,11 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError
+from fastgrad.evaluate import purity
+from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.purity import SAMPLES, WHOLE_BYTES, ArgumentGuard
+from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.parameters.layout import flatten
 from tests.losses import evaluator_of
 
 LARGE = np.zeros(4 * WHOLE_BYTES // 8)
@@ -82,3 +86,42 @@ def test_what_is_only_read_is_not_read_again():
         return (A[3] * x[0]).sum()
 
     assert evaluator_of(rows, np.ones(2), np.ones((4, 4))).writes.guard is None
+
+
+def test_so_it_is_in_python(monkeypatch):
+    monkeypatch.setattr(
+        purity, "READINGS", 1e6
+    )  # no evaluation costs as much, on a busy machine either
+    A = np.zeros((512, 512))
+
+    def loss(x, A):
+        if x[0] > 2.0:
+            A[:] += 1.0
+        return float((1.0 + A[0] @ A[1]) * x.sum())
+
+    run = python_evaluator_of(loss, np.ones(2), A)
+    assert run._guard.left_out == 0
+    run.value()
+    assert run._guard.left_out > 0
+    run._each = 1e6
+    run.value()
+    assert run._guard.left_out == 0
+    assert python_evaluator_of(loss, np.ones(2), A)._guard.left_out > 0
+    g = fg.grad(loss, backend="python")
+    np.testing.assert_allclose(g(np.ones(2), A), 1.0)
+    with pytest.raises(MutatedInputError, match="argument A"):
+        g(np.full(2, 3.0), A)
+
+
+def test_two_changes_of_sign_are_seen_in_python():
+    def flips(x, data):
+        data[0] = -data[0]
+        return float((x * x).sum())
+
+    with pytest.raises(MutatedInputError, match="its argument data"):
+        fg.grad(flips, backend="python")(np.ones(2), np.ones(3))
+
+
+def python_evaluator_of(loss, theta, *args):
+    layout, flat = flatten(theta, "theta")
+    return PythonEvaluator(loss, Inputs(layout, flat, args))
