@@ -152,7 +152,7 @@ class _Search:
         if not any(counts):
             self.found.screen = Screen((), ((),) * len(counts))
             return
-        screened = look(self.residuals, self.directions, counts, self.budget.allows)
+        screened = look(self.residuals, self.directions, counts, self.found.rms, self.budget.allows)
         if screened is None:
             raise OutOfBudgetError
         self.found.screen = screened

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.directions import Directions
@@ -30,6 +30,8 @@ LARGEST_STEP = 2.0**-4
 """The largest step of any entry, in units."""
 LARGEST_SHARE = 2.0**8
 """Blocks that claim little move further than others, by at most so much."""
+MOST_GROUPS = 12
+"""More blocks are looked at in so many groups, which are halved where they show anything."""
 SUSPICIOUS = 2.0**-12
 """The part of all that is claimed beyond which blocks are looked at one by one."""
 GROSS = 0.1
@@ -106,10 +108,9 @@ class FirstLook:
         zeros = bool(np.any((shares > 0) & (self._sizes == 0)))
         if abs(total - claimed) <= suspicious * max(abs(total), claimed) and not zeros:
             return None
-        for b in np.flatnonzero(shares).tolist():
-            if not self.allows(2 + LAST_EVALUATIONS):
-                break
-            self._look_at(b, float(shares[b]))
+        moving = np.flatnonzero(shares)
+        for group in np.array_split(moving, min(moving.size, MOST_GROUPS)):
+            self._descend(group, shares)
         gross = [a for a in self.blocks.values() if self._is_gross(a)]
         gross.sort(key=lambda a: a.off / max(abs(a.claimed), abs(a.slope)), reverse=True)
         return next(filter(None, (self._again(a) for a in gross[:2])), None)
@@ -129,8 +130,23 @@ class FirstLook:
             share = np.where(self._sizes > 0, largest / self._sizes, 1.0)
         return np.where(known >= 0, power_of_two(np.clip(share, 1.0, LARGEST_SHARE)), 0.0)
 
+    def _descend(self, group: Indices, shares: Floats) -> None:
+        """Look at the blocks of a group one by one, if their line together shows a gross part of one."""
+        if not self.allows(2 + LAST_EVALUATIONS):
+            return
+        if group.size == 1:
+            self._look_at(int(group[0]), float(shares[group[0]]))
+            return
+        inside = np.zeros_like(shares)
+        inside[group] = shares[group]
+        total, claimed = self._everything(inside)
+        least = GROSS / (2 * group.size) * max(abs(total), claimed)
+        if abs(total - claimed) > least or np.any(self._sizes[group] == 0):
+            for half in np.array_split(group, 2):
+                self._descend(half, shares)
+
     def _everything(self, shares: Floats) -> tuple[float, float]:
-        """The slope along the signs of everything, and what is claimed of it."""
+        """The slope along the signs of all blocks that have a share, and what is claimed of it."""
         v = self.directions.signs_of(self.claim.values)
         for block, share in zip(self.loss.layout.blocks, shares, strict=True):
             v[block.start : block.stop] *= share

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.screen.first_look import MOST_GROUPS
 from fastgrad.checks.screen.noisy.again import (
     FRESH,
     PARTS_EVALUATIONS,
@@ -18,8 +19,6 @@ from fastgrad.checks.screen.noisy.limits import BARS, shape_limit
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.numerics.rough import MOST_RUNGS
 
-MOST_GROUPS = 12
-"""Lines along signs of a right gradient, however many blocks there are."""
 RANDOM = 6
 """Random directions through everything, and as many with blocks heard alike."""
 MORE_RANDOM = 24
