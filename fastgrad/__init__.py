@@ -59,7 +59,7 @@ _PLACES = {
 }
 """The modules of public names, loaded on first use: numba and scipy take half a second to import,
 which nobody should pay who asks for help, or who collects tests that do not use fastgrad."""
-_MODULES = ("errors", "models", "spaces", "structured", "torch")
+_MODULES = ("errors", "jax", "models", "spaces", "structured", "torch")
 
 
 def __getattr__(name: str) -> Any:

@@ -93,7 +93,7 @@ LAYERS = {
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds
-        checks.budget
+        checks.budget checks.rounded
         checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
@@ -133,6 +133,7 @@ LAYERS = {
     "frameworks": """
         torch torch.tensors torch.subject torch.program torch.evaluator torch.precision
         torch.checking torch.monitor
+        jax jax.program jax.evaluator jax.checking
     """,
     "package": ".",
     "models": """

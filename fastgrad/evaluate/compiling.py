@@ -46,6 +46,16 @@ event.register("numba:compiler_lock", _stopwatch)
 
 
 @contextmanager
+def counted_as_compiling() -> Iterator[None]:
+    """A context whose time counts as compiling: what another library compiles at a first call."""
+    _stopwatch.on_start(None)
+    try:
+        yield
+    finally:
+        _stopwatch.on_end(None)
+
+
+@contextmanager
 def said_after(seconds: float, sentence: str) -> Iterator[None]:
     """A context that says a sentence on stderr if it lasts so long."""
     timer = threading.Timer(seconds, lambda: print(sentence, file=sys.stderr, flush=True))

@@ -1,0 +1,172 @@
+"""A function of a pytree in one precision: its leaves by name, its value, and its gradient.
+
+In float64 everything runs within ``jax.enable_x64``, which ends where it began: the configuration of
+the caller is not changed.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr, tree_flatten, tree_flatten_with_path, tree_unflatten
+
+from fastgrad.arrays import Array
+from fastgrad.evaluate.explain import name_of
+
+STREAM = 0x636F74
+"""Beside the seed, what draws cotangents."""
+
+
+class Program:
+    """A function at some parameters.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(params, *args)``, a scalar or a pytree of arrays.
+    params : pytree
+    args : tuple
+    wide : bool
+        Whether it computes in float64; else everything is as it was passed.
+    seed : int
+        Of the combination of outputs, where they are not a scalar.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        params: Any,
+        args: tuple[Any, ...],
+        wide: bool,
+        seed: int = 0,
+    ):
+        self.loss, self.wide, self.seed = loss, wide, seed
+        self.name = name_of(loss)
+        with self.x64():
+            paths, self._tree = tree_flatten_with_path(params)
+            self._given = [self._converted(leaf) for _, leaf in paths]
+            arguments, self._arguments_tree = tree_flatten(args)
+            self.arguments = [self._converted(leaf) for leaf in arguments]
+        names = [keystr(path, simple=True, separator=".") or "params" for path, _ in paths]
+        self._places = [k for k, leaf in enumerate(self._given) if is_inexact(leaf)]
+        if not self._places:
+            raise TypeError(f"{self.name}: expected parameters of floating numbers, got none")
+        self.leaves: dict[str, Any] = {names[k]: self._given[k] for k in self._places}
+        self._cotangents: list[Array] | None = None
+        with self.x64():
+            out = jax.eval_shape(
+                self._outputs_of, list(self.leaves.values()), self.arguments_given()
+            )
+        self._require_outputs(out)
+
+    @contextmanager
+    def x64(self) -> Iterator[None]:
+        """A context with float64, if that is what it computes in."""
+        context: AbstractContextManager[Any] = jax.enable_x64(True) if self.wide else nullcontext()
+        with context:
+            yield
+
+    def values(self) -> dict[str, Array]:
+        """Theta: the leaves as float64 arrays, by name."""
+        return {name: np.asarray(leaf).astype(np.float64) for name, leaf in self.leaves.items()}
+
+    def scalar(self, leaves: list[Any], arguments: list[Any]) -> Any:
+        """The loss, or the random combination of the outputs that stands for it; traced."""
+        outputs = [jnp.asarray(out) for out in self._outputs_of(leaves, arguments)]
+        if self.is_scalar:
+            return outputs[0].reshape(())
+        assert self._cotangents is not None
+        kind = outputs[0].dtype if not self.wide else jnp.float64
+        pairs = zip(self._cotangents, outputs, strict=True)
+        return sum(jnp.sum(jnp.asarray(c, kind) * out.astype(kind)) for c, out in pairs)
+
+    def outputs(self) -> list[Array]:
+        """What it returns at its parameters, in float64."""
+        with self.x64():
+            found = jax.jit(self._outputs_of)(list(self.leaves.values()), self.arguments_given())
+        return [np.asarray(out).astype(np.float64) for out in found]
+
+    def gradient(
+        self, theta: dict[str, Array], claimed: Callable[..., Any] | None
+    ) -> dict[str, Array]:
+        """The gradient at other values of the leaves: ``claimed``'s, or by ``jax.grad``."""
+        with self.x64():
+            leaves = [jnp.asarray(theta[name], leaf.dtype) for name, leaf in self.leaves.items()]
+            if claimed is None:
+                found = jax.jit(jax.grad(self.scalar))(leaves, self.arguments_given())
+            else:
+                found = self._leaves_of(
+                    claimed(self._params(leaves), *self._args(self.arguments_given()))
+                )
+            return dict(zip(self.leaves, map(_as_array, found), strict=True))
+
+    def _leaves_of(self, gradient: Any) -> list[Any]:
+        """The leaves of a gradient that a user computed, in order.
+
+        Raises
+        ------
+        TypeError
+        """
+        parts, tree = tree_flatten(gradient)
+        if tree != self._tree:
+            raise TypeError(
+                f"the gradient under test is a pytree {tree}: expected one like the parameters, "
+                f"{self._tree}"
+            )
+        return [parts[k] for k in self._places]
+
+    def _outputs_of(self, leaves: list[Any], arguments: list[Any]) -> list[Any]:
+        out = self.loss(self._params(leaves), *self._args(arguments))
+        return [part for part in tree_flatten(out)[0] if is_inexact(part)]
+
+    def _require_outputs(self, outputs: list[Any]) -> None:
+        if not outputs:
+            raise TypeError(
+                f"{self.name} returned no floating numbers: expected a loss, or outputs"
+            )
+        self.is_scalar = len(outputs) == 1 and math.prod(outputs[0].shape) == 1
+        rng = np.random.default_rng([self.seed, STREAM])
+        self._cotangents = [rng.standard_normal(out.shape).astype(np.float32) for out in outputs]
+
+    def _params(self, leaves: list[Any]) -> Any:
+        filled = list(self._given)
+        for k, leaf in zip(self._places, leaves, strict=True):
+            filled[k] = leaf
+        return tree_unflatten(self._tree, filled)
+
+    def _args(self, traced: list[Any]) -> tuple[Any, ...]:
+        left = iter(traced)
+        parts = [next(left) if is_array(part) else part for part in self.arguments]
+        return tree_unflatten(self._arguments_tree, parts)
+
+    def arguments_given(self) -> list[Any]:
+        """The arguments that are arrays: no constants of the compiled code."""
+        return [part for part in self.arguments if is_array(part)]
+
+    def _converted(self, leaf: Any) -> Any:
+        if isinstance(leaf, float):
+            leaf = np.asarray(leaf, np.float64 if self.wide else np.float32)
+        if not is_inexact(leaf):
+            return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
+        return jnp.asarray(leaf, jnp.float64) if self.wide else jnp.asarray(leaf)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a leaf is an array of JAX or NumPy."""
+    return isinstance(value, jax.Array | np.ndarray | np.generic)
+
+
+def is_inexact(value: Any) -> bool:
+    """Whether a leaf is of real floating numbers."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and bool(jnp.issubdtype(dtype, jnp.floating)) and value.size > 0
+
+
+def _as_array(gradient: Any) -> Array:
+    """A leaf's gradient in a dtype that NumPy knows."""
+    array = np.asarray(gradient)
+    return array if array.dtype in (np.float64, np.float32) else array.astype(np.float32)

@@ -1,0 +1,213 @@
+"""fastgrad.jax.check: faults planted in rules and gradients, in every precision."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax", reason="needs jax: pip install -e '.[test,jax]'")
+
+import jax.numpy as jnp  # noqa: E402
+
+import fastgrad as fg  # noqa: E402
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape, dtype=jnp.float32):
+    return jnp.asarray(RNG.standard_normal(shape), dtype)
+
+
+def dense(factor):
+    """tanh(x w), with a rule whose gradient of w is a factor too large."""
+
+    @jax.custom_vjp
+    def layer(x, w):
+        return jnp.tanh(x @ w)
+
+    def forward(x, w):
+        y = layer(x, w)
+        return y, (x, w, y)
+
+    def backward(kept, g):
+        x, w, y = kept
+        d = g * (1 - y * y)
+        return d @ w.T, jnp.asarray(factor, w.dtype) * (x.T @ d)
+
+    layer.defvjp(forward, backward)
+    return layer
+
+
+def net(factor=1.0):
+    layer = dense(factor)
+
+    def loss(params, x):
+        h = layer(x, params["layers"][0]["W"]) + params["layers"][0]["b"]
+        return jnp.mean((h @ params["out"]) ** 2)
+
+    return loss
+
+
+def parameters(dtype=jnp.float32):
+    return {
+        "layers": [{"W": normal(5, 7, dtype=dtype), "b": normal(7, dtype=dtype)}],
+        "out": normal(7, 2, dtype=dtype),
+        "name": "a constant",
+        "count": jnp.arange(3),
+    }
+
+
+def blamed(report):
+    return [block.name for block in report.blocks if block.verdict == "disagrees"]
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("factor", [1.0, 1.25])
+def test_a_pytree_in_every_precision(dtype, factor):
+    report = fg.jax.check(net(factor), parameters(dtype), normal(6, 5, dtype=dtype))
+    assert [block.name for block in report.blocks] == ["layers.0.W", "layers.0.b", "out"]
+    assert blamed(report) == ([] if factor == 1 else ["layers.0.W"])
+    assert "float64" in report.ran
+    if factor == 1:
+        assert report.verdict == "agrees"
+        word = str(jnp.dtype(dtype))
+        assert f"In {word} itself the gradient is the same" in report.remarks[-1]
+
+
+def test_the_configuration_of_the_caller_stays_as_it_is():
+    before = jax.config.jax_enable_x64
+    assert fg.jax.check(net(), parameters(), normal(6, 5)).verdict == "agrees"
+    assert jax.config.jax_enable_x64 == before
+    assert jnp.asarray(np.ones(2)).dtype == jnp.float32
+    with pytest.raises(ZeroDivisionError):
+        fg.jax.check(lambda p: 1 / 0, jnp.ones(2))
+    assert jax.config.jax_enable_x64 == before
+
+
+def test_a_gradient_of_ones_own():
+    def loss(w, x, y):
+        return jnp.mean((x @ w - y) ** 2)
+
+    def right(w, x, y):
+        return 2 * x.T @ (x @ w - y) / len(y)
+
+    w, x, y = normal(4), normal(9, 4), normal(9)
+    assert fg.jax.check(loss, w, x, y, grad=right).verdict == "agrees"
+    report = fg.jax.check(loss, w, x, y, grad=lambda *args: 9 * right(*args))
+    assert report.verdict == "disagrees"
+    assert report.diagnoses[0].constants["factor"] == pytest.approx(9.0)
+    assert report.entries[0].name.startswith("params[")
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_custom_vjp_with_outputs_that_are_a_pytree(factor):
+    layer = dense(factor)
+
+    def outputs(params, x):
+        y = layer(x, params["w"])
+        return {"y": y, "parts": (y.sum(0), y[:, 0])}
+
+    report = fg.jax.check(outputs, {"w": normal(5, 3)}, normal(4, 5))
+    assert blamed(report) == ([] if factor == 1 else ["w"])
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_custom_jvp(factor):
+    @jax.custom_jvp
+    def sine(x):
+        return jnp.sin(x)
+
+    sine.defjvps(lambda dot, ans, x: factor * jnp.cos(x) * dot)
+    assert blamed(fg.jax.check(sine, normal(8))) == ([] if factor == 1 else ["params"])
+
+
+class Pair(NamedTuple):
+    a: jax.Array
+    b: jax.Array
+
+
+def test_named_tuples_and_wrt():
+    def loss(pair):
+        return jnp.sum(pair.a**2) + jnp.sum(pair.b**3)
+
+    pair = Pair(normal(3), normal(2))
+    wrong = fg.jax.check(loss, pair, grad=lambda p: Pair(2 * p.a, p.b))
+    assert blamed(wrong) == ["b"]
+    assert fg.jax.check(loss, pair, grad=lambda p: Pair(2 * p.a, p.b), wrt="a").verdict == "agrees"
+
+
+def only_in_single(x):
+    if x.dtype != jnp.float32:
+        raise TypeError("the kernel takes float32 alone")
+    return jnp.sin(x)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_float32_alone(factor):
+    report = fg.jax.check(
+        lambda x: jnp.sum(only_in_single(x)),
+        normal(30),
+        grad=lambda x: factor * jnp.cos(x),
+        rtol=1e-2,
+    )
+    assert any("the kernel takes float32 alone" in remark for remark in report.remarks)
+    assert report.verdict == ("agrees" if factor == 1 else "disagrees")
+
+
+def test_what_is_wrong_in_bfloat16_alone_is_found():
+    def loss(w):
+        return jnp.sum(w**2)
+
+    def claimed(w):
+        return 2 * w if w.dtype == jnp.float64 else (2 * w).at[2].multiply(1.5)
+
+    report = fg.jax.check(loss, normal(9, dtype=jnp.bfloat16), grad=claimed)
+    assert report.verdict == "disagrees"
+    assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["params[2]"]
+
+
+def test_what_does_not_vmap_goes_point_by_point():
+    shape = jax.ShapeDtypeStruct((), jnp.float64)
+
+    def loss(x):
+        kind = jax.ShapeDtypeStruct((), x.dtype) if x.dtype != jnp.float64 else shape
+        return jax.pure_callback(lambda v: np.asarray((np.asarray(v) ** 2).sum(), v.dtype), kind, x)
+
+    report = fg.jax.check(loss, normal(4), grad=lambda x: 2 * x)
+    assert report.verdict == "agrees"
+    assert "one point at a time" in report.ran
+
+
+def test_large_arguments_are_no_constants_and_arrays_of_numpy_will_do():
+    x = np.ones((200, 4), np.float32)
+    assert fg.jax.check(lambda w, x: jnp.sum(jnp.tanh(x @ w)), np.ones(4), x).verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: fg.jax.check(3, jnp.ones(2)), "expected functions"),
+        (lambda: fg.jax.check(jnp.sum, jnp.arange(3)), "floating numbers, got none"),
+        (lambda: fg.jax.check(jnp.argmax, jnp.ones(3)), "no floating numbers"),
+        (lambda: fg.jax.check(jnp.sin, jnp.ones(3), grad=jnp.cos), "does not return a scalar"),
+        (
+            lambda: fg.jax.check(jnp.sum, jnp.ones(3), grad=lambda x: {"a": x}),
+            "like the parameters",
+        ),
+        (lambda: fg.jax.check(jnp.sum, jnp.ones(3), dtype="float64"), "dtype='float64'"),
+    ],
+)
+def test_mistakes(call, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        call()
+
+
+def test_the_neutral_monitor_takes_arrays_of_jax():
+    def loss(w, x):
+        return jnp.mean(jnp.tanh(x @ w["a"]) ** 2)
+
+    w, x = {"a": normal(6, 3)}, normal(20, 6)
+    monitor = fg.Monitor(jax.jit(loss), jax.jit(jax.grad(loss)), every=1, on_alarm="raise")
+    for step in range(20):
+        monitor(step, w, x)
+    assert sorted(abs(record.relative) for record in monitor.records)[10] < 1e-3
