@@ -3,6 +3,7 @@
     python -m bench.report                  run all, then rewrite README.md and bench/README.md
     python -m bench.report results.json     from a run of before
     python -m bench.report --print          to the screen instead
+    python -m bench.report --only museum    one file of benchmarks, and its tables alone
 
 A table goes between ``<!-- bench:NAME -->`` and ``<!-- /bench:NAME -->``; the rest stays.
 """
@@ -21,14 +22,14 @@ from bench.tables import TABLES, tables
 HERE = Path(__file__).parent
 READMES = (HERE.parent / "README.md", HERE / "README.md")
 RESULTS = HERE.parent / ".benchmarks" / "report.json"
-ORDER = ("gradient", "structured", "first_use", "scale", "locate", "accuracy", "checking")
+ORDER = ("gradient", "structured", "first_use", "scale", "locate", "accuracy", "checking", "museum")
 """What starts threads of its own comes last, in one process with the rest."""
 
 
-def run(results: Path) -> None:
-    """Run everything under pytest-benchmark; a row that fails its own check stops the report."""
+def run(results: Path, only: str | None = None) -> None:
+    """Run all, or one file, under pytest-benchmark; a row that fails its own check stops the report."""
     results.parent.mkdir(exist_ok=True)
-    files = [str(HERE / f"test_{name}.py") for name in ORDER]
+    files = [str(HERE / f"test_{name}.py") for name in ([only] if only else ORDER)]
     options = ["-q", "--benchmark-enable", "--benchmark-quiet", f"--benchmark-json={results}"]
     subprocess.run([sys.executable, "-m", "pytest", *options, *files], cwd=HERE.parent, check=True)
 
@@ -63,11 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("results", nargs="?", type=Path, help="JSON of an earlier run")
     parser.add_argument("--readme", type=Path, action="append", help="a file with tables")
     parser.add_argument("--print", action="store_true", help="print the tables, change no file")
+    parser.add_argument("--only", choices=ORDER, help="one file of benchmarks; all else stays")
     options = parser.parse_args(arguments)
     if options.results is None:
-        run(RESULTS)
+        run(RESULTS, options.only)
     results: dict[str, Any] = json.loads((options.results or RESULTS).read_text("utf-8"))
     made = dict(tables(results))
+    if options.only:  # the machine is that of the other tables; a table may say that it has no rows
+        made = {name: table for name, table in made.items() if name.startswith(options.only)}
     if options.print:
         for name, table in made.items():
             print(f"{name}\n\n{table}\n")
@@ -76,6 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     texts, amiss = replaced([readme.read_text("utf-8") for readme in readmes], made)
     for readme, text in zip(readmes, texts, strict=True):
         readme.write_text(text, "utf-8")
+    if options.only:
+        amiss = [message for message in amiss if "the old table stays" not in message]
     for message in amiss:
         print(message, file=sys.stderr)
     return 1 if amiss else 0

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bench.checkers import CHECKERS, SCREEN
+from bench.museum import tables as museum_tables
 from bench.rivals import RIVALS
 
 Row = dict[str, Any]
@@ -292,6 +293,19 @@ def faster(seconds: float, other: float) -> str:
     return f"{other / seconds:.3g} times faster"
 
 
+def museum(results: dict[str, Any]) -> str:
+    return markdown(
+        museum_tables.HEAD, museum_tables.by_checker(rows_of(results, "museum"), duration)
+    )
+
+
+def museum_kinds(results: dict[str, Any]) -> str:
+    rows, mended = rows_of(results, "museum"), rows_of(results, "museum mended")
+    edits = mended[0]["mended"] if mended else {}
+    head, body = museum_tables.head_by_kind(rows), museum_tables.by_kind(rows, edits)
+    return f"{markdown(head, body)}\n\n{museum_tables.amiss(rows)}"
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "gradient": gradient,
@@ -305,8 +319,15 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "first-use": first_use,
     "scale": scale,
     "locate": locate,
+    "museum": museum,
+    "museum-kinds": museum_kinds,
 }
-NEEDS = {"rivals": "gradient", "checking": "verdicts", "check-time": "check time"}
+NEEDS = {
+    "rivals": "gradient",
+    "checking": "verdicts",
+    "check-time": "check time",
+    "museum-kinds": "museum",
+}
 """The kind of row a table is made of, where it is not of its own name."""
 
 

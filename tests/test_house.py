@@ -145,7 +145,10 @@ LAYERS = {
         commands.bench commands.demo commands.demos
         commands.demos.digits commands.demos.digits_net commands.demos.million
         commands.demos.training commands.demos.optimisers commands.demos.descent
-        commands.demos.regressions
+        commands.demos.regressions commands.demos.step commands.demos.constants
+        commands.demos.initialisation commands.demos.regularisation commands.demos.dropout
+        commands.demos.svm commands.demos.garch commands.demos.adversarial commands.demos.td3
+        commands.demos.closure commands.demos.closure_net commands.demos.attacks
     """,
     "shell": "cli __main__ pytest_plugin",
 }

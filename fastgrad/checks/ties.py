@@ -94,7 +94,7 @@ def judged_together(
     """Entries with valid subgradients, those called wrong that are none together, and why."""
     verdict, notes = judged.verdict.copy(), dict(judged.notes)
     tied = np.zeros(verdict.size, np.bool_)
-    told = []
+    told: list[Diagnosis] = []
     for b, block in enumerate(loss.layout.blocks):
         at = np.flatnonzero((judged.verdict == Verdict.KINK_VALID) & (judged.block == b))[
             :MOST_TIES

@@ -6,7 +6,17 @@ from importlib import import_module
 STORIES = {
     "digits": "the main job: a net on real handwritten digits, right, then with a bug planted",
     "million": "three bugs among a million parameters, found in a hundred or two evaluations",
+    "step": "the h/10 test and the V of error against step; forward against central differences",
+    "constants": "only what is trained is perturbed; a constant's gradient is not compared",
     "training": "training by numerical gradients alone, beside backprop",
+    "initialisation": "zeros, random, He: what a check at the first parameters cannot see",
+    "regularisation": "L2 forgotten; L1 at exact zeros, and the zeros it makes",
+    "dropout": "refused while it is random, checked with a seed, checked switched off",
+    "svm": "the hinge at its kinks; a Gaussian kernel trained in the primal",
+    "garch": "volatility: a recursive gradient, standard errors, parameters at bounds",
+    "adversarial": "the gradient in the inputs: FGSM and PGD on the digits",
+    "td3": "twin critics: what is a kink, what is clipping, what is a bug",
+    "closure": "a numerical gradient that ignores its argument; mutate, restore, and the race",
 }
 """Names and a line each, in the order of telling; the module is ``commands.demos.NAME``."""
 

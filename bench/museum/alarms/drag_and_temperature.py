@@ -13,7 +13,9 @@ def loss(p):
     total = 0.0
     for a, T in zip(p["drag"], p["temperature"], strict=True):
         v, old = 1.0, 0.0
-        while abs(v - old) > TOLERANCE:
+        for _ in range(100):
+            if abs(v - old) <= TOLERANCE:
+                break
             old, v = v, v - (v + a * v**2 / 1e4 - T) / (1 + 2 * a * v / 1e4)
         total += v * T
     return float(total)
