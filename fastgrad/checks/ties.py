@@ -16,7 +16,7 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Verdict
 from fastgrad.differences.loss import Loss
-from fastgrad.results import Diagnosis
+from fastgrad.findings import Diagnosis
 
 MOST_TIES = 64
 """Entries at kinks that are looked at together, of one block."""

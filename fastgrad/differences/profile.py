@@ -44,6 +44,9 @@ PLAIN_GRAINS = 16.0
 """A claim is wrong where f is constant if it would change f by so many of its grains."""
 STILL = 8
 """Octaves of steps at which f must be the same for its slope to be zero, whatever it does beyond."""
+PLAIN_RISE = 2.0**-30
+"""A claim that would move f by this part of what wide steps do is no matter of rounding: were it right,
+f would move on both sides, while a function that saturates there may be still on one."""
 RIPPLE = 2.0**-23
 """A slope over steps so short that it moves f by less than this part, as single precision does, is
 noise that happens to be smooth, where f has another slope over wider ones."""
@@ -200,16 +203,19 @@ class Profile:
     def _still_beside(self, claim: float) -> Judgment | None:
         """That f does not move near x, where a claim says that it must; None if it does, or may.
 
-        As beyond a clip, or in a dead zone. Steps of a staircase are still too: there wider differences
-        bear the claim out, or it moves f by few grains.
+        As beyond a clip, in a dead zone, or below a maximum. Steps of a staircase are still too: there
+        wider differences bear the claim out on both sides, or it moves f by few grains.
         """
         moves = np.flatnonzero((self.above != self.value) | (self.below != self.value))
         first = int(moves[-1]) + 1 if moves.size else 0
         if self.t.size - first < STILL:
             return None
         bar = PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
-        wider = (self.above - self.below)[:first] / (2 * self.t[:first])
-        if abs(claim) <= bar or np.any(wider * np.sign(claim) >= abs(claim) / 2):
+        up, down = (self.above - self.value)[:first], (self.value - self.below)[:first]
+        borne = np.sign(claim) * (up + down) >= abs(claim) * self.t[:first]
+        if abs(claim) * self.t[first] > PLAIN_RISE * np.abs(self.above[:first]).max(initial=1.0):
+            borne &= (up != 0.0) & (down != 0.0)
+        if abs(claim) <= bar or borne.any():
             return None
         return Judgment(Ruling.WRONG, 0.0, bar, float(self.t[first]))
 

@@ -72,3 +72,19 @@ def test_no_zero_unit_of_a_relu_net_is_called_wrong():
 
         verdicts.append(check(loss, gradient, W).verdict)
     assert "disagrees" not in verdicts
+
+
+def test_below_a_maximum_that_is_near_the_slope_is_zero():
+    """Not an open question: no staircase, for one side is still at every step."""
+    x = np.array([1.0, 0.995, 0.2])
+    report = check(lambda x: float(x.max() ** 2), np.array([2.0, 2.0, 0.0]), x)
+    assert report.verdict == "disagrees"
+    assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["theta[1]"]
+    assert check(lambda x: float(x.max() ** 2), np.array([2.0, 0.0, 0.0]), x).verdict == "agrees"
+
+
+def test_a_staircase_is_not_told_by_its_treads():
+    """f is still below 0.01, and rises by 1 for 1 on both sides beyond."""
+    x = np.array([0.305, 0.605])
+    report = check(lambda x: float(np.round(x, 2).sum()), np.ones(2), x)
+    assert report.verdict != "disagrees"

@@ -36,7 +36,7 @@ SAYS = {
     "adversarial": ["digits: agrees, 1,280 entries", "attacks "],
     "td3": [
         "as derived: agrees",
-        "cut off",
+        "for an optimiser: disagrees",
         "is zero; all else is right",
         "subgradients from -1 to -0.3",
     ],

@@ -39,7 +39,7 @@ def run(say: Callable[[str], object]) -> None:
         by_h = 0.5 * (1 - returns**2 / h) / h / DAYS
         return np.array([by_h[1:].sum(), by_h[1:] @ returns[:-1] ** 2, by_h[1:] @ h[:-1]])
 
-    start, run_in = np.array([0.1, 0.05, 0.8]), {"backend": "python"}
+    start = np.array([0.1, 0.05, 0.8])
     say(f"{DAYS:,} days simulated with omega, alpha, beta = {', '.join(map(str, TRUE))}.\n")
     say(
         f"1. The recursive gradient: {check_grad(loss, gradient, start, backend='python').verdict}."
@@ -55,5 +55,5 @@ def run(say: Callable[[str], object]) -> None:
     for name, value, error, true in zip(TRUE._fields, fit.x, errors, TRUE, strict=True):
         say(f"   {name:<6} {value:.4f} +- {error:.4f}   (true {true})")
     edge = np.array([0.05, 0.0, 0.9])
-    report = check_grad(loss, gradient, edge, bounds=BOUNDS, **run_in)
+    report = check_grad(loss, gradient, edge, bounds=BOUNDS, backend="python")
     say(f"\n3. At alpha = 0, its bound, by one-sided differences: {report.verdict}.")
