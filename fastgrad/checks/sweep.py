@@ -28,6 +28,8 @@ GLANCED = 64
 """Up to so many entries, a right gradient is told by two evaluations each and a line of noise."""
 STUDY = 45
 """Evaluations that look at noise along all lines, and at steps."""
+SAME_STEP = 0.01
+"""Part of a given step by which the one that was taken may differ."""
 SECOND_LOOKS = 24
 """Evaluations that look again at the worst three entries: time is kept for them."""
 
@@ -54,6 +56,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         (
             *about_the_loss(loss),
             *_remarks(judged, claim),
+            *_beside_given_steps(judged, loss, options),
             *about_steps(judged, loss.layout),
             *edges,
             *certificate,
@@ -112,6 +115,22 @@ def _remarks(judged: Judged, claim: Claim) -> list[str]:
     if bad:
         remarks.append(f"The gradient under test is not finite in {bad:,} of its entries.")
     return remarks
+
+
+def _beside_given_steps(judged: Judged, loss: Loss, options: Options) -> tuple[str, ...]:
+    """Entries that a step which the user gave did not judge, if there are any."""
+    if not isinstance(options.steps, np.ndarray):
+        return ()
+    given, used = options.steps[judged.indices], judged.differences.step
+    others = np.flatnonzero(np.abs(used - given) > SAME_STEP * given)
+    if others.size == 0:
+        return ()
+    k = int(others[0])
+    return (
+        f"The given step is not the one that judged {others.size:,} of {given.size:,} entries (first "
+        f"{loss.layout.name(int(judged.indices[k]))}: {given[k]:.2g} given, {used[k]:.2g} used): over "
+        "it the loss bends, has a kink, or leaves its domain, so that its difference is no slope.",
+    )
 
 
 def _cut_short(judged: Judged, budget: Budget) -> tuple[str, ...]:

@@ -99,3 +99,18 @@ def test_what_is_not_on_the_diagonal_of_the_hessian_is_noticed():
 
     report = fg.check_grad(loss, lambda s: (np.full(5, s.sum()), np.ones(5)), np.arange(5.0))
     assert [point.verdict for point in report.points] == ["agrees", "disagrees"]
+
+
+def test_a_given_step_that_does_not_judge_is_said():
+    def lattice(x):
+        return float(x + 0.3 * abs(x % 2 - 1))
+
+    report = fg.check_grad(lattice, lambda x: 1.0, 0.5, step=4.3, backend="python")
+    assert report.verdict == "disagrees"
+    assert (
+        "The given step is not the one that judged 1 of 1 entries (first theta: 4.3 given"
+        in str(report)
+    )
+    right = fg.check_grad(lattice, lambda x: 0.7, 0.5, step=1e-3, backend="python")
+    assert right.entries[0].step == pytest.approx(1e-3)
+    assert "The given step" not in str(right)
