@@ -14,10 +14,11 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.evaluate.layer import STREAM, Layer
+from fastgrad.findings import Diagnosis, EntryCheck
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import flatten
 from fastgrad.parameters.operands import floating_leaves, with_leaves
-from fastgrad.results import Diagnosis, EntryCheck, GradientCheck
+from fastgrad.results import GradientCheck
 
 LINEAR = 2.0**14
 """Rounding units by which f(x + u) and f(x) + f(u) may differ: sums of many terms come to that."""
@@ -137,8 +138,8 @@ def said_of_adjoint(layer: Layer, cotangent: Floats) -> Iterator[str]:
         yield f"A is linear, and not adjoint: <Ax, y> = {forward:.6g} where <x, A*y> = {backward:.6g}."
 
 
-def transposed(layer: Layer, cotangent: Floats) -> Diagnosis | None:
-    """The diagnosis of a backward pass that is A.T where A.H is expected."""
+def transposed(layer: Layer, cotangent: Floats, of_complex: bool) -> Diagnosis | None:
+    """The diagnosis of a backward pass that is A.T where A.H is expected; of complex inputs or real."""
     block = next(iter(layer.operands.theta))
 
     def conjugated(c: Floats) -> Floats:
@@ -146,7 +147,8 @@ def transposed(layer: Layer, cotangent: Floats) -> Diagnosis | None:
 
     if any(b.shape[-1:] != (2,) for b in layer.outputs.layout.blocks):
         return None
-    found = _products(layer, cotangent, conjugated)
+    after = conjugated if of_complex else np.asarray
+    found = _products(layer, cotangent, (conjugated, after))
     if found is None or abs(found[0] - found[1]) > LINEAR * found[3] * found[2]:
         return None
     return Diagnosis(
@@ -161,7 +163,10 @@ def transposed(layer: Layer, cotangent: Floats) -> Diagnosis | None:
 def _products(
     layer: Layer,
     cotangent: Floats,
-    before: Callable[[Floats], Floats] | None = None,
+    around: tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]] = (
+        np.asarray,
+        np.asarray,
+    ),
 ) -> tuple[float, float, float, float] | None:
     """<Au, y> and <u, A*y>, the product of the norms, and the rounding unit; None if A is not linear."""
     theta = layer.operands.theta
@@ -174,13 +179,14 @@ def _products(
     u = np.random.default_rng(STREAM).standard_normal(x.size) * (norm(x) or 1.0)
     try:
         of_u, of_x, of_both = (layer.forward(layout.rebuild(v.copy())) for v in (u, x, u + x))
-        y = cotangent if before is None else before(cotangent)
+        before, after = around
+        y = before(cotangent)
         back = np.concatenate([np.ravel(g) for g in layer.backward(theta, y).values()]).astype(
             float
         )
     except (ArithmeticError, ValueError, NonFiniteLossError):
         return None
-    back = back if before is None else before(back)
+    back = after(back)
     largest = norm(of_u) + norm(of_x)
     if not largest or not norm(of_both - of_u - of_x) <= LINEAR * eps * largest:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.adjoints import named, real_view, said_of_adjoint, transposed
+from fastgrad.adjoints import has_complex_leaves, named, real_view, said_of_adjoint, transposed
 from fastgrad.arrays import Floats
 from fastgrad.checking import check_grad
 from fastgrad.checks.along import check_along, is_off
@@ -112,8 +112,10 @@ def check_vjp(
         for k in range(cotangents)
     ]
     if not cache:
+        of_complex = any(map(has_complex_leaves, given))
         checks = [
-            _as_map(check, layer, layer.cotangent(seed + k)) for k, check in enumerate(checks)
+            _as_map(check, layer, layer.cotangent(seed + k), of_complex)
+            for k, check in enumerate(checks)
         ]
     if view is not None:
         checks = [named(check, given, list(layer.operands.names)) for check in checks]
@@ -137,13 +139,15 @@ def _check_with(layer: Layer, cotangent: Floats, options: dict[str, Any]) -> Gra
     return report if report.verdict != "disagrees" else _blamed(report, layer, cotangent)
 
 
-def _as_map(report: GradientCheck, layer: Layer, cotangent: Floats) -> GradientCheck:
+def _as_map(
+    report: GradientCheck, layer: Layer, cotangent: Floats, of_complex: bool
+) -> GradientCheck:
     """The report with what is said of a linear map and its adjoint."""
     said = tuple(said_of_adjoint(layer, cotangent))
     if not said:
         return report
     report = replace(report, remarks=(*said, *report.remarks))
-    conjugated = transposed(layer, cotangent) if report.verdict == "disagrees" else None
+    conjugated = transposed(layer, cotangent, of_complex) if report.verdict == "disagrees" else None
     if conjugated is None:
         return report
     others = tuple(d for d in report.diagnoses if d.block != conjugated.block)

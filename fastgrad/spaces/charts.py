@@ -56,8 +56,6 @@ class Chart(ABC):
     """The unit of each entry; None where its value tells."""
     finest: Floats | None = None
     """The least step of each entry that moves the point by many of its last places."""
-    dimension: float | None = None
-    """How many directions there are, where that is not the number of entries."""
 
     def __init__(self, shape: tuple[int, ...], origin: Floats):
         self.shape, self.origin = shape, origin
@@ -110,6 +108,11 @@ class Chart(ABC):
     def readings(self, slopes: Floats) -> Iterator[Reading]:
         """The claimed slopes under other conventions."""
         return iter(())
+
+    @property
+    def dimension(self) -> float | None:
+        """How many directions there are, where that is not the number of entries."""
+        return None
 
     def projected(self, w: Floats) -> Floats | None:
         """The part of a vector along the tangent space, shape (size,); None if entries are free."""

@@ -4,6 +4,7 @@ pymanopt's have ``projection`` and ``retraction``, geomstats' ``to_tangent`` and
 product that is not that of the entries is asked for.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,14 @@ def as_space(value: Any, name: str) -> Any:
         return value
     kind = type(value).__name__
     if hasattr(value, "projection") and hasattr(value, "retraction"):
-        return Manifold(kind, value.retraction, value.projection, _product_of(value))
+        return Manifold(kind, value.retraction, value.projection, _Vectors.of_pymanopt(value))
     metric: Any = getattr(value, "metric", None)
     if hasattr(value, "to_tangent") and hasattr(metric, "exp"):
         return Manifold(
             kind,
             lambda p, d: metric.exp(d, base_point=p),
             lambda p, w: value.to_tangent(w, base_point=p),
-            lambda p, u, w: metric.inner_product(u, w, base_point=p),
+            _Vectors(lambda p, u, w: metric.inner_product(u, w, base_point=p)),
         )
     if isinstance(value, type):
         raise TypeError(
@@ -41,21 +42,43 @@ def as_space(value: Any, name: str) -> Any:
     )
 
 
-def _product_of(manifold: Any) -> Any:
-    return getattr(manifold, "inner_product", None)
+@dataclass(frozen=True)
+class _Vectors:
+    """How a manifold has its tangent vectors: their inner product, and what they are by the entries."""
+
+    inner: Any = None
+    embed: Any = None
+
+    @classmethod
+    def of_pymanopt(cls, manifold: Any) -> "_Vectors":
+        """Rotations have skew matrices, embedded by a product with the point; most have no embedding."""
+        return cls(getattr(manifold, "inner_product", None), getattr(manifold, "embedding", None))
+
+    def embedded(self, point: Any, u: Any) -> Any:
+        """A tangent vector by the entries of the point."""
+        if self.embed is None:
+            return u
+        try:
+            return self.embed(point, u)
+        except NotImplementedError:
+            return u
 
 
 class Manifold(Space):
     """A manifold of another package, whose gradient is Riemannian in its own inner product."""
 
-    def __init__(self, title: str, retract: Any, project: Any, inner: Any):
-        super().__init__(retract, project=project)
+    def __init__(self, title: str, retract: Any, project: Any, vectors: _Vectors):
+        super().__init__(
+            lambda p, d: retract(p, project(p, d)),
+            project=lambda p, w: vectors.embedded(p, project(p, w)),
+        )
         self.title = title
-        self._inner = inner
+        self._vectors, self._own = vectors, project
 
     def lowered(self, point: Any, g: Any) -> Any:
         """The gradient by the entries, of one by the manifold's inner product."""
-        if self._inner is None or self._is_by_entries(point):
+        g = self._vectors.embedded(point, g)
+        if self._vectors.inner is None or self._is_by_entries(point):
             return g
         flat = np.asarray(g, np.float64)
         found = np.empty(flat.size)
@@ -63,7 +86,7 @@ class Manifold(Space):
             e = np.zeros(flat.size)
             e[k] = 1.0
             along = self.project(point, e.reshape(flat.shape))  # type: ignore[misc]
-            found[k] = float(self._inner(point, self.project(point, g), along))  # type: ignore[misc]
+            found[k] = self._inner(point, g, along)
         normal = flat - np.asarray(self.project(point, g))  # type: ignore[misc]
         return found.reshape(flat.shape) + normal
 
@@ -74,8 +97,12 @@ class Manifold(Space):
         rng = np.random.default_rng(0)
         u, w = rng.standard_normal((2, *point.shape))
         u, w = self.project(point, u), self.project(point, w)  # type: ignore[misc]
-        own, plain = float(self._inner(point, u, w)), float(np.vdot(u, w))
+        own, plain = self._inner(point, u, w), float(np.vdot(u, w))
         return abs(own - plain) <= BY_ENTRIES * float(np.linalg.norm(u) * np.linalg.norm(w))
+
+    def _inner(self, point: Any, u: Any, w: Any) -> float:
+        """The manifold's inner product of vectors by the entries."""
+        return float(self._vectors.inner(point, self._own(point, u), self._own(point, w)))
 
     def raised(self, point: Any, slopes: Any) -> Any:
         """The gradient by the manifold's inner product, of slopes by the entries.
@@ -84,8 +111,8 @@ class Manifold(Space):
         ------
         ValueError
         """
-        if self._inner is None or self._is_by_entries(point):
-            return slopes
+        if self._vectors.inner is None or self._is_by_entries(point):
+            return slopes if self._vectors.embed is None else self._own(point, slopes)
         rows: list[Floats] = []
         shape = np.shape(slopes)
         for k in range(int(np.prod(shape))):

@@ -100,8 +100,25 @@ def _in_frames(R: Any, width: int, chart: Any) -> list[tuple[str, str, Map]]:
             *_twice(R, Rt),
         ]
     t = translation_in(chart)
-    w = slice(0, 3) if getattr(chart.space, "order", "wv") == "wv" else slice(3, 6)
-    v = slice(3, 6) if w.start == 0 else slice(0, 3)
+    orders = [order] if (order := order_of(chart.space)) else ["wv", "vw"]
+    return [found for order in orders for found in _of_poses(R, t, order, (body, world))]
+
+
+def order_of(space: Any) -> str | None:
+    """Which of rotation and translation comes first: by what the space says, or by its names."""
+    known: str | None = getattr(space, "order", None)
+    first = str((space.names or [""])[0])[:1]
+    return known or {"w": "wv", "v": "vw"}.get(first)
+
+
+def _of_poses(
+    R: Any, t: Any, order: str, frames: tuple[tuple[str, str], tuple[str, str]]
+) -> list[tuple[str, str, Map]]:
+    """Gradients by a pose in other frames, as a whole or half of them."""
+    Rt = np.swapaxes(R, -1, -2)
+    body, world = frames
+    w = slice(0, 3) if order == "wv" else slice(3, 6)
+    v = slice(3, 6) if order == "wv" else slice(0, 3)
 
     def blocks(first: Map, second: Map) -> Map:
         def mapped(a: Floats) -> Floats:

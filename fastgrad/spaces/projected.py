@@ -140,14 +140,14 @@ class ProjectedChart(Chart):
             )
 
     @cached_property
-    def _dimension(self) -> float | None:
+    def dimension(self) -> float | None:
         known = self.space.dimension_at(self.base)
         return trace_of(self.project, self.origin.size) if known is None else known
 
     def remarks(self, name: str) -> Iterator[str]:
-        if self._dimension is not None:
+        if self.dimension is not None:
             yield (
-                f"{name} lies in a space of dimension {self._dimension:g} ({self.space.title}), told by "
+                f"{name} lies in a space of dimension {self.dimension:g} ({self.space.title}), told by "
                 f"{self.origin.size:,} entries that move along its tangent space."
             )
 

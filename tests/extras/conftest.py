@@ -13,6 +13,10 @@ NEEDED = {
     "test_plots.py": ("report", ("jinja2", "matplotlib")),
     "test_plugin_pages.py": ("report", ("jinja2", "matplotlib")),
     "test_labels.py": ("test-extras", ("pandas", "xarray")),
+    "test_spaces.py": (
+        "test-extras",
+        ("autograd", "gtsam", "jax", "pinocchio", "pylops", "pymanopt", "torch"),
+    ),
     "test_readme.py": ("test-extras", ("jax",)),
     "test_notebook.py": ("report,test-extras", ("jinja2", "matplotlib", "nbclient", "ipykernel")),
 }

@@ -15,6 +15,8 @@ FEWEST_SPACE = 2
 """Samples that a reading must explain which are neither zero nor as they were."""
 LIKELY = 6
 """Entries tried as the one that was smeared: those with the largest residuals."""
+DIRECTIONS = 3
+"""Directions of the space for each entry that is fitted: as many entries as directions fit anything."""
 MOST_SMEARED = 3
 """Entries wrong of a gradient whose others are right."""
 
@@ -40,14 +42,15 @@ def smeared(case: Case) -> Finding | None:
 
     The residual is a sum of c project(e_k), fitted entry by entry, by orthogonal matching pursuit.
     """
-    if case.chart is None or not case.complete or case.k <= MOST_SMEARED + 1:
+    if case.chart is None or case.chart.dimension is None or not case.complete:
         return None
+    most = min(MOST_SMEARED, int(case.chart.dimension) // DIRECTIONS)
     r = case.a - case.D
     slack = case.bar + case.unit * np.abs(case.a).max(initial=0.0)
     columns: list[Floats] = []
     chosen: list[int] = []
     left = r
-    for _ in range(MOST_SMEARED):
+    for _ in range(most):
         best = _next(case, left, chosen)
         if best is None:
             return None
