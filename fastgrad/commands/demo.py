@@ -17,6 +17,7 @@ STORIES = {
     "adversarial": "the gradient in the inputs: FGSM and PGD on the digits",
     "td3": "twin critics: what is a kink, what is clipping, what is a bug",
     "closure": "a numerical gradient that ignores its argument; mutate, restore, and the race",
+    "pose": "a pose graph whose gradient has one frame confused: found, named, and descended by",
 }
 """Names and a line each, in the order of telling; the module is ``commands.demos.NAME``."""
 
