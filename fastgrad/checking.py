@@ -19,6 +19,7 @@ from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.points import Point, points_of
 from fastgrad.checks.rules import Rule
+from fastgrad.checks.samples import check_samples, seeded
 from fastgrad.checks.screen import refute, screen
 from fastgrad.checks.screen.screen import screen_evaluations
 from fastgrad.checks.screen.told import beside
@@ -78,6 +79,8 @@ def check_grad(
     method: str = "central",
     points: int | Sequence[Any] | None = None,
     seeds: Iterable[Any] | None = None,
+    samples: int | None = None,
+    stochastic: str | None = None,
     backend: str = "auto",
     structure: bool = True,
     scratch: Any = None,
@@ -145,6 +148,12 @@ def check_grad(
     seeds : iterable, optional
         Loss and gradient draw: both are called with ``seed=`` from here, from Python, and the verdict
         is about the mean of a - D over seeds, with the probability of a false alarm stated.
+    samples : int, optional
+        The gradient is an estimate and draws: it is asked so often, and the verdict is an interval for
+        its relative bias. The loss is the exact expectation, or takes ``seed=``.
+    stochastic : {"seed"}, optional
+        Loss and gradient take ``seed=``: both are called with the one of this check, with which the loss
+        is a function.
     backend : {"auto", "compiled", "python"}
         As of `grad`; why a loss is called from Python is a remark of the report.
     structure : bool
@@ -205,6 +214,13 @@ def check_grad(
     if seeds is not None:
         asked = Asked(loss, grad, theta, args, trainable)
         return check_over_seeds(asked, seeds, Rule(rtol), Options(step, "seeds", budget, seed))
+    if samples is not None:
+        asked = Asked(loss, grad, theta, args, trainable)
+        return check_samples(asked, samples, Rule(rtol), Options(step, "samples", budget, seed))
+    if stochastic is not None:
+        if stochastic != "seed":
+            raise ValueError(f'stochastic={stochastic!r}: expected "seed"')
+        loss, grad = seeded(loss, seed), seeded(grad, seed)
     argnum = positions(loss, argnum)
     theta = as_arguments(loss, theta, argnum)
     if method == "complex" and (space is not None or has_complex(theta)):

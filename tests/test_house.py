@@ -93,7 +93,7 @@ LAYERS = {
     """,
     "checks": """
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds
-        checks.budget checks.rounded
+        checks.samples checks.budget checks.rounded
         checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges

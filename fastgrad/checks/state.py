@@ -206,7 +206,8 @@ def diagnosed(unsteady: Unsteady, layout: Layout) -> Diagnosis:
         between = f"{least:.2g} to {apart[worst]:.2g}" if least < apart[worst] else f"{least:.2g}"
         sentence = (
             f"The gradient differs from call to call, by {between}: {name} is "
-            f"{' and '.join(said[:2])} at the same theta. Seed what it draws, or average over draws."
+            f"{' and '.join(said[:2])} at the same theta. Seed what it draws, or ask with "
+            "samples=400 whether it is unbiased."
         )
     elif len(values) == 2:
         sentence = (
