@@ -117,6 +117,10 @@ class Dispatch:
             try:
                 future = self._arrived.get(timeout=PATIENCE)
             except Empty:
+                try:
+                    self.errand.engine.require_workers()
+                except Exception as error:
+                    raise Broke from error
                 continue
             return future, self._in_flight.pop(future)
 

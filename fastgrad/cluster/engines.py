@@ -18,6 +18,9 @@ SMALL_JOB = 1 << 16
 """Bytes of a job that travels with every part: asking whether it is there takes longer."""
 
 
+NO_WORKER_SECONDS = 300.0
+"""A cluster whose workers all died may need minutes for new ones; and some never come: of six times that
+both workers of a LocalCluster were killed at once, their nannies once hung while starting others."""
 COUNT_SECONDS = 2.0
 """Workers come and go: they are counted so often, which asks the scheduler."""
 
@@ -97,6 +100,9 @@ class Engine:
         """A future of ``function(item)``."""
         return self.executor.submit(function, item)
 
+    def require_workers(self) -> None:
+        """Raise TimeoutError where there has been no worker for `NO_WORKER_SECONDS`."""
+
     def cancel(self, futures: list[Any]) -> None:
         """Take back what no worker has begun."""
         for future in futures:
@@ -115,6 +121,7 @@ class DaskEngine(Engine):
     def __init__(self, executor: Any):
         super().__init__(executor)
         self._counted, self._workers = float("-inf"), 1
+        self._worked = time.monotonic()
 
     @property
     def words(self) -> str:
@@ -123,9 +130,15 @@ class DaskEngine(Engine):
     @property
     def workers(self) -> int:
         if time.monotonic() - self._counted > COUNT_SECONDS:
-            self._workers = max(1, len(self.executor.scheduler_info(n_workers=-1)["workers"]))
-            self._counted = time.monotonic()
+            found = len(self.executor.scheduler_info(n_workers=-1)["workers"])
+            self._workers, self._counted = max(1, found), time.monotonic()
+            if found:
+                self._worked = self._counted
         return self._workers
+
+    def require_workers(self) -> None:
+        if self.workers == 1 and time.monotonic() - self._worked > NO_WORKER_SECONDS:
+            raise TimeoutError(f"it had no worker for {NO_WORKER_SECONDS:g} s")
 
     def submit(self, sent: Sent, part: Part) -> Any:
         if sent.there is None or sent.there.status in ("cancelled", "lost", "error"):

@@ -22,6 +22,9 @@ from fastgrad.evaluate.explain import place, place_along
 from fastgrad.evaluate.protocol import OUTSIDE, Evaluator
 from fastgrad.numerics.stencils import Stencil
 
+EVERYTHING = 1 << 62
+"""Entries asked for at a time: workers need not wait for one another before all is done. A file has the
+same questions with an executor and without."""
 REPEATS = 16
 """Questions of so many evaluations may be repeats at one point, which are to be made in one call."""
 WORTH_SENDING = 0.2
@@ -48,7 +51,7 @@ class Spread(Evaluator):
         self.run, self.engine, self._kept = run, engine, kept
         self.structured, self.fallback = run.structured, run.fallback
         self.leaves_state = run.leaves_state
-        self.chunk = run.chunk
+        self.chunk = self.sweep_chunk = EVERYTHING
         self.answers: list[tuple[Question, Floats]] = []
         """What was asked beside entries, and the values as far as they came (else NaN)."""
         self._sent, self._pace = Sent(job), Pace()

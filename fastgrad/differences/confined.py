@@ -33,6 +33,7 @@ class Confined(Evaluator):
         super().__init__(run.theta)
         self.run, self.low, self.high = run, low, high
         self.structured, self.fallback = run.structured, run.fallback
+        self.sweep_chunk = run.sweep_chunk
         self._weights = np.array([(-1.0) ** k * comb(degree + 1, k + 1) for k in range(degree + 1)])
         self.sided = np.zeros(run.theta.size, np.bool_)
         """Entries of which a value outside was asked for."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.arrays import CHUNK, Floats, Indices
+from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.purity import SCATTER, require_deterministic
 from fastgrad.numerics.quotients import Quotients
@@ -40,9 +40,10 @@ class Entries:
 
     def at(self, which: Indices, h: Floats) -> Quotients:
         """Differences of step ``h``, shape (k,), at ``indices[which]``, shape (k,)."""
+        chunk = self.loss.run.sweep_chunk
         parts = [
-            self._values(which[start : start + CHUNK], h[start : start + CHUNK])
-            for start in range(0, which.size, CHUNK)
+            self._values(which[start : start + chunk], h[start : start + chunk])
+            for start in range(0, which.size, chunk)
         ]
         values = np.concatenate(parts or [np.zeros((0, 2))])
         sigma = self.loss.noise_of(self.indices[which])

@@ -50,6 +50,8 @@ class Evaluator(ABC):
 
     chunk: int = CHUNK
     """Entries best asked for at a time."""
+    sweep_chunk: int = CHUNK
+    """Entries that a sweep asks for at a time."""
     structured: bool = False
     """Whether `coordinates` come by a structure of the loss, and are differences f - f(theta)."""
     leaves_state: bool = True

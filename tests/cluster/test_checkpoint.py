@@ -94,7 +94,7 @@ def test_kill_in_the_middle_of_a_write(tmp_path):
             store = Store(path, {})
             for k in range(1 << 30):
                 store.add(b"k" * 16, k, Span(0, values.size), Answer(values + k))
-        time.sleep(0.01 + 0.03 * rng.random())
+        time.sleep(0.005 + 0.01 * rng.random())
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         whole = path.read_bytes() if path.exists() else b""
