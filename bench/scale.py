@@ -119,7 +119,12 @@ def rows() -> list[list[str]]:
         span, parts, again, busy = simulate(
             evaluations, workers, longest, CLIENT_SECONDS, fails, SEED
         )
-        short = simulate(evaluations, workers, PART_SECONDS, CLIENT_SECONDS, fails, SEED)
+        short = span, parts, again, busy
+        if longest > PART_SECONDS:
+            least = max(
+                evaluations * SECONDS / workers, evaluations * CLIENT_SECONDS / PART_SECONDS
+            )
+            short = least, 0, 0, evaluations * CLIENT_SECONDS / PART_SECONDS / least
         moved, kept = bytes_moved(max(1, round(evaluations / parts)))
         ideal = evaluations * SECONDS / workers
         made.append(
