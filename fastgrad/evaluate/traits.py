@@ -54,7 +54,11 @@ def traits_of(names: str, value_types: tuple[Any, ...], inside: Iterable[Any] = 
 
     ``inside`` are the types of its variables.
     """
-    uses_python = "PyObject_CallFunctionObjArgs" in names
+    # A call by address would ask Python where there is no address; a block in object mode takes its
+    # results out of a tuple.
+    by_address = "PyLong_AsVoidPtr" in names
+    in_object_mode = "PyTuple_Size" in names or not by_address
+    uses_python = "PyObject_CallFunctionObjArgs" in names and in_object_mode
     has_generator = any(isinstance(t, types.NumPyRandomGeneratorType) for t in value_types)
     launches_threads = "numba_parallel_for" in names
     draws = "numba_get_np_random_state" in names or "numba_get_py_random_state" in names
@@ -62,7 +66,7 @@ def traits_of(names: str, value_types: tuple[Any, ...], inside: Iterable[Any] = 
         uses_blas=uses_python or re.search(r"\bnumba_(x|ez_)", names) is not None,
         uses_python=uses_python,
         uses_random=uses_python or has_generator or draws,
-        calls_unseen=any(isinstance(t, UNSEEN) for t in (*value_types, *inside)),
+        calls_unseen=by_address or any(isinstance(t, UNSEEN) for t in (*value_types, *inside)),
         launches_threads=launches_threads,
         has_state=any(
             holds_state(t) and not isinstance(t, types.NumPyRandomGeneratorType)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pytest
-from numba import njit, objmode, typed
+from numba import cfunc, njit, objmode, typed
 from numba.experimental import jitclass
 
 import fastgrad as fg
@@ -29,6 +29,7 @@ from tests.losses import (
     rosenbrock,
     run_python,
     seeded,
+    steps_of,
     unseeded,
 )
 
@@ -279,6 +280,46 @@ def test_a_loss_of_njit_functions_and_object_mode():
     np.testing.assert_allclose(fg.grad(whole)(X, M), expected, rtol=1e-8)
 
 
+@cfunc("float64(float64)")
+def squared(x):
+    return x * x
+
+
+@njit
+def by_argument(x, f):
+    total = 0.0
+    for i in range(x.size):
+        total += f(x[i])
+    return total
+
+
+@njit
+def by_cfunc(x):
+    total = 0.0
+    for i in range(x.size):
+        total += squared(x[i])
+    return total
+
+
+@njit
+def by_cfunc_and_object_mode(x):
+    total = squared(x[0])
+    with objmode():
+        len("")
+    return total
+
+
+@pytest.mark.parametrize(("loss", "args"), [(by_cfunc, ()), (by_argument, (squared,))])
+def test_cfuncs_run_on_all_threads(loss, args):
+    x = np.linspace(0.5, 1.5, 200)
+    run = evaluator_of(loss, x, *args, threads=2)
+    got = run.coordinates(*steps_of(run))
+    assert run.ran == "Ran compiled, on 2 threads"
+    alone = evaluator_of(loss, x, *args, threads=1)
+    np.testing.assert_array_equal(got, alone.coordinates(*steps_of(alone)))
+    np.testing.assert_allclose(fg.grad(loss)(x, *args), 2 * x, rtol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("loss", "args", "traits"),
     [
@@ -290,6 +331,13 @@ def test_a_loss_of_njit_functions_and_object_mode():
         (parallel_squares, (), "launches_threads one_at_a_time"),
         (calls_parallel, (), "launches_threads one_at_a_time"),
         (by_object_mode, (1.0,), "uses_blas uses_python uses_random one_at_a_time"),
+        (by_cfunc, (), "calls_unseen"),
+        (
+            by_cfunc_and_object_mode,
+            (),
+            "calls_unseen uses_blas uses_python uses_random one_at_a_time",
+        ),
+        (by_argument, (squared,), "calls_unseen"),
     ],
 )
 def test_what_running_a_loss_does_is_read_off_its_code(loss, args, traits):
