@@ -51,6 +51,7 @@ from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
 from fastgrad.report.suggestion import Suggestions
 from fastgrad.results import GradientCheck
+from fastgrad.spaces.guess import looks_like
 from fastgrad.spaces.placed import has_complex, placed
 
 SPARE = 1.3
@@ -267,7 +268,15 @@ def check_grad(
             if not alone or error.parts != 2:
                 raise
             return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options)
-    return checks[0] if points is None else worst_of(checks)
+    if points is None:
+        return checks[0]
+    return _beside_the_first(worst_of(checks), looks_like(*read(theta)))
+
+
+def _beside_the_first(report: GradientCheck, hint: str) -> GradientCheck:
+    """The report on several points; where only the others fail, what theta looks like is said."""
+    first = report.points[0].verdict == "agrees" and report.verdict != "agrees"
+    return replace(report, remarks=(hint, *report.remarks)) if first and hint else report
 
 
 @dataclass(frozen=True)
@@ -369,6 +378,9 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         with budget.stopped():
             answers.at_the_end()
         unsteady = answers.unsteady
+    if outcome.verdict == "inconclusive" and run.outside is not None:
+        hint = looks_like(layout, flat)
+        outcome = replace(outcome, remarks=(*outcome.remarks, *([hint] if hint else [])))
     if unsteady is None:
         report = _explained(outcome, loss, claim, (rule, options, budget), dims)
     else:

@@ -56,7 +56,7 @@ LAYERS = {
     "spaces": """
         spaces spaces.points spaces.charts spaces.verify spaces.space spaces.frames spaces.coordinates
         spaces.projected spaces.lie spaces.embedded spaces.linear spaces.retractions spaces.layout
-        spaces.foreign spaces.placed
+        spaces.foreign spaces.placed spaces.guess
     """,
     "evaluate": """
         evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process

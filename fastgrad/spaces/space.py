@@ -122,4 +122,5 @@ class Space:
 
     def compiled(self, point: Any) -> Any:
         """The retraction as a compiled function of the point's numbers and the entries."""
-        return None
+        is_njit = self.project is None and hasattr(self.retract, "py_func")
+        return self.retract if is_njit else None

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
+from fastgrad.spaces.guess import guess
 
 CANCELS = 1e4
 """A sum vanishes if its terms are so many times larger than what is left: chance gives 10."""
@@ -91,6 +92,9 @@ def not_projected(case: Case) -> Finding | None:
             f"the analytic gradient differs by {much} times {along}, along {what} alone, and the loss "
             "does not change that way: the part that normalising removes (the projection is missing)"
         )
+        seems = guess(case.theta.reshape(case.shape)) if case.chart is None else None
+        if seems:
+            clause += f"; {case.name} {seems[0]}: if it lives on {seems[1]}, say so by space="
         return Finding(("not-projected",), {"lambda": largest}, clause)
     return None
 
