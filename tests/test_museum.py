@@ -92,3 +92,30 @@ def test_a_plain_checker_of_ten_lines_can_be_sent_through():
     exec(code, names)
     seen = [judged(e, names["my_checker"]) for e in BUGS[:20]]
     assert sum(v.is_well is True for v in seen) >= 18
+
+
+def test_the_tables_count_what_was_said():
+    """Two checkers before three exhibits: found, missed, open, called wrong; where, why, mended."""
+    from bench.museum.tables import amiss, by_checker, by_kind
+    from bench.museum.visit import Visit
+
+    def visits(sign, other, right):
+        return [
+            Visit("a", "wrong sign", True, *sign, ("sign",), 1.0).row(),
+            Visit("b", "clipping", True, *other, ("zero",), 2.0).row(),
+            Visit("c", "kinks", False, right, "", (), (), 3.0).row(),
+        ]
+
+    ours = visits((False, "all", ("sign",)), (None, "", ("theta",)), True)
+    theirs = visits((True, "", ()), (False, "others", ()), False)
+    rows = [{"tool": "fastgrad", "visits": ours}, {"tool": "other", "visits": theirs}]
+    assert by_checker(rows, lambda s: f"{s:g} s") == [
+        ["fastgrad", "1 of 2", "0 of 1", "1", "1", "1", "1", "2 s"],
+        ["other", "1 of 2", "1 of 1", "0", "0, 1 wrongly", "0", "0", "2 s"],
+    ]
+    assert amiss(rows) == "- fastgrad: cannot tell b.\n- other: missed a; called wrong c."
+    assert by_kind(rows, {"a": True}) == [
+        ["clipping", "1", "0", "1", "0", "0"],
+        ["wrong sign", "1", "1", "0", "1", "1"],
+        ["all", "2", "1", "1", "1", "1"],
+    ]
