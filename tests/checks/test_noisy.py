@@ -99,11 +99,11 @@ def counted(seeds, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "open_"), [("float32", 0.35), ("bfloat16", 1.0)])
-def test_no_false_alarm_in_500_screens_of_rough_losses(dtype, open_):
-    verdicts = counted(range(1000, 1500), dtype)
+@pytest.mark.parametrize(("dtype", "count", "most"), [("float32", 500, 0.15), ("bfloat16", 200, 1)])
+def test_no_false_alarm_in_screens_of_rough_losses(dtype, count, most):
+    verdicts = counted(range(1000, 1000 + count), dtype)
     assert verdicts.count("disagrees") == 0
-    assert verdicts.count("inconclusive") <= open_ * len(verdicts)
+    assert verdicts.count("inconclusive") <= most * len(verdicts)
 
 
 @pytest.mark.slow
