@@ -152,7 +152,7 @@ def hours(seconds: float) -> str:
 def page() -> str:
     head = ["workers", "makespan", "of ideal", "part", "client busy", "done twice"]
     head += [
-        "makespan, parts of 1 s",
+        "parts of 1 s take at least",
         "client busy",
         "parts and answers",
         "theta to workers",
