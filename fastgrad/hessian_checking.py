@@ -193,9 +193,9 @@ def _judged_matrix(
     pairs = PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
     units = Units.of(flat, layout, curved.options["scale"])
     if curved.grad is not None and free is None:
-        run = curved.gradient_run()
-        report = swept_pairs(run, pairs, units, (matrix, unit), (rule, options))
-        return replace(report, ran=run.ran)
+        by_gradient = curved.gradient_run()
+        report = swept_pairs(by_gradient, pairs, units, (matrix, unit), (rule, options))
+        return replace(report, ran=by_gradient.ran)
     value, bar, noise, run = curved.matrix()
     claim = Claim(pairs.vector(matrix[:, chosen]), np.full(len(pairs.blocks), unit))
     numeric = pairs.vector(value[:, chosen]), pairs.vector(bar[:, chosen])
