@@ -74,7 +74,9 @@ def checked(theta, **options):
     return report, seen
 
 
-@pytest.mark.parametrize("other", BY_THEMSELVES, ids=repr)
+@pytest.mark.parametrize(
+    "other", BY_THEMSELVES, ids=lambda other: getattr(other, "__name__", repr(other))
+)
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_what_is_no_number_is_constant_by_itself(name, other):
     theta = CONTAINERS[name](other)
