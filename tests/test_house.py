@@ -149,7 +149,7 @@ LAYERS = {
         commands.demos.initialisation commands.demos.regularisation commands.demos.dropout
         commands.demos.svm commands.demos.garch commands.demos.adversarial commands.demos.td3
         commands.demos.closure commands.demos.closure_net commands.demos.attacks
-        commands.demos.pose
+        commands.demos.pose commands.demos.pose_graph
     """,
     "shell": "cli __main__ pytest_plugin",
 }

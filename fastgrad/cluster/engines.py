@@ -19,8 +19,8 @@ SMALL_JOB = 1 << 16
 
 
 NO_WORKER_SECONDS = 300.0
-"""A cluster whose workers all died may need minutes for new ones; and some never come: where both workers
-of a LocalCluster were killed at once, its nannies were seen to hang while starting others."""
+"""A cluster whose workers all died may need minutes for new ones; and some never come: where both
+workers of a LocalCluster were killed at once, its nannies were seen to hang while starting others."""
 COUNT_SECONDS = 2.0
 """Workers come and go: they are counted so often, which asks the scheduler."""
 

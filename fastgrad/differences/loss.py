@@ -40,7 +40,8 @@ APPROACHES = 0.25
 NOISE_DIRECTIONS = 5
 """Directions of which the largest noise counts: one alone was found 2 times too low."""
 BRIEF_LINES = 3
-"""So few directions do where they differ by less than `ALIKE`, and where an alarm is looked at again."""
+"""So few directions do where the two largest noises differ by less than `ALIKE`, and where an alarm is
+looked at again."""
 ALIKE = 3.0
 ONE_LINE = 2.0
 """What the noise seen along a single line may be too low by."""
@@ -292,9 +293,9 @@ class Loss:
 
 
 def _alike(lines: list[NoiseLine]) -> bool:
-    """Whether enough lines tell of about one noise."""
-    told = [line.sigma for line in lines if line.sigma is not None]
-    return len(told) >= BRIEF_LINES and max(told) <= ALIKE * min(told)
+    """Whether enough lines tell of the noise, and the two that tell of most of it of about as much."""
+    told = sorted(line.sigma for line in lines if line.sigma is not None)
+    return len(told) >= BRIEF_LINES and told[-1] <= ALIKE * told[-2]
 
 
 def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:

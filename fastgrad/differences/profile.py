@@ -192,9 +192,9 @@ class Profile:
     def _of_nothing(self, claim: float) -> Judgment:
         """What f says of a claim where it is the same at all steps: the claim must change it."""
         with np.errstate(over="ignore"):
-            single = float(np.float32(self.value))
+            single = np.float32(self.value)
         grain = max(self.grain, float(np.finfo(np.float64).eps))
-        if single == self.value:
+        if float(single) == self.value:
             grain = max(grain, float(np.spacing(abs(single))))
         widest = float(self.t.max(initial=0.0))
         bar = PLAIN_GRAINS * grain / (2 * widest) if widest else float("inf")

@@ -102,6 +102,10 @@ class Layout:
         self.templates: dict[int, Any] = {}
         """Labelled blocks, as pandas has them, by position: a Python loss gets the like."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to another process: not the adapter, whose records are made where needed."""
+        return {name: value for name, value in self.__dict__.items() if name != "adapter"}
+
     @cached_property
     def mixed(self) -> bool:
         """Whether some block of a structure is not of float64."""

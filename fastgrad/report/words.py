@@ -119,6 +119,10 @@ def one_line(check: Any) -> str:
             f"{_short(worst.name, 60)} analytic {worst.analytic:.6g}, numeric {worst.numeric:.6g} "
             f"+- {worst.error_bar:.1g}, {worst.verdict}; "
         )
+    elif check.verdict == "disagrees":
+        text += (
+            f"{_short(_names([b.name for b in check.blocks if b.verdict == 'disagrees']), 60)}; "
+        )
     text += f"{check.checked} checked, relative error {check.relative_error:.1e})"
     return _short(visible(text), LINE_LIMIT)
 

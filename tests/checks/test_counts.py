@@ -78,7 +78,7 @@ def test_a_correct_gradient_costs_at_most_a_fifth_of_an_evaluation_beyond_two_an
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"order": 4}, marks=pytest.mark.slow),
         {"order": 6},
         {"step": "adaptive"},

@@ -80,6 +80,7 @@ def test_a_byte_that_changed_loses_its_part_alone(tmp_path, undisturbed):
         path.unlink()
 
 
+@pytest.mark.slow
 def test_kill_in_the_middle_of_a_write(tmp_path):
     """50 times: a process that writes without a pause is killed; all but the last record is there."""
     rng = np.random.default_rng(1)

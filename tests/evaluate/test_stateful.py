@@ -189,7 +189,11 @@ def heap_checks():
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param({"STRESS_SECONDS": "0", "STRESS_LOSS": "told its parameters"}, id="one"),
+        pytest.param(
+            {"STRESS_SECONDS": "0", "STRESS_LOSS": "told its parameters"},
+            id="one",
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"STRESS_SECONDS": "600"}, id="all", marks=pytest.mark.slow),
     ],
 )

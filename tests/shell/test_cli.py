@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from fastgrad import models
@@ -13,6 +14,7 @@ from fastgrad.commands.demo import STORIES
 from fastgrad.commands.demos.digits_net import numpy_loss
 
 
+@pytest.mark.slow
 def test_the_demo_runs_and_finds_its_planted_bug():
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output

@@ -18,6 +18,7 @@ def test_it_reaches_the_accuracy_of_backprop(name):
     assert abs(descent.accuracy(got) - descent.accuracy(expected)) <= 0.02
 
 
+@pytest.mark.slow
 def test_the_demo_tells_the_accuracy_and_the_time(monkeypatch):
     monkeypatch.setattr(training, "EPOCHS", 1)
     said = []

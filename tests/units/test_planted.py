@@ -55,7 +55,7 @@ def require_the_goals(counts: Counts) -> None:
     assert counts.found >= FOUND_AT_LEAST * counts.planted, counts.missed_errors
 
 
-@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+@pytest.mark.parametrize("strategy", [pytest.param("sweep", marks=pytest.mark.slow), "screen"])
 def test_models_in_si_units(strategy):
     """Every third model: 18 right gradients, 150 planted errors."""
     counts = measure(MODELS[::3], range(1), strategy=strategy)

@@ -30,12 +30,14 @@ NOISE_STREAM = 1 << 30
 
 def is_rough(loss: Loss) -> bool:
     """Whether the noise of a loss of many parameters is beyond that of float64."""
-    return loss.count > FEW_ENTRIES and loss.noise > ROUGH * abs(loss.value)
+    value = abs(loss.value)  # at 0, as at a perfect fit, there is nothing to compare it with
+    return value > 0.0 and loss.count > FEW_ENTRIES and loss.noise > ROUGH * value
 
 
 def may_be_rough(loss: Loss) -> bool:
     """Whether its value alone says so: it is one of single precision."""
-    return loss.count > FEW_ENTRIES and rounding_of(loss) > ROUGH * abs(loss.value)
+    value = abs(loss.value)
+    return value > 0.0 and loss.count > FEW_ENTRIES and rounding_of(loss) > ROUGH * value
 
 
 def heard(loss: Loss, directions: Directions, relative: float) -> Loss:
