@@ -5,7 +5,8 @@ from math import ceil
 PART_SECONDS = 1.0
 """What a part is to take: what a crash loses, and progress waits for."""
 LEAST_SECONDS = 0.1
-"""The shortest part: sending one and hearing of it took 3 to 6 ms through a dask Client."""
+"""The shortest part: one of 200 in a row took 3.7 to 4.4 ms through a dask Client of two workers, one by
+itself 17 to 20 ms, on two idle cores."""
 CLIENT_SECONDS = 5e-3
 """What a part costs the process that sends it: for many workers parts are longer, so it keeps up."""
 HALVES = 2

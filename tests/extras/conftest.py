@@ -17,7 +17,7 @@ NEEDED = {
         "test-extras",
         ("autograd", "gtsam", "jax", "pinocchio", "pylops", "pymanopt", "torch"),
     ),
-    "test_readme.py": ("test-extras", ("jax",)),
+    "test_readme.py": ("test-extras", ("torch",)),
     "test_notebook.py": ("report,test-extras", ("jinja2", "matplotlib", "nbclient", "ipykernel")),
 }
 """By file: extras, and the modules that tell whether they are there."""
