@@ -16,7 +16,7 @@ VOID = {"meta", "br", "link", "img", "input", "hr"}
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "p", "span", "ul",
     "li", "section", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "figure",
-    "figcaption", "b", "nav", "a", "details", "summary", "dl", "dt", "dd", "pre",
+    "figcaption", "b", "nav", "ol", "a", "details", "summary", "dl", "dt", "dd", "pre",
     "svg", "g", "defs", "path", "use", "clippath", "rect", "text", "image", "tspan",
 }  # fmt: skip
 """Elements of a page: none of them runs, or loads anything."""
