@@ -57,6 +57,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
             *about_the_loss(loss),
             *_remarks(judged, claim),
             *_beside_given_steps(judged, loss, options),
+            *_alike_in_theta(judged, loss),
             *about_steps(judged, loss.layout),
             *edges,
             *certificate,
@@ -131,6 +132,32 @@ def _beside_given_steps(judged: Judged, loss: Loss, options: Options) -> tuple[s
         f"{loss.layout.name(int(judged.indices[k]))}: {given[k]:.2g} given, {used[k]:.2g} used): over "
         "it the loss bends, has a kink, or leaves its domain, so that its difference is no slope.",
     )
+
+
+def _alike_in_theta(judged: Judged, loss: Loss) -> list[str]:
+    """Units that theta does not tell from each other, as where all weights begin at one value."""
+    if judged.indices.size < loss.layout.size:
+        return []
+    said = []
+    for block in loss.layout.blocks:
+        if len(block.shape) != 2 or min(block.shape) < 2:
+            continue
+        part = slice(block.start, block.stop)
+        theta, D, bar = (
+            values[part].reshape(block.shape) for values in (loss.theta, judged.numeric, judged.bar)
+        )
+        if not np.any(np.abs(D) > bar):
+            continue
+        for axis, lines in enumerate(("columns", "rows")):
+            apart = np.abs(D - D.take([0], axis=1 - axis)) > bar + bar.take([0], axis=1 - axis)
+            if not np.ptp(theta, axis=1 - axis).any() and not apart.any():
+                said.append(
+                    f"All {lines} of {block.name} are the same, and so are those of its gradient: what "
+                    "would tell them apart is not tested here, and descent keeps them the same. Check "
+                    "at other parameters too (points=3)."
+                )
+                break
+    return said
 
 
 def _cut_short(judged: Judged, budget: Budget) -> tuple[str, ...]:

@@ -114,3 +114,56 @@ def test_a_given_step_that_does_not_judge_is_said():
     right = fg.check_grad(lattice, lambda x: 0.7, 0.5, step=1e-3, backend="python")
     assert right.entries[0].step == pytest.approx(1e-3)
     assert "The given step" not in str(right)
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.1, 2.0])
+def test_a_gradient_clipped_by_its_norm_is_told_from_a_wrong_one(limit):
+    rng = np.random.default_rng(0)
+    theta = {"W": rng.standard_normal((4, 3)), "b": rng.standard_normal(3)}
+
+    def loss(p):
+        return float((p["W"] ** 3).sum() + np.sin(p["W"].sum(axis=0) * p["b"]).sum())
+
+    def right(p):
+        slope = np.cos(p["W"].sum(axis=0) * p["b"])
+        return {"W": 3 * p["W"] ** 2 + slope * p["b"], "b": slope * p["W"].sum(axis=0)}
+
+    g = right(theta)
+    size = np.sqrt(sum((block**2).sum() for block in g.values()))
+    assert size > limit
+    clipped = {name: block * (limit / (size + 1e-6)) for name, block in g.items()}
+    report = fg.check_grad(loss, clipped, theta, backend="python")
+    assert f"clipped at norm {limit:g}, and the derivation is right" in report.diagnoses[0].sentence
+    halved = {name: 0.5 * block for name, block in g.items()}
+    assert "clipped" not in str(fg.check_grad(loss, halved, theta, backend="python"))
+
+
+def two_layers(p, X, y):
+    return float(((np.tanh(X @ p["W1"]) @ p["W2"] - y) ** 2).mean())
+
+
+def slopes_of_two_layers(p, X, y):
+    H = np.tanh(X @ p["W1"])
+    R = 2 * (H @ p["W2"] - y) / y.size
+    return {"W1": X.T @ (R @ p["W2"].T * (1 - H**2)), "W2": H.T @ R}
+
+
+def test_units_that_the_initialisation_does_not_tell_apart_are_said():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 4)), rng.standard_normal((20, 2))
+    constant = {"W1": np.full((4, 3), 0.1), "W2": np.full((3, 2), 0.1)}
+    report = fg.check_grad(two_layers, slopes_of_two_layers, constant, X, y, backend="python")
+    assert report
+    assert "All columns of W1 are the same, and so are those of its gradient" in str(report)
+    assert "All rows of W2 are the same" in str(report)
+
+    def swapped(p, X, y):  # units exchanged in one layer: at this theta nothing shows it
+        g = slopes_of_two_layers(p, X, y)
+        return {**g, "W1": g["W1"][:, ::-1]}
+
+    assert fg.check_grad(two_layers, swapped, constant, X, y, backend="python")
+    random = {name: rng.standard_normal(block.shape) for name, block in constant.items()}
+    right = fg.check_grad(two_layers, slopes_of_two_layers, random, X, y, backend="python")
+    assert right
+    assert "are the same" not in str(right)
+    assert not fg.check_grad(two_layers, swapped, random, X, y, backend="python")

@@ -38,6 +38,7 @@ def test_an_optimiser_of_the_users_own_calls_it():
     np.testing.assert_allclose(descend(X, y, 500), np.linalg.lstsq(X, y)[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_matrices_numbers_integers_and_steps_of_ones_own():
     @njit
     def cubes(W, scale):

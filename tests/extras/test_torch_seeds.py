@@ -86,3 +86,26 @@ def test_the_twin_critics_of_td3():
     report = fg.torch.check(TwinCritics(transitions()))
     assert report.verdict == "agrees"
     assert {b.name.split(".")[0] for b in report.blocks} == {"first", "second"}
+
+
+def test_a_gradient_that_was_clipped_by_its_norm_is_told_from_a_wrong_one():
+    module = TwinCritics(transitions()).double()
+    names = [name for name, p in module.named_parameters() if p.requires_grad]
+    leaves = [p for p in module.parameters() if p.requires_grad]
+
+    def loss(theta):
+        torch.manual_seed(0)
+        given = {name: torch.tensor(theta[name]) for name in names}
+        with torch.no_grad():
+            return float(torch.func.functional_call(module, given, ()))
+
+    torch.manual_seed(0)
+    module().backward()
+    norm = float(nn.utils.clip_grad_norm_(leaves, 0.5))
+    assert norm > 0.5
+    theta = {name: p.detach().numpy() for name, p in zip(names, leaves, strict=True)}
+    clipped = {name: p.grad.numpy() for name, p in zip(names, leaves, strict=True)}
+    report = fg.check_grad(loss, clipped, theta, backend="python")
+    assert report.verdict == "disagrees"
+    assert any("clipped at norm 0.5" in d.sentence for d in report.diagnoses), report
+    assert report.diagnoses[0].constants["factor"] == pytest.approx(0.5 / norm)

@@ -48,6 +48,7 @@ def test_layers_of_unnormalised_inputs_are_as_accurate(module, theta, y, scale):
     assert np.linalg.norm(got - expected) < np.linalg.norm(plain - expected)
 
 
+@pytest.mark.slow
 def test_inputs_of_any_size_are_differenced_at_their_own_step():
     theta, y = models.linear.init(64), Y.astype(float)
     for scale in (1e-6, 1.0, 1e4, 1e8):
@@ -68,6 +69,7 @@ def test_the_report_says_so(module, theta, y):
     assert not any("structure" in remark for remark in report.remarks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [models.two_layer.incremental, models.two_layer.layered])
 def test_a_wrong_entry_is_found(loss):
     _, theta, y = CASES[4]

@@ -25,7 +25,11 @@ def vector(gradient):
     return flatten(gradient)[1]
 
 
-@pytest.mark.parametrize("options", [{}, {"order": 4}, {"method": "forward"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, *(pytest.param(o, marks=pytest.mark.slow) for o in ({"order": 4}, {"method": "forward"}))],
+    ids=str,
+)
 def test_it_is_the_gradient_of_the_plain_loss(case, options):
     got = vector(fg.grad(case.structured, **options)(case.theta, *case.args))
     expected = vector(fg.grad(case.structured, structure=False, **options)(case.theta, *case.args))

@@ -7,9 +7,12 @@ import numpy as np
 
 from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding
 from fastgrad.checks.diagnose.fitting import best_fit
+from fastgrad.numerics.norms import norm
 
 ALIKE = 1e-6
 """Factors that differ by this part are one."""
+SET_NORM = 1e-5
+"""A norm this near to a number of one digit was set to it: torch adds 1e-6 to the norm it divides by."""
 POOLED = 3
 """Blocks of one number that are looked at together."""
 
@@ -35,7 +38,45 @@ def shared(cases: Sequence[Case], laws: Sequence[Finding]) -> list[Finding]:
         if law is not None and law.words in (("scale",), ("sign",)):
             for k in alone:
                 found[k] = law
-    return _said_once(cases, found)
+    for k in alone:
+        found[k] = _as_another(cases[k], found[k], found)
+    return _clipped_by_norm(cases, _said_once(cases, found))
+
+
+def _as_another(case: Case, law: Finding, laws: Sequence[Finding]) -> Finding:
+    """The law of a block of one number, which may have the factor of a block that tells more."""
+    if law.words != ("unexplained",):
+        return law
+    slack = case.bar + ALIKE * np.abs(case.a)
+    for other in laws:
+        factor = other.constants.get("factor") if other.words == ("scale",) else None
+        if factor is not None and np.all(np.abs(case.a - factor * case.D) <= slack):
+            clause = f"the analytic gradient is {factor:.6g} times the numerical one"
+            return Finding(("scale",), {"factor": factor}, clause)
+    return law
+
+
+def _clipped_by_norm(cases: Sequence[Case], laws: list[Finding]) -> list[Finding]:
+    """The laws, the first with the norm that one factor below 1 gives to all of it, if that is round."""
+    scaled = [
+        k for k, law in enumerate(laws) if law.words == ("scale",) and "factor" in law.constants
+    ]
+    if not scaled:
+        return laws
+    factor = laws[scaled[0]].constants["factor"]
+    size = norm(np.concatenate([case.analytic for case in cases]))
+    limit = float(f"{size:.1g}")
+    same = all(
+        np.all(np.abs(case.a - factor * case.D) <= case.bar + SET_NORM * np.abs(case.a))
+        for case in cases
+    )
+    if not (same and 0 < factor < 1 and limit) or abs(size - limit) > SET_NORM * limit:
+        return laws
+    clause = (
+        f"{laws[scaled[0]].clause}; that gives all of it the norm {limit:g}: clipped at norm "
+        f"{limit:g}, and the derivation is right"
+    )
+    return [replace(law, clause=clause) if k == scaled[0] else law for k, law in enumerate(laws)]
 
 
 def _pooled(cases: Sequence[Case]) -> Case:
