@@ -48,6 +48,11 @@ def one_number(case: Case) -> Finding | None:
     factor = named_constants.factor(a / D, rounding / abs(D) * max(1.0, abs(a / D)), case.dims)
     if not factor.named or not named_constants.has_name(factor, case.dims):
         return None
+    return times(factor)
+
+
+def times(factor: named_constants.Constant) -> Finding:
+    """The law of a factor, with what it usually comes from."""
     meaning = f" ({factor.meaning})" if factor.meaning else ""
     clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
     return Finding(("scale",), {"factor": factor.value}, clause)

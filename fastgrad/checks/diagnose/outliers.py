@@ -10,6 +10,7 @@ from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.boxes import in_box, is_range, said_of_box
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
+from fastgrad.checks.diagnose.few_entries import times
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.checks.diagnose.fitting import best_fit
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws
@@ -183,11 +184,7 @@ def factor_of_one(some: Case) -> Finding | None:
         return None
     slack = (float(some.bar[0]) + some.unit * abs(a)) / abs(D) * max(1.0, abs(a / D))
     factor = named_constants.factor(a / D, slack, some.dims)
-    if not factor.named:
-        return None
-    meaning = f" ({factor.meaning})" if factor.meaning else ""
-    clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
-    return Finding(("scale",), {"factor": factor.value}, clause)
+    return times(factor) if factor.named else None
 
 
 def _cause(some: Case) -> Finding | None:
