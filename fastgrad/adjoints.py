@@ -13,6 +13,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.errors import NonFiniteLossError
+from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.layer import STREAM, Layer
 from fastgrad.findings import Diagnosis, EntryCheck
 from fastgrad.numerics.norms import norm
@@ -59,22 +60,25 @@ def unpaired(value: Any, like: Any) -> Any:
 
 
 def real_view(
-    fun: Callable[..., Any], vjp: Callable[..., Any], inputs: tuple[Any, ...]
+    fun: Callable[..., Any],
+    vjp: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    spaces: tuple[Any, ...],
 ) -> tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]] | None:
     """A function and its backward pass of pairs of reals; None where nothing is complex.
 
-    They take the cotangent and the inputs, or the cotangent alone, as the user's do.
+    They take the cotangent and the inputs, or the cotangent alone, as the user's do. Inputs that have a
+    space stay as they are.
     """
-    out = (
-        fun(*inputs)
-        if any(map(has_complex_leaves, inputs)) or _may_be_complex(fun, inputs)
-        else None
-    )
+    plain = [space is None for space in spaces]
+    some = any(has_complex_leaves(x) for x, own in zip(inputs, plain, strict=True) if own)
+    out = fun(*inputs) if some or _may_be_complex(fun, inputs) else None
     if out is None:
         return None
 
     def given(parts: tuple[Any, ...]) -> list[Any]:
-        return [unpaired(part, like) for part, like in zip(parts, inputs, strict=False)]
+        both = zip(parts, inputs, plain, strict=False)
+        return [unpaired(part, like) if own else part for part, like, own in both]
 
     @functools.wraps(fun)
     def real_fun(*parts: Any) -> Any:
@@ -83,11 +87,24 @@ def real_view(
     @functools.wraps(vjp)
     def real_vjp(c: Any, *parts: Any) -> Any:
         grads = vjp(unpaired(c, out), *given(parts))
-        if not isinstance(grads, tuple | list | dict):
-            return _of_input(grads, inputs)
-        return paired(grads)
+        if all(plain):
+            several = isinstance(grads, tuple | list | dict)
+            return paired(grads) if several else _of_input(grads, inputs)
+        return _beside_points(grads, names, plain)
 
-    return real_fun, real_vjp, tuple(map(paired, inputs))
+    names = [argument_name(fun, k) for k in range(len(inputs))]
+    pairs = tuple(paired(x) if own else x for x, own in zip(inputs, plain, strict=True))
+    return real_fun, real_vjp, pairs
+
+
+def _beside_points(grads: Any, names: list[str], plain: list[bool]) -> Any:
+    """Gradients of which those by inputs without a space are pairs of reals."""
+    if isinstance(grads, dict):
+        kept = {name for name, own in zip(names, plain, strict=True) if not own}
+        return {k: g if k in kept else paired(g) for k, g in grads.items()}
+    if isinstance(grads, tuple | list) and len(grads) == len(plain):
+        return tuple(paired(g) if own else g for g, own in zip(grads, plain, strict=True))
+    return grads
 
 
 def _may_be_complex(fun: Callable[..., Any], inputs: tuple[Any, ...]) -> bool:

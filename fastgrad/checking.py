@@ -213,10 +213,10 @@ def check_grad(
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
     if seeds is not None:
-        asked = Asked(loss, grad, theta, args, trainable)
+        asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
         return check_over_seeds(asked, seeds, Rule(rtol), Options(step, "seeds", budget, seed))
     if samples is not None:
-        asked = Asked(loss, grad, theta, args, trainable)
+        asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
         return check_samples(asked, samples, Rule(rtol), Options(step, "samples", budget, seed))
     if stochastic is not None:
         if stochastic != "seed":

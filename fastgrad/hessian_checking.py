@@ -44,6 +44,7 @@ def check_hessian(
     seed: int = 0,
     scale: Any = None,
     backend: str = "auto",
+    space: Any = None,
 ) -> GradientCheck:
     """Is a Hessian right, and where is it wrong?
 
@@ -63,6 +64,12 @@ def check_hessian(
         ``grad(theta, *args)``.
     trainable, rtol, budget, seed, scale, backend
         As of `check_grad`.
+    space : Space, manifold, or structure of them by block, optional
+        Where theta lives, as of `check_grad`. The Hessian is then that of ``loss(retract(theta, v))`` at
+        v = 0: a row and a column for each coordinate, or for each entry of a theta that moves along its
+        tangent space (in the inner product of the entries), for real and imaginary parts in turn of
+        complex numbers. Where the retraction is of second order, as those of rotations, spheres and
+        frames are, that is the Riemannian Hessian.
 
     Returns
     -------
@@ -80,18 +87,17 @@ def check_hessian(
     ('disagrees', 'theta[0] / theta[1]')
     """
     clock = Clock()
-    shaped = {"trainable": trainable, "scale": scale, "backend": backend}
+    shaped = {"trainable": trainable, "scale": scale, "backend": backend, "space": space}
     curved = Curved(loss, grad, theta, args, shaped)
     options = Options(None, "sweep", budget, seed)
     failed, said = _gradient_first(curved, rtol, options)
     if failed is not None:
         return failed
-    layout, flat = curved.point()
+    layout, _ = curved.point()
     value = asked(hess, (theta, *args), args)
     value = value.toarray() if is_sparse(value) else value
-    matrix, unit = dense_matrix(
-        value, Outputs(layout.given(flat.copy()), layout), layout, caller_of(hess)
-    )
+    example = layout.filled([np.zeros(block.shape) for block in layout.blocks])
+    matrix, unit = dense_matrix(value, Outputs(example, layout), layout, caller_of(hess))
     report = _judged_matrix(curved, (matrix, unit), Rule(rtol), options)
     remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
     seconds, ran = clock.seconds, clock.said(report.ran)
@@ -143,7 +149,7 @@ def check_hvp(
         v[~free] = 0.0
     given = layout.rebuild(v.copy())
     result = asked(lambda point, *rest: hvp(point, given, *rest), (theta, *args), args)
-    claimed = layout.vector(result, "the product")
+    claimed = layout.claimed_vector(result, "the product")
     value, bar, noise, run = curved.product(v)
     if free is not None:
         claimed = np.where(free, claimed, 0.0)
@@ -169,13 +175,19 @@ def _gradient_first(
         trainable=curved.options["trainable"],
         scale=curved.options["scale"],
         backend=curved.options["backend"],
+        space=curved.options.get("space"),
         rtol=rtol,
         budget=options.seconds,
         seed=options.seed,
     )
-    if first:
+    if first and curved.by_gradient:
         return None, (
             "Judged by differences of the gradient, which was checked first: it is right.",
+        )
+    if first:
+        return None, (
+            "Judged by second differences of the loss along the space; the gradient was checked first: "
+            "it is right.",
         )
     said = "The gradient is checked first, and it is not right: the Hessian was not looked at."
     return replace(first, remarks=(*first.remarks, said)), ()
@@ -192,7 +204,7 @@ def _judged_matrix(
         matrix = np.where(free[:, None], matrix, 0.0)
     pairs = PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
     units = Units.of(flat, layout, curved.options["scale"])
-    if curved.grad is not None and free is None:
+    if curved.by_gradient and free is None:
         by_gradient = curved.gradient_run()
         report = swept_pairs(by_gradient, pairs, units, (matrix, unit), (rule, options))
         return replace(report, ran=by_gradient.ran)

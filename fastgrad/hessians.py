@@ -17,9 +17,11 @@ from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.parameters.layout import Block, Layout, flatten
+from fastgrad.parameters.layout import Block, Layout
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.trees import real_array
+from fastgrad.spaces.layout import SpaceLayout
+from fastgrad.spaces.placed import placed
 
 Ran: TypeAlias = Evaluator | VectorEvaluator
 """What ran a loss or its gradient."""
@@ -38,7 +40,9 @@ class Curved:
         The point as the user passed it.
     args : tuple
     options : mapping
-        ``trainable``, ``scale`` and ``backend``.
+        ``trainable``, ``scale`` and ``backend``, and maybe ``space``: second derivatives are then those
+        of ``loss(retract(theta, v))`` at v = 0, by differences of the loss, for gradients at two points
+        of a space are in two tangent spaces.
     """
 
     loss: Callable[..., Any]
@@ -49,7 +53,12 @@ class Curved:
 
     def point(self) -> tuple[Layout, Floats]:
         """How theta lies in a vector, and the vector."""
-        return flatten(self.theta)
+        return placed(self.theta, self.options.get("space"))
+
+    @property
+    def by_gradient(self) -> bool:
+        """Whether second derivatives are differences of the gradient."""
+        return self.grad is not None and self.point()[0].linear
 
     def measured(self) -> Loss:
         """The loss with its noise."""
@@ -66,6 +75,8 @@ class Curved:
 
         def entries(theta: Any, *args: Any) -> Floats:
             value = grad(theta, *args)
+            if isinstance(layout, SpaceLayout):
+                return layout.claimed(value, "the gradient")[0]
             if isinstance(value, np.ndarray) and value.shape == (layout.size,):
                 return np.asarray(value, np.float64)
 
@@ -80,7 +91,7 @@ class Curved:
     def matrix(self) -> tuple[Floats, Floats, float, Ran]:
         """The Hessian by all entries (0 for constants), its bars, the noise, and what ran it."""
         layout, flat = self.point()
-        if self.grad is None:
+        if not self.by_gradient:
             loss = self.measured()
             value, bar = hessian_of(loss)
             at = np.ix_(loss.indices, loss.indices)
@@ -103,7 +114,7 @@ class Curved:
     def product(self, v: Floats) -> tuple[Floats, Floats, float, Ran]:
         """The Hessian's product with v, its bars, the noise, and what ran it."""
         layout, flat = self.point()
-        if self.grad is None:
+        if not self.by_gradient:
             loss = self.measured()
             value, bar = product_of(loss, v)
             whole, bars = np.zeros((2, flat.size))

@@ -16,13 +16,14 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import worst_of
 from fastgrad.differences.pairs import Directional
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.evaluate.explain import name_of
+from fastgrad.evaluate.explain import argument_name, name_of
 from fastgrad.evaluate.layer import STREAM, Layer, Pushforward
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.results import GradientCheck
+from fastgrad.spaces.placed import spaces_of
 
 
 def check_vjp(
@@ -39,6 +40,7 @@ def check_vjp(
     step: Any = None,
     scale: Any = None,
     bounds: Any = None,
+    space: Any = None,
     progress: bool = False,
 ) -> GradientCheck:
     """Is the backward pass of a layer right, for which inputs not, and for which outputs?
@@ -67,6 +69,10 @@ def check_vjp(
         How many random cotangents to check with.
     rtol, strategy, budget, seed, step, scale, bounds, progress
         As of `check_grad`; what is shaped like theta is a dict by the names of the inputs.
+    space : Space, manifold, or structure of them by the names of the inputs, optional
+        Where inputs live that are not in R^n, as of `check_grad`: ``space={"R": fg.spaces.rotation()}``.
+        The function is called with points, of any type, and what ``vjp`` returns for such an input is a
+        gradient as the space has it.
 
     Returns
     -------
@@ -99,11 +105,13 @@ def check_vjp(
     """
     if not isinstance(cotangents, int) or cotangents < 1:
         raise ValueError(f"cotangents={cotangents!r}: expected a number of them, from 1")
-    view = None if cache else real_view(fun, vjp, inputs)
+    by_name = {argument_name(fun, k): value for k, value in enumerate(inputs)}
+    spaces = spaces_of(space, by_name)
+    view = None if cache else real_view(fun, vjp, inputs, spaces)
     given = inputs
     if view is not None:
         fun, vjp, inputs = view
-    layer = Layer.of(fun, vjp, inputs, argnums, cache)
+    layer = Layer.of(fun, vjp, inputs, argnums, cache, spaces)
     options = {"rtol": rtol, "strategy": strategy, "seed": seed, "step": step, "scale": scale}
     options["bounds"] = bounds
     options["budget"] = None if budget is None else budget / cotangents
@@ -111,7 +119,7 @@ def check_vjp(
         _check_with(layer, layer.cotangent(seed + k), {**options, "progress": progress})
         for k in range(cotangents)
     ]
-    if not cache:
+    if not cache and layer.operands.space is None:
         of_complex = any(map(has_complex_leaves, given))
         checks = [
             _as_map(check, layer, layer.cotangent(seed + k), of_complex)
@@ -131,6 +139,7 @@ def _check_with(layer: Layer, cotangent: Floats, options: dict[str, Any]) -> Gra
         layer.pulled(cotangent),
         layer.operands.theta,
         *layer.operands.values,
+        space=layer.operands.space,
         backend="python",
         **options,
     )
@@ -175,11 +184,12 @@ def _blamed(report: GradientCheck, layer: Layer, cotangent: Floats) -> GradientC
 
 def _in_single_precision(layer: Layer, cotangent: Floats) -> tuple[str, ...]:
     """What to say of gradients of less precision than their inputs."""
-    theta = layer.operands.theta
+    theta, points = layer.operands.theta, layer.operands.space or {}
     coarse = [
         f"{path} ({gradient.dtype})"
         for path, gradient in layer.backward(theta, cotangent).items()
-        if gradient.dtype.kind == "f"
+        if path not in points
+        and gradient.dtype.kind == "f"
         and gradient.dtype.itemsize < np.asarray(theta[path]).dtype.itemsize
     ]
     if not coarse:

@@ -42,6 +42,8 @@ class Monitor:
     on_alarm : {"warn", "raise", "record"} or callable
         What an alarm does; a function is called with the record.
     seed : int
+    space : Space, manifold, or structure of them by block, optional
+        Where theta lives, as of `check_grad`. Complex theta needs none.
 
     Attributes
     ----------
@@ -79,11 +81,12 @@ class Monitor:
         alpha: float = 1e-3,
         on_alarm: str | Callable[[Record], object] = "warn",
         seed: int = 0,
+        space: Any = None,
     ):
         for what, function in (("loss", loss), ("grad", grad)):
             if not callable(function):
                 raise TypeError(f"{what} is {type(function).__name__}: expected a function")
-        self._loss, self._grad, self._seed = loss, grad, seed
+        self._loss, self._grad, self._seed, self._space = loss, grad, seed, space
         self._schedule = Schedule(every, directions, alpha, on_alarm, seed)
 
     @property
@@ -95,7 +98,7 @@ class Monitor:
         """Check at this step, if one is due; its record, or None."""
         if not self._schedule.is_due(step):
             return None
-        moment = PlainMoment(self._loss, self._grad, theta, args, self._seed)
+        moment = PlainMoment(self._loss, self._grad, theta, args, self._seed, self._space)
         return self._schedule.check(step, moment)
 
     def summary(self) -> str:

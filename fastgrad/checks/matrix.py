@@ -1,6 +1,5 @@
 """The Jacobian under test: the matrix of outputs x inputs that arrays or structures stand for."""
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from fastgrad.parameters.layout import Block, Layout, flatten
 from fastgrad.parameters.operands import is_floating, paired
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.parameters.trees import children, describe, real_array
+from fastgrad.spaces.points import copied, numbers_of
 
 
 def asked(function: Any, args: tuple[Any, ...], guarded: tuple[Any, ...] = ()) -> Any:
@@ -28,11 +28,11 @@ def asked(function: Any, args: tuple[Any, ...], guarded: tuple[Any, ...] = ()) -
     if not callable(function):
         return function
     first, *others = args
-    own = copy.deepcopy(first)
+    own = copied(first)
     guard = ArgumentGuard(guarded, lambda k: f"{k + 1} after the first", name_of(function))
     result = function(own, *others)
     guard.check()
-    before, after = flatten(first)[1], flatten(own)[1]
+    before, after = _numbers(first), _numbers(own)
     changed = np.flatnonzero(before != after)
     if changed.size:
         raise MutatedInputError(
@@ -41,6 +41,14 @@ def asked(function: Any, args: tuple[Any, ...], guarded: tuple[Any, ...] = ()) -
             "inputs alone; copy what it changes first"
         )
     return result
+
+
+def _numbers(value: Any) -> Floats:
+    """The numbers of an argument that must not be written to; none of a point that shows none."""
+    known = numbers_of(value)
+    if known is None and children(value):
+        known = flatten(value)[1]
+    return np.zeros(0) if known is None else known
 
 
 def is_sparse(value: Any) -> bool:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.claim import flat_gradient
 from fastgrad.evaluate.layer import STREAM, Layer
 from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar, truncation
 from fastgrad.numerics.noise import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.parameters.layout import Block, Layout, flatten
+from fastgrad.parameters.layout import Block, Layout
+from fastgrad.spaces.placed import placed
 
 MOST_PARTS = 64
 """An axis of more has no names worth reading."""
@@ -64,15 +66,16 @@ class Partition:
     """
 
     def __init__(self, layer: Layer, cotangent: Floats, name: str, rtol: float):
-        self.layer, self.c, self.name, self.rtol = layer, cotangent, name, rtol
-        layout, flat = flatten(layer.operands.theta)
+        self.layer, self.c, self.rtol = layer, cotangent, rtol
+        layout, flat = placed(layer.operands.theta, layer.operands.space)
         block = next(block for block in layout.blocks if block.name == name)
         part = slice(block.start, block.stop)
         v = np.zeros(flat.size)
         v[part] = np.random.default_rng([block.size, STREAM]).standard_normal(block.size)
         v[part] *= max(1.0, float(np.abs(flat[part]).max()))
-        self.v = v[part]
-        h = CENTRAL[2].step
+        self.part, self.layout, self.v = part, layout, v[part]
+        least = layout.least_steps(np.arange(block.start, block.stop))
+        h = max(CENTRAL[2].step, 0.0 if least is None else float(least.max(initial=0.0)))
         near, wide = (_slopes(layer, layout, flat, v, step) for step in (h, WIDER * h))
         self.t = truncation(near, wide)
         self.d = near - self.t
@@ -83,8 +86,8 @@ class Partition:
         """Whether the backward pass is wrong for these outputs."""
         mask = part.mask(self.c.size)
         c = np.where(mask, self.c, 0.0)
-        gradient = self.layer.backward(self.layer.operands.theta, c)[self.name]
-        products = np.asarray(gradient, np.float64).ravel() * self.v
+        gradient = self.layer.backward(self.layer.operands.theta, c)
+        products = flat_gradient(gradient, self.layout)[0][self.part] * self.v
         terms = c * self.d
         bar = float(np.sqrt(np.sum((c * self.bar) ** 2)))
         bar += ROUNDING * float(np.abs(products).sum() + np.abs(terms).sum())
@@ -110,9 +113,9 @@ def outputs_to_blame(layer: Layer, cotangent: Floats, name: str, rtol: float) ->
 
 def is_linear(layer: Layer, cotangent: Floats) -> str:
     """What to say of a backward pass that is not linear in the cotangent; nothing if it is."""
-    theta = layer.operands.theta
+    layout, _ = placed(layer.operands.theta, layer.operands.space)
     once, twice = (
-        np.concatenate([np.ravel(g) for g in layer.backward(theta, c).values()]).astype(float)
+        flat_gradient(layer.backward(layer.operands.theta, c), layout)[0]
         for c in (cotangent, 2 * cotangent)
     )
     size = float(np.abs(once).max(initial=0.0))

@@ -38,7 +38,6 @@ from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.findings import BlockCheck, Diagnosis
 from fastgrad.numerics.rough import rough_slope
-from fastgrad.parameters.layout import flatten
 from fastgrad.results import GradientCheck
 
 FEWEST_SAMPLES = 20
@@ -174,10 +173,10 @@ class _Study:
 
     def _around(self, seed: int) -> Loss:
         asked = self.asked
-        layout, flat = flatten(asked.theta)
+        layout, flat = asked.placed()
         function = seeded(asked.loss, seed) if self.draws else asked.loss
         run = PythonEvaluator(function, Inputs(layout, flat, asked.args))
-        free, units = layout.mask(asked.trainable), Units.of(flat, layout)
+        free, units = layout.mask(asked.where["trainable"]), Units.of(flat, layout)
         try:
             measured = Measured.of(repeat_loss(run))
         except NondeterministicLossError as error:

@@ -8,7 +8,7 @@ probability `FALSE_ALARM`, by a tenth of it in the table, for draws are skewed.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,8 +28,9 @@ from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import rms
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 from fastgrad.results import GradientCheck
+from fastgrad.spaces.placed import placed
 
 FALSE_ALARM = 1e-3
 """Probability that a right gradient is called wrong."""
@@ -70,21 +71,26 @@ class Asked:
     loss, gradient : callable
     theta : object
     args : tuple
-    trainable : object
+    where : mapping
+        What is shaped like theta: ``trainable``, and ``space``.
     """
 
     loss: Callable[..., Any]
     gradient: Callable[..., Any]
     theta: Any
     args: tuple[Any, ...]
-    trainable: Any = None
+    where: Mapping[str, Any]
+
+    def placed(self) -> tuple[Layout, Floats]:
+        """How theta lies in a vector, and the vector."""
+        return placed(self.theta, self.where["space"])
 
     def around(self, seed: Any) -> Loss:
         """The loss with one seed."""
-        layout, flat = flatten(self.theta)
+        layout, flat = self.placed()
         run = PythonEvaluator(partial(self.loss, seed=seed), Inputs(layout, flat, self.args))
         value = run.value()
-        free, units = layout.mask(self.trainable), Units.of(flat, layout)
+        free, units = layout.mask(self.where["trainable"]), Units.of(flat, layout)
         return Loss(run, layout, free, units, Measured.of(Repeats(value)))
 
     def claimed(self, seed: Any, layout: Layout) -> Floats:

@@ -16,9 +16,10 @@ from fastgrad.arrays import Array, Floats
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.explain import argument_name, name_of
 from fastgrad.evaluate.purity import ArgumentGuard
-from fastgrad.parameters.operands import Operands, floating_leaves
+from fastgrad.parameters.operands import Operands, floating_leaves, is_floating
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.parameters.trees import describe
+from fastgrad.spaces.points import copied, same_numbers
 
 PAIR = 2
 """What a function with a cache returns: the output, and the cache."""
@@ -122,6 +123,7 @@ class Layer:
         inputs: tuple[Any, ...],
         argnums: Any,
         with_cache: bool,
+        spaces: tuple[Any, ...] = (),
     ) -> "Layer":
         """Call the function once, and read what it takes and returns.
 
@@ -132,7 +134,7 @@ class Layer:
         """
         _require_functions(fun=fun, vjp=vjp)
         names = [argument_name(fun, k) for k in range(len(inputs))]
-        operands = Operands.of(names, inputs, argnums)
+        operands = Operands.of(names, inputs, argnums, spaces)
         out = _called_at(fun, operands)
         if with_cache:
             out, _ = _split(fun, out)
@@ -261,7 +263,7 @@ def _called(fun: Callable[..., Any], operands: Operands, leaves: Mapping[str, An
 
 
 def _copied(leaf: Any) -> Any:
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+    return leaf if np.isscalar(leaf) else copied(leaf)
 
 
 def _require_kept(
@@ -269,6 +271,13 @@ def _require_kept(
 ) -> None:
     """Raise `MutatedInputError` naming the entry, unless inputs are what they were."""
     for path, leaf in now.items():
+        if not is_floating(leaf):  # a point of a space
+            if not same_numbers(leaf, before[path]):
+                raise MutatedInputError(
+                    f"{who} wrote to {of}{path}: expected it to leave its inputs alone; copy what it "
+                    "changes first"
+                )
+            continue
         old, new = np.asarray(before[path]), np.asarray(leaf)
         changed = np.argwhere(~((old == new) | ((old != old) & (new != new))))
         if changed.size:

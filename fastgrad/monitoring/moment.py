@@ -14,8 +14,9 @@ from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.process import python_random_state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.monitoring.foreign import Foreign
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 from fastgrad.results import GradientCheck
+from fastgrad.spaces.placed import placed
 
 RTOL = 1e-3
 """Relative errors that the full check after an alarm lets pass, as the monitor does."""
@@ -51,6 +52,8 @@ class PlainMoment(Moment):
         Theta as it was passed.
     args : tuple
     seed : int
+    space : object
+        Where theta lives, as of `fastgrad.check_grad`.
     """
 
     loss: Callable[..., Any]
@@ -58,6 +61,7 @@ class PlainMoment(Moment):
     given: Any
     args: tuple[Any, ...]
     seed: int
+    space: Any = None
 
     @cached_property
     def _foreign(self) -> Foreign:
@@ -65,7 +69,7 @@ class PlainMoment(Moment):
 
     @cached_property
     def _flat(self) -> tuple[Layout, Floats]:
-        return flatten(self._foreign.numbers)
+        return placed(self._foreign.numbers, self.space)
 
     @property
     def layout(self) -> Layout:  # type: ignore[override]
@@ -107,6 +111,7 @@ class PlainMoment(Moment):
             self._foreign.numbers,
             *self.args,
             trainable=block,
+            space=self.space,
             rtol=RTOL,
             budget=budget,
             backend="python",

@@ -225,11 +225,18 @@ class Watch:
 
 
 def block_sizes(theta: Floats, layout: Layout) -> Floats:
-    """The rms of each block, a power of two; of blocks that are zero that of all, shape (blocks,)."""
+    """The rms of each block, a power of two; of blocks that are zero that of all, shape (blocks,).
+
+    Blocks whose entries have units of their own, as coordinates of a rotation do, are of that size.
+    """
     sums = _by_block(theta**2, layout)
     counts = np.array([max(block.size, 1) for block in layout.blocks])
     overall = np.sqrt(sums.sum() / max(counts.sum(), 1)) or 1.0
-    return np.asarray(power_of_two(np.maximum(np.sqrt(sums / counts), SMALLEST_SIZE * overall)))
+    sizes = np.maximum(np.sqrt(sums / counts), SMALLEST_SIZE * overall)
+    units = np.zeros(theta.size)
+    layout.settle_units(units, np.zeros(len(layout.blocks), np.bool_))
+    own = np.sqrt(_by_block(units**2, layout) / counts)
+    return np.asarray(power_of_two(np.where(own > 0, own, sizes)))
 
 
 def _by_block(values: Floats, layout: Layout) -> Floats:

@@ -296,6 +296,10 @@ class Layout:
 
         return np.concatenate(self.match(value, what, leaf))
 
+    def claimed_vector(self, gradient: Any, what: str) -> Floats:
+        """The slopes along the flat vector that something like a gradient claims."""
+        return self.vector(gradient, what)
+
     def mask(self, trainable: Any) -> Mask | None:
         """Which entries may be perturbed, shape (n,); None when all may.
 

@@ -37,23 +37,35 @@ def is_floating(value: Any) -> bool:
     return type(value) is list and is_list_of_numbers(value) and is_floating(np.asarray(value))
 
 
-def floating_leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """What is floating in a structure, each with its path."""
-    if is_floating(value):
+def is_leaf(value: Any, space: Any) -> bool:
+    """Whether a value is one leaf: floating numbers, or whatever has one space to itself."""
+    return is_floating(value) if space is None else not children(space)
+
+
+def space_of(space: Any, key: Any) -> Any:
+    """The space of one part, of a structure of spaces; None where it has none."""
+    return None if space is None else dict(children(space)).get(key)
+
+
+def floating_leaves(value: Any, path: str, space: Any = None) -> Iterator[tuple[str, Any]]:
+    """What is floating in a structure, or has a space, each with its path."""
+    if is_leaf(value, space):
         yield path, value
         return
     for key, child in children(value):
-        yield from floating_leaves(child, f"{path}.{key}")
+        yield from floating_leaves(child, f"{path}.{key}", space_of(space, key))
 
 
-def with_leaves(value: Any, leaf: Callable[[Any], Any]) -> Any:
+def with_leaves(value: Any, leaf: Callable[[Any], Any], space: Any = None) -> Any:
     """A structure with ``leaf(old)`` in the place of each floating leaf, in containers of its own."""
-    if is_floating(value):
+    if is_leaf(value, space):
         return leaf(value)
-    if not children(value):
+    parts = children(value)
+    if not parts:
         return value
-    container, keys, parts = taken_apart(value)
-    return own_container(Branch(container, keys, ()), [with_leaves(part, leaf) for part in parts])
+    container, keys, _ = taken_apart(value)
+    made = [with_leaves(part, leaf, space_of(space, key)) for key, part in parts]
+    return own_container(Branch(container, keys, ()), made)
 
 
 @dataclass(frozen=True)
@@ -67,25 +79,39 @@ class Operands:
     values : tuple
     chosen : tuple of int
         The inputs that are differentiated by; the others are constants.
+    spaces : tuple, optional
+        The space of each input, or structure of them; None for R^n.
     """
 
     names: tuple[str, ...]
     values: tuple[Any, ...]
     chosen: tuple[int, ...]
+    spaces: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, names: Sequence[str], values: tuple[Any, ...], argnums: Any) -> "Operands":
+    def of(
+        cls,
+        names: Sequence[str],
+        values: tuple[Any, ...],
+        argnums: Any,
+        spaces: tuple[Any, ...] = (),
+    ) -> "Operands":
         """The inputs, of which ``argnums`` (positions or names, one or several) are differentiated.
 
-        By default those that are numbers through and through, some of them floating.
+        By default those that have a space, or are numbers through and through, some of them floating.
 
         Raises
         ------
         ValueError, TypeError
             No such input, or nothing in it to differentiate by.
         """
+        spaces = spaces or (None,) * len(values)
         if argnums is None:
-            chosen = tuple(k for k, value in enumerate(values) if _is_numeric(value))
+            chosen = tuple(
+                k
+                for k, (value, space) in enumerate(zip(values, spaces, strict=True))
+                if space is not None or _is_numeric(value)
+            )
             if not chosen:
                 kinds = ", ".join(
                     f"{name} is {describe(value)}"
@@ -95,17 +121,20 @@ class Operands:
                     "no input is floating, so there is nothing to differentiate by "
                     f"({kinds or 'there are no inputs'}): expected at least one array of floats"
                 )
-            return cls(tuple(names), values, chosen)
+            return cls(tuple(names), values, chosen, spaces)
         several = isinstance(argnums, Sequence) and not isinstance(argnums, str)
         wanted = list(argnums) if several else [argnums]
         chosen = tuple(_position(names, which) for which in wanted)
         for k in chosen:
-            if not any(True for _ in floating_leaves(values[k], "")):
+            if not any(True for _ in floating_leaves(values[k], "", spaces[k])):
                 raise TypeError(
                     f"argnums: the input {names[k]} is {describe(values[k])}, with nothing floating "
                     "in it: expected numbers to differentiate by"
                 )
-        return cls(tuple(names), values, tuple(sorted(set(chosen))))
+        return cls(tuple(names), values, tuple(sorted(set(chosen))), spaces)
+
+    def _space(self, k: int) -> Any:
+        return self.spaces[k] if self.spaces else None
 
     @cached_property
     def theta(self) -> dict[str, Any]:
@@ -113,16 +142,26 @@ class Operands:
         return {
             path: leaf
             for k in self.chosen
-            for path, leaf in floating_leaves(self.values[k], self.names[k])
+            for path, leaf in floating_leaves(self.values[k], self.names[k], self._space(k))
         }
+
+    @cached_property
+    def space(self) -> dict[str, Any] | None:
+        """The space of each leaf that has one, by path; None where none has."""
+        found = {
+            path: space
+            for k in self.chosen
+            for path, space in _alone(self._space(k), self.names[k])
+        }
+        return found or None
 
     def filled(self, leaves: Mapping[str, Any]) -> tuple[Any, ...]:
         """The inputs with other leaves; constants as they are, in containers of their own."""
         left = iter(leaves.values())
         return tuple(
-            with_leaves(value, lambda _: next(left))
+            with_leaves(value, lambda _: next(left), self._space(k))
             if k in self.chosen
-            else with_leaves(value, lambda same: same)
+            else with_leaves(value, lambda same: same, self._space(k))
             for k, value in enumerate(self.values)
         )
 
@@ -142,8 +181,10 @@ class Operands:
         """
         found: dict[str, Array] = {}
         for k, part in zip(self.chosen, self._parts(result, who), strict=True):
-            for path, leaf, given in paired(self.values[k], part, self.names[k], who):
-                found[path] = shaped_like(leaf, given, path, who)
+            space = self._space(k)
+            for path, leaf, given in paired(self.values[k], part, self.names[k], who, space):
+                alone = self.space is not None and path in self.space and given is not None
+                found[path] = given if alone else shaped_like(leaf, given, path, who)
         return found
 
     def _parts(self, result: Any, who: str) -> list[Any]:
@@ -197,21 +238,31 @@ def _is_numeric(value: Any) -> bool:
     return "floating" in found and "other" not in found
 
 
-def paired(value: Any, part: Any, path: str, who: str) -> Iterator[tuple[str, Any, Any]]:
+def _alone(space: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The spaces in a structure of them, by path."""
+    if space is not None and not children(space):
+        yield path, space
+    for key, part in children(space):
+        yield from _alone(part, f"{path}.{key}")
+
+
+def paired(
+    value: Any, part: Any, path: str, who: str, space: Any = None
+) -> Iterator[tuple[str, Any, Any]]:
     """The leaves of an input, each with its path and with what stands for it in ``part``."""
-    if is_floating(value):
+    if is_leaf(value, space):
         yield path, value, part
         return
     given = dict(children(part))
     for key, child in children(value):
-        if not any(True for _ in floating_leaves(child, "")):
+        if not any(True for _ in floating_leaves(child, "", space_of(space, key))):
             continue
         if key not in given:
             raise StructureMismatchError(
                 f"{who} returned {describe(part)} for {path}: expected {key!r} in it, as {path} "
                 f"has{f'; it has {shortened(list(map(str, given)))}' if given else ''}"
             )
-        yield from paired(child, given[key], f"{path}.{key}", who)
+        yield from paired(child, given[key], f"{path}.{key}", who, space_of(space, key))
 
 
 def shaped_like(leaf: Any, given: Any, path: str, who: str) -> Array:

@@ -91,6 +91,9 @@ class SpaceLayout(Layout):
         flat = np.concatenate(self.match(gradient, what, slopes))
         return flat, np.maximum(units, np.finfo(np.float64).eps)
 
+    def claimed_vector(self, gradient: Any, what: str) -> Floats:
+        return self.claimed(gradient, what)[0]
+
     @property
     def _both(self) -> list[tuple[Chart | None, Block]]:
         return list(zip(self.charts, self.blocks, strict=True))

@@ -62,6 +62,57 @@ def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]
     return layout, flat
 
 
+def spaces_of(space: Any, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The space of each input of a function, or structure of them; None for a plain one.
+
+    Parameters
+    ----------
+    space : Space, manifold, or structure of them
+        Of the only input; of several a dict by their names, or a sequence of one each.
+    inputs : mapping
+        The inputs by name, in their order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A space for what is not there, or that is none.
+    """
+    if space is None:
+        return (None,) * len(inputs)
+    known = as_space(space, "the inputs")
+    if isinstance(known, Space):
+        if len(inputs) > 1:
+            raise ValueError(
+                f"space: expected spaces by the names of the inputs, {shortened(list(inputs))}, for "
+                f"there are {len(inputs)}; got {known!r}"
+            )
+        return (known,)
+    of_input = _by_key(known, dict(inputs), "the function")
+    return tuple(_checked(of_input.get(name), value, name) for name, value in inputs.items())
+
+
+def _checked(space: Any, value: Any, name: str) -> Any:
+    """A space, or a structure of spaces that are all there in a value."""
+    known = as_space(space, name)
+    if known is None or isinstance(known, Space):
+        return known
+    if not children(value):
+        raise _one_space_error(known, value, name)
+    of_part = _by_key(known, value, name)
+    container, keys, _ = taken_apart(value)
+    made = [
+        _checked(of_part.get(key), part, below(name, key, Branch(container, keys, ()), ""))
+        for key, part in children(value)
+    ]
+    return dict(zip(keys, made, strict=True)) if any(s is not None for s in made) else None
+
+
+def _one_space_error(space: Any, value: Any, name: str) -> TypeError:
+    return TypeError(
+        f"space for {name}: expected one space, as {name} is {describe(value)}; got {describe(space)}"
+    )
+
+
 def has_complex(theta: Any) -> bool:
     """Whether some array or number of a structure is complex."""
     if isinstance(theta, np.ndarray):
@@ -108,10 +159,7 @@ class _Reader:
             )
             return Branch(container, keys, nodes)
         if known is not None and not isinstance(known, Space):
-            raise TypeError(
-                f"space for {name}: expected one space, as theta has {describe(value)} there; got "
-                f"{describe(known)}"
-            )
+            raise _one_space_error(known, value, name)
         if has_complex(value):
             value = np.asarray(value) if is_list_of_numbers(value) else value
             return self._chart(Complex().at(value, name))

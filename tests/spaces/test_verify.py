@@ -72,7 +72,7 @@ def spaces():
     yield {"a": x}, {"b": sphere}, "space: theta has no block 'b'; its blocks are 'a'"
     yield {"wheel": x}, {"wheels": sphere}, "did you mean 'wheel'?"
     yield [x, x], [sphere], "expected one for each of the 2 blocks of theta, got 1"
-    yield x, {"a": sphere}, "expected one space, as theta has"
+    yield x, {"a": sphere}, "expected one space, as theta is ndarray of shape (2,); got dict"
     yield x, "sphere", "expected a Space, a manifold of pymanopt or geomstats"
     yield x, fg.Space, "is the class Space: expected one of its objects"
     yield np.array([np.nan, 1.0]) * 1j, None, "expected finite parameters"
