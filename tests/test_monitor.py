@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad import monitor as monitor_module
 from fastgrad.errors import GradientAlarm
 from fastgrad.monitoring.moment import Moment
 from fastgrad.monitoring.watch import Watch
@@ -16,11 +15,6 @@ from fastgrad.parameters.layout import flatten
 X, Y = fg.models.digits()
 X = X.astype(np.float32)
 SIZES = 64, 20, 10
-
-
-@pytest.fixture(autouse=True)
-def _short_full_checks(monkeypatch):
-    monkeypatch.setattr(monitor_module, "FULL_CHECK_SECONDS", 0.4)
 
 
 def initial(seed):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import takewhile
 
 import numpy as np
 
@@ -44,6 +45,9 @@ JUMP_SDS = 16.0
 GROWS = 2.0**1.5
 """At 8 times the step the second difference of a jump is what it was, that of a kink has grown by 8."""
 
+NO_TIME = "there was no time to look at it again, at other steps"
+UNHEARD = "others of its block depend on the step: it was not looked at again"
+
 VERDICTS = {
     Ruling.RIGHT: Verdict.AGREES,
     Ruling.WRONG: Verdict.DISAGREES,
@@ -77,6 +81,8 @@ class Referee:
     ):
         self.entries, self.before, self.rule, self.left = entries, judged, rule, left
         self._seconds = seconds
+        self._is_late = False
+        """Whether there was no time for what was asked for last."""
         self._flat: dict[int, float] = {}
         """Entries along which no step resolves the loss, and its grain as it was known."""
 
@@ -136,17 +142,23 @@ class Referee:
         return replace(self.before, differences=self.found, verdict=self.verdict, notes=self.notes)
 
     def _hear_accused(self, accused: Indices) -> None:
-        """Hear those of one block that are called wrong."""
+        """Hear those of one block that are called wrong, the worst first.
+
+        Where there is no time for any of them, the worst has one more pair; where that does not show
+        the error as well, nobody is called wrong by the single step that was looked at.
+        """
         first = _chosen(accused, np.abs(self.before.analytic - self.before.numeric)[accused])
-        convicted = [self._is_convicted(k) for k in first.tolist()]
-        if all(convicted):
+        heard = list(
+            takewhile(lambda said: said is not None, map(self._is_convicted, first.tolist()))
+        ) or [self._is_convicted(int(first[0]), brief=True)]
+        if all(heard):
             return
-        others = np.setdiff1d(accused, first)
-        for k in others[:HEARD_ONE_BY_ONE].tolist():
-            self._is_convicted(k)
-        for k in others[HEARD_ONE_BY_ONE:].tolist():
+        others = np.concatenate([first[len(heard) :], np.setdiff1d(accused, first)]).tolist()
+        more = others[:HEARD_ONE_BY_ONE]
+        told = sum(1 for _ in takewhile(lambda k: self._is_convicted(k) is not None, more))
+        for k in others[told:]:
             self.verdict[k] = Verdict.INCONCLUSIVE
-            self.notes[k] = "others of its block depend on the step: it was not looked at again"
+            self.notes[k] = NO_TIME if self._is_late else UNHEARD
 
     def _hear_unsure(self, unsure: Indices) -> None:
         """Hear those of one block that could not be told, while that tells them."""
@@ -157,10 +169,14 @@ class Referee:
             self._hear_in_full(k)
             told += self.verdict[k] != Verdict.INCONCLUSIVE
 
-    def _is_convicted(self, k: int, brief: bool = False) -> bool:
-        """Hear one entry that is called wrong; whether it stays so."""
-        if not self._has_time(LOOK_EVALUATIONS):
-            return True
+    def _is_convicted(self, k: int, brief: bool = False) -> bool | None:
+        """Hear one entry that is called wrong; whether it stays so, None if there is no time to.
+
+        If ``brief``, one wider step is looked at in any case.
+        """
+        self._is_late = not self._has_time(LOOK_EVALUATIONS)
+        if self._is_late and not brief:
+            return None
         before = self.before
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
         a, unit = float(before.analytic[k]), float(before.scales.unit[k])
@@ -168,6 +184,10 @@ class Referee:
         bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
         if plainly_off(self._line(k), a, (step, D, bar), unit, brief and not bent):
             return True
+        self._is_late = not self._has_time(PROFILE_EVALUATIONS)
+        if self._is_late:
+            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, NO_TIME
+            return False
         self._hear_in_full(k)
         return bool(self.verdict[k] == Verdict.DISAGREES)
 
@@ -267,13 +287,13 @@ class Referee:
 
 
 def _chosen(accused: Indices, error: Floats) -> Indices:
-    """The worst of the accused and a few at random, `HEARD` in all."""
-    if accused.size <= HEARD:
-        return accused
+    """The worst of the accused, and then a few at random, `HEARD` in all."""
     order = np.argsort(-error, kind="stable")
+    if accused.size <= HEARD:
+        return np.asarray(accused[order])
     worst, rest = order[: HEARD - AT_RANDOM], order[HEARD - AT_RANDOM :]
     drawn = np.random.default_rng(accused.size).choice(rest, AT_RANDOM, replace=False)
-    return np.asarray(accused[np.sort(np.concatenate([worst, drawn]))])
+    return np.asarray(accused[np.concatenate([worst, drawn])])
 
 
 def about_steps(judged: Judged, layout: Layout) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Differences, Judged, Scales
-from fastgrad.checks.referee import Referee
+from fastgrad.checks.referee import NO_TIME, Referee
 from fastgrad.checks.rules import USEFUL_BAR, USEFUL_BAR_OF_ZERO, Rule, Verdict
 from fastgrad.checks.traces import hear_traces
 from fastgrad.differences.entries import Entries
@@ -66,6 +66,8 @@ DESCENTS = 2
 PART_WITHIN_RTOL, NUMBER_WITHIN_RTOL = 0.125, 8
 """More entries than this part, and so many, that agree at the first step within rtol and not in their
 bars show that the gradient has no more digits: no second look at each would give it any."""
+KEPT_FOR_HEARINGS = 0.2
+"""Part of the time left that is kept for those who are called wrong, whom other steps may clear."""
 BATCH = 0.1
 """Part of the time left that is spent before the clock is looked at again."""
 
@@ -96,12 +98,20 @@ def judge(
         The loss at theta changed under way.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        stages = _Stages(entries, claim, rule, rms, left)
+        stages = _Stages(entries, claim, rule, rms, _all_but_hearings(left))
         judged = stages.judge(h)
         if rms is not None:
             return judged
         judged = hear_traces(entries, judged)
         return Referee(entries, judged, rule, left, stages.evaluation).hear()
+
+
+def _all_but_hearings(left: Callable[[], float] | None) -> Callable[[], float] | None:
+    """The seconds left but `KEPT_FOR_HEARINGS` of them."""
+    if left is None or np.isinf(left()):
+        return left
+    kept = KEPT_FOR_HEARINGS * left()
+    return lambda: left() - kept
 
 
 def glance(
@@ -335,7 +345,7 @@ class _Stages:
             seconds = (time.perf_counter() - began) / batch.size
         self.unfinished = order.size
         for k in which[order].tolist():
-            self.notes[k] = "there was no time to look at it again, at other steps"
+            self.notes[k] = NO_TIME
 
     def _refine(self, which: Indices, near: Quotients) -> None:
         """Stages two and three for the entries ``which``, shape (k,), that stage one left open."""

@@ -28,6 +28,12 @@ STRAIGHT = 2.0**-10
 """A change of slope that is no kink, beside those of single entries. Along all of its ties a maximum is
 straight; where convex and concave kinks meet, as in a ReLU net at zero weights, the loss is not.
 """
+NEARER = 16.0
+"""Kinks are at theta if they are there over steps so many times shorter."""
+SAME = 0.25
+"""Bends over both steps differ by less than this part of themselves."""
+NOISE_SDS = 16.0
+"""The noise of sums and differences of four values, eight of its sds."""
 SIDES = np.array([1.0, -1.0])
 NAMED = 3
 LAW = "ties"
@@ -65,6 +71,20 @@ class _Kinks:
         slack = CURVED * max(float(np.abs(up).max()), float(np.abs(down).max()))
         missing = above - float(up.sum()), below - float(down.sum())
         return max(abs(part) for part in missing) > slack
+
+    def exclude(self, slope: float, some: Indices | None = None) -> bool:
+        """Whether the loss is straight along some entries together, or all, with another slope."""
+        some = np.arange(self.indices.size) if some is None else some
+        above, below = self.together(some)
+        bend = float(np.abs(self.up[some] - self.down[some]).max())
+        off = abs(self.step * slope - (above + below) / 2)
+        noise = NOISE_SDS * self.loss.noise
+        return abs(above - below) <= STRAIGHT * bend + noise and off > CURVED * bend + noise
+
+    def are_at_theta(self, some: Indices, near: "_Kinks") -> bool:
+        """Whether some entries bend as much over steps so much shorter: kinks beside theta do not."""
+        far = (self.up - self.down)[some] / self.step
+        return bool(np.all(np.abs((near.up - near.down) / near.step - far) <= SAME * np.abs(far)))
 
     def groups(self, left: Callable[[], float]) -> list[Indices]:
         """Entries that share a kink, each found by a pair with the first of its group."""
@@ -104,10 +124,13 @@ def judged_together(
         kinks = _Kinks(loss, judged.indices[at], float(judged.differences.step[at].min()))
         for group in kinks.groups(left):
             who = at[group]
-            says, sides = float(judged.analytic[who].sum()), kinks.together(group)
-            if not _outside(kinks.step * says, sides, kinks, group):
+            says = float(judged.analytic[who].sum())
+            near = _Kinks(loss, judged.indices[who], kinks.step / NEARER)
+            if not (kinks.exclude(says, group) and near.exclude(says)):
                 continue
-            rises = float(np.mean(sides)) / kinks.step
+            if not kinks.are_at_theta(group, near):
+                continue
+            rises = float(np.mean(kinks.together(group))) / kinks.step
             verdict[who], tied[who] = Verdict.DISAGREES, True
             note = f"no subgradient: along {who.size} ties the slope is {rises:.4g}, not {says:.4g}"
             notes.update(dict.fromkeys(map(int, who), note))
@@ -117,14 +140,6 @@ def judged_together(
     if not told:
         return judged, ()
     return replace(judged, verdict=verdict, notes=notes, tied=tied), tuple(told)
-
-
-def _outside(claimed: float, sides: tuple[float, float], kinks: _Kinks, group: Indices) -> bool:
-    """Whether the loss is straight along a group, and what is claimed of it another slope."""
-    above, below = sides
-    bend = float(np.abs(kinks.up[group] - kinks.down[group]).max())
-    off = abs(claimed - (above + below) / 2)
-    return abs(above - below) <= STRAIGHT * bend and off > CURVED * bend
 
 
 def _diagnosis(block: str, names: list[str], slopes: tuple[float, float]) -> Diagnosis:

@@ -35,7 +35,10 @@ WIDE_LOOK = 2.0**-3
 FINE_LOOK = 2.0**-12
 """The finest, in steps that were used."""
 TELLING_BARS = 8.0
-"""A first look is for claims that are so many bars off."""
+"""Bars that the distance between claim and slope has at the finest step of a first look."""
+PLAIN_BARS = 64.0
+"""A first look is for claims that are so many bars off, so that its finest step is an eighth at most of
+the one that was used: between steps that are nearly the same no kink could tell itself from an error."""
 MOVES = 7
 """So many of the nine values of a first look must differ, or it is a staircase or nothing at all."""
 SQUARE = (0.5, 2.0)
@@ -312,7 +315,7 @@ def plainly_off(
     """
     h, slope, bar = near
     distance = abs(claim - slope)
-    if not (np.isfinite(distance) and distance > TELLING_BARS * bar):
+    if not (np.isfinite(distance) and distance > PLAIN_BARS * bar):
         return False
     widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])

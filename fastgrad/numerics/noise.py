@@ -47,6 +47,9 @@ SLIGHT = 2.0**10
 """Waves so many times smaller than that are noise, however smooth they are from near."""
 SETTLED = 2.0
 """Noise that grows by less with the spacing has settled."""
+FASTEST_GROWTH = 32.0
+"""Noise of more and more rounded terms grows with the root of the spacing, by 11 in one
+`SPACING_FACTOR`; where f has kinks, what they add grows with the spacing or faster, by 128 at least."""
 
 
 def rounding_noise(value: float | Floats) -> Floats:
@@ -220,12 +223,14 @@ def settled_noise(
 def _widened(
     sample: Callable[[Floats], Floats], sigma: float, spacing: float, values: Floats
 ) -> Noise:
-    """The largest noise at growing spacings, until it settles or f is seen to be smooth."""
+    """The largest noise at growing spacings, until it settles or f is seen to be smooth, or rough."""
     found = spacing
     while spacing * SPACING_FACTOR <= LARGEST_SPACING:
         spacing *= SPACING_FACTOR
         wider = sample(spacing * POINTS)
         again = table_noise(wider) if np.isfinite(wider).all() else None
+        if again is not None and again > FASTEST_GROWTH * sigma:
+            return Noise(sigma, values, found)
         if again is None or again <= SETTLED * sigma:
             return Noise(max(sigma, again or 0.0), values, found)
         sigma, values = again, wider
