@@ -7,7 +7,7 @@ import fastgrad as fg
 from tests.checks.nets import net
 
 BUDGETS = 0.05, 0.3, 1.0, 30.0
-"""Seconds, so that the sweep is cut short at any of its stages; what that leaves depends on the machine."""
+"""Seconds, so that the sweep is cut short at any of its stages, wherever that is."""
 
 
 def small_net(seed):
