@@ -212,10 +212,14 @@ def check_grad(
         raise ValueError(f"strategy={strategy!r}: expected one of {names}")
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
+    through_what = {"executor": executor, "checkpoint": checkpoint}
     if seeds is not None:
         asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
-        return check_over_seeds(asked, seeds, Rule(rtol), Options(step, "seeds", budget, seed))
+        options = Options(step, "seeds", budget, seed)
+        with campaign(executor, checkpoint, loss, asked.inputs, {}) as through:
+            return check_over_seeds(asked, seeds, Rule(rtol), options, through)
     if samples is not None:
+        _require_without("samples", through_what, "it is the gradient that is asked often")
         asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
         return check_samples(asked, samples, Rule(rtol), Options(step, "samples", budget, seed))
     if stochastic is not None:
@@ -227,6 +231,7 @@ def check_grad(
     if method == "complex" and (space is not None or has_complex(theta)):
         raise ValueError('method="complex" goes with real theta in R^n, not with a space')
     if method == "complex":
+        _require_without('method="complex"', through_what, "workers evaluate real numbers")
         by = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
         return check_by_complex_steps(loss, grad, theta, (argnum, args), by)
     if method != "central":
@@ -267,10 +272,17 @@ def check_grad(
             alone = isinstance(theta, np.ndarray) and points is None and argnum == 0
             if not alone or error.parts != 2:
                 raise
-            return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options)
+            return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options, through)
     if points is None:
         return checks[0]
     return _beside_the_first(worst_of(checks), looks_like(*read(theta)))
+
+
+def _require_without(asked: str, options: Mapping[str, Any], why: str) -> None:
+    """Raise ValueError where options were given that do not go with what is asked."""
+    for name, option in options.items():
+        if option is not None:
+            raise ValueError(f"{name} does not go with {asked}: {why}; leave out one of them")
 
 
 def _beside_the_first(report: GradientCheck, hint: str) -> GradientCheck:

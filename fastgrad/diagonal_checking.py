@@ -11,6 +11,8 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import worst_of
+from fastgrad.cluster.campaign import NOTHING, Campaign
+from fastgrad.cluster.fingerprints import of_value
 from fastgrad.jacobians import Question
 from fastgrad.results import GradientCheck
 
@@ -24,6 +26,7 @@ def check_with_diagonal(
     arguments: tuple[Any, ...],
     rule: Rule,
     options: Options,
+    through: Campaign = NOTHING,
 ) -> GradientCheck:
     """Both parts of ``both(theta, *args) -> (gradient, hessian)``, as two points of one report.
 
@@ -36,6 +39,8 @@ def check_with_diagonal(
         ``check(gradient)`` checks the first part against the loss.
     arguments : tuple
         Theta and the others.
+    through : Campaign
+        What the differences of the first part go through.
     """
     from scipy import sparse
 
@@ -44,7 +49,9 @@ def check_with_diagonal(
 
     (first,) = check(part(0))
     diagonal = sparse.diags_array(part(1)(*arguments))
-    question = Question.of(part(0), arguments[0], arguments[1:], UNSHAPED, "python")
+    within = through.within(f"diagonal of {of_value(both)}") if through.goes_anywhere else None
+    running = {"backend": "python", "executor": within, "checkpoint": None}
+    question = Question.of(part(0), arguments[0], arguments[1:], UNSHAPED, running)
     given = diagonal, question.free
     options = replace(options, strategy="sweep", steps=None)
     second = sparse_sweep(question.run, question.layout, question.units, given, rule, options)

@@ -45,6 +45,8 @@ def check_hessian(
     scale: Any = None,
     backend: str = "auto",
     space: Any = None,
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> GradientCheck:
     """Is a Hessian right, and where is it wrong?
 
@@ -62,7 +64,7 @@ def check_hessian(
     theta : number, array or structure of arrays
     grad : callable, optional
         ``grad(theta, *args)``.
-    trainable, rtol, budget, seed, scale, backend
+    trainable, rtol, budget, seed, scale, backend, executor, checkpoint
         As of `check_grad`.
     space : Space, manifold, or structure of them by block, optional
         Where theta lives, as of `check_grad`. The Hessian is then that of ``loss(retract(theta, v))`` at
@@ -86,22 +88,12 @@ def check_hessian(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'theta[0] / theta[1]')
     """
-    clock = Clock()
     shaped = {"trainable": trainable, "scale": scale, "backend": backend, "space": space}
+    shaped |= {"executor": executor, "checkpoint": checkpoint}
     curved = Curved(loss, grad, theta, args, shaped)
     options = Options(None, "sweep", budget, seed)
-    failed, said = _gradient_first(curved, rtol, options)
-    if failed is not None:
-        return failed
-    layout, _ = curved.point()
-    value = asked(hess, (theta, *args), args)
-    value = value.toarray() if is_sparse(value) else value
-    example = layout.filled([np.zeros(block.shape) for block in layout.blocks])
-    matrix, unit = dense_matrix(value, Outputs(example, layout), layout, caller_of(hess))
-    report = _judged_matrix(curved, (matrix, unit), Rule(rtol), options)
-    remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
-    seconds, ran = clock.seconds, clock.said(report.ran)
-    return replace(report, subject="Hessian", remarks=remarks, seconds=seconds, ran=ran)
+    with curved.through:
+        return _check_matrix(curved, hess, Rule(rtol), options)
 
 
 def check_hvp(
@@ -116,6 +108,8 @@ def check_hvp(
     seed: int = 0,
     scale: Any = None,
     backend: str = "auto",
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> GradientCheck:
     """Is a product of the Hessian with a vector right? Along a random vector.
 
@@ -123,7 +117,7 @@ def check_hvp(
     ----------
     hvp : callable
         ``hvp(theta, v, *args)``, as scipy's ``hessp``: shaped like theta, as v is.
-    loss, theta, grad, trainable, rtol, budget, seed, scale, backend
+    loss, theta, grad, trainable, rtol, budget, seed, scale, backend, executor, checkpoint
         As of `check_hessian`; with a gradient some 50 calls of it in all.
 
     Examples
@@ -134,35 +128,61 @@ def check_hvp(
     >>> check_hvp(loss, lambda x, v: 12 * x**2 * v, x, backend="python").verdict
     'agrees'
     """
-    clock = Clock()
     shaped = {"trainable": trainable, "scale": scale, "backend": backend}
+    shaped |= {"executor": executor, "checkpoint": checkpoint}
     curved = Curved(loss, grad, theta, args, shaped)
     options = Options(None, "sweep", budget, seed)
-    failed, said = _gradient_first(curved, rtol, options)
+    with curved.through:
+        return _check_product(curved, hvp, Rule(rtol), options)
+
+
+def _check_matrix(curved: Curved, hess: Any, rule: Rule, options: Options) -> GradientCheck:
+    """The check of a Hessian, by what is asked through its campaign."""
+    clock = Clock()
+    failed, said = _gradient_first(curved, rule, options)
+    if failed is not None:
+        return failed
+    layout, _ = curved.point()
+    value = asked(hess, (curved.theta, *curved.args), curved.args)
+    value = value.toarray() if is_sparse(value) else value
+    example = layout.filled([np.zeros(block.shape) for block in layout.blocks])
+    matrix, unit = dense_matrix(value, Outputs(example, layout), layout, caller_of(hess))
+    report = _judged_matrix(curved, (matrix, unit), rule, options)
+    remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
+    seconds, ran = clock.seconds, clock.said(report.ran)
+    return replace(report, subject="Hessian", remarks=remarks, seconds=seconds, ran=ran)
+
+
+def _check_product(curved: Curved, hvp: Any, rule: Rule, options: Options) -> GradientCheck:
+    """The check of a product with it, by what is asked through its campaign."""
+    clock = Clock()
+    failed, said = _gradient_first(curved, rule, options)
     if failed is not None:
         return failed
     layout, flat = curved.point()
-    free = layout.mask(trainable)
-    units = Units.of(flat, layout, scale)
-    v = np.random.default_rng([seed, STREAM]).standard_normal(flat.size) * units.entry
+    free = layout.mask(curved.options["trainable"])
+    units = Units.of(flat, layout, curved.options["scale"])
+    v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
     if free is not None:
         v[~free] = 0.0
     given = layout.rebuild(v.copy())
-    result = asked(lambda point, *rest: hvp(point, given, *rest), (theta, *args), args)
+    result = asked(
+        lambda point, *rest: hvp(point, given, *rest), (curved.theta, *curved.args), curved.args
+    )
     claimed = layout.claimed_vector(result, "the product")
     value, bar, noise, run = curved.product(v)
     if free is not None:
         claimed = np.where(free, claimed, 0.0)
     claim = Claim(claimed, np.full(len(layout.blocks), np.finfo(np.float64).eps))
-    outcome = judge_plainly(layout, claim, (value, bar), units.entry, Rule(rtol))
-    report = _reported(outcome, layout, claim, (units.entry, noise, run), (Rule(rtol), options))
+    outcome = judge_plainly(layout, claim, (value, bar), units.entry, rule)
+    report = _reported(outcome, layout, claim, (units.entry, noise, run), (rule, options))
     remarks = (*said, *map(_of_hessian, report.remarks))
     seconds, ran = clock.seconds, clock.said(report.ran)
     return replace(report, subject="hvp", remarks=remarks, seconds=seconds, ran=ran)
 
 
 def _gradient_first(
-    curved: Curved, rtol: float, options: Options
+    curved: Curved, rule: Rule, options: Options
 ) -> tuple[GradientCheck | None, tuple[str, ...]]:
     """The gradient's own report where it is not right, and what is said of it where it is."""
     if curved.grad is None:
@@ -176,9 +196,10 @@ def _gradient_first(
         scale=curved.options["scale"],
         backend=curved.options["backend"],
         space=curved.options.get("space"),
-        rtol=rtol,
+        rtol=rule.rtol,
         budget=options.seconds,
         seed=options.seed,
+        executor=curved.through.within("gradient"),
     )
     if first and curved.by_gradient:
         return None, (

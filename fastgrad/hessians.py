@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.cluster.campaign import Campaign, campaign
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.pairs import Directional, pair_loss
@@ -40,9 +42,9 @@ class Curved:
         The point as the user passed it.
     args : tuple
     options : mapping
-        ``trainable``, ``scale`` and ``backend``, and maybe ``space``: second derivatives are then those
-        of ``loss(retract(theta, v))`` at v = 0, by differences of the loss, for gradients at two points
-        of a space are in two tangent spaces.
+        ``trainable``, ``scale`` and ``backend``, ``executor`` and ``checkpoint``, and maybe ``space``:
+        second derivatives are then those of ``loss(retract(theta, v))`` at v = 0, by differences of the
+        loss, for gradients at two points of a space are in two tangent spaces.
     """
 
     loss: Callable[..., Any]
@@ -50,6 +52,17 @@ class Curved:
     theta: Any
     args: tuple[Any, ...]
     options: dict[str, Any]
+
+    @cached_property
+    def through(self) -> Campaign:
+        """The executor and the checkpoint."""
+        return campaign(
+            self.options["executor"],
+            self.options["checkpoint"],
+            self.loss,
+            lambda: Inputs(*self.point(), self.args),
+            {"grad": self.grad, "backend": self.options["backend"]},
+        )
 
     def point(self) -> tuple[Layout, Floats]:
         """How theta lies in a vector, and the vector."""
@@ -64,7 +77,10 @@ class Curved:
         """The loss with its noise."""
         layout, flat = self.point()
         free = layout.mask(self.options["trainable"])
-        run = evaluator(self.loss, Inputs(layout, flat, self.args), self.options["backend"], False)
+        inputs = Inputs(layout, flat, self.args)
+        running = {"backend": self.options["backend"], "structure": False}
+        run = evaluator(self.loss, inputs, **running)
+        run = self.through.evaluator(run, self.loss, inputs, running)
         return Loss.measure(run, layout, free, Units.of(flat, layout, self.options["scale"]))
 
     def gradient_run(self) -> VectorEvaluator:
@@ -86,7 +102,10 @@ class Curved:
 
             return np.concatenate(layout.match(value, "the gradient", leaf))
 
-        return vector_evaluator(entries, Inputs(layout, flat, self.args), "python")
+        entries.__wrapped__ = grad  # type: ignore[attr-defined]
+        inputs = Inputs(layout, flat, self.args)
+        run = vector_evaluator(entries, inputs, "python")
+        return self.through.outputs(run, entries, inputs, "python")
 
     def matrix(self) -> tuple[Floats, Floats, float, Ran]:
         """The Hessian by all entries (0 for constants), its bars, the noise, and what ran it."""
@@ -157,13 +176,13 @@ class SecondDerivatives:
         v, others = (args[0], args[1:]) if self._by_vector else (None, args)
         curved = Curved(self._loss, self._grad, theta, others, self._options)
         layout, _ = curved.point()
-        if self._by_vector:
-            value, bar, noise, run = curved.product(layout.vector(v, "v"))
-            return HessianEstimate(
-                layout.rebuild(value), layout.rebuild(bar), noise, run.evaluations
-            )
-        value, bar, noise, run = curved.matrix()
-        return HessianEstimate(shaped(value, layout), shaped(bar, layout), noise, run.evaluations)
+        with curved.through:
+            if self._by_vector:
+                value, bar, noise, run = curved.product(layout.vector(v, "v"))
+            else:
+                value, bar, noise, run = curved.matrix()
+        put = layout.rebuild if self._by_vector else partial(shaped, layout=layout)
+        return HessianEstimate(put(value), put(bar), noise, run.evaluations)
 
 
 def shaped(matrix: Floats, layout: Layout) -> Any:
@@ -183,6 +202,8 @@ def hessian(
     trainable: Any = None,
     scale: Any = None,
     backend: str = "auto",
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> SecondDerivatives:
     """The numerical Hessian of a loss, as a function of the loss's own arguments.
 
@@ -193,7 +214,7 @@ def hessian(
     grad : callable, optional
         Its gradient, ``grad(theta, *args)``: the Hessian is then its central differences, 4 calls an
         entry, and of error 1e-12. Without it, 3 n^2 to 9 n^2 evaluations of the loss, and 1e-9.
-    trainable, scale, backend
+    trainable, scale, backend, executor, checkpoint
         As of `fastgrad.grad`.
 
     Examples
@@ -203,7 +224,8 @@ def hessian(
     array([[6., 2.],
            [2., 2.]])
     """
-    return _second_derivatives(loss, grad, (trainable, scale, backend), by_vector=False)
+    options = (trainable, scale, backend, executor, checkpoint)
+    return _second_derivatives(loss, grad, options, by_vector=False)
 
 
 def hvp(
@@ -213,12 +235,14 @@ def hvp(
     trainable: Any = None,
     scale: Any = None,
     backend: str = "auto",
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> SecondDerivatives:
     """The product of a loss's Hessian with a vector, ``hvp(loss)(theta, v, *args)``.
 
     Parameters
     ----------
-    loss, grad, trainable, scale, backend
+    loss, grad, trainable, scale, backend, executor, checkpoint
         As of `hessian`; with a gradient some 50 calls of it in all, without 12 to 36 evaluations of
         the loss an entry.
 
@@ -228,14 +252,15 @@ def hvp(
     >>> np.round(product(np.array([1.0, 3.0]), np.array([1.0, 0.0])), 6)
     array([6., 2.])
     """
-    return _second_derivatives(loss, grad, (trainable, scale, backend), by_vector=True)
+    options = (trainable, scale, backend, executor, checkpoint)
+    return _second_derivatives(loss, grad, options, by_vector=True)
 
 
 def _second_derivatives(
-    loss: Any, grad: Any, options: tuple[Any, Any, str], by_vector: bool
+    loss: Any, grad: Any, options: tuple[Any, ...], by_vector: bool
 ) -> SecondDerivatives:
     for name, function in (("loss", loss), ("grad", grad)):
         if not callable(function) and not (name == "grad" and function is None):
             raise TypeError(f"{name} is {type(function).__name__}: expected a function of theta")
-    names = ("trainable", "scale", "backend")
+    names = ("trainable", "scale", "backend", "executor", "checkpoint")
     return SecondDerivatives(loss, grad, dict(zip(names, options, strict=True)), by_vector)

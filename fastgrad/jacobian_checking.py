@@ -14,11 +14,13 @@ from fastgrad.checks.diagnose import diagnose, evidence_of
 from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.rules import Rule, Verdict, overall
 from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import checked_block, summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss
+from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
@@ -51,6 +53,8 @@ def check_jacobian(
     scale: Any = None,
     backend: str = "auto",
     progress: bool = False,
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> GradientCheck:
     """Is a Jacobian right, and where is it wrong? Two evaluations of the function an input in all.
 
@@ -69,7 +73,7 @@ def check_jacobian(
         that it wrongly leaves out are found.
     x : number, array or structure of arrays
         Where to check.
-    trainable, rtol, seed, step, scale, backend, progress
+    trainable, rtol, seed, step, scale, backend, progress, executor, checkpoint
         As of `check_grad`.
     strategy : {"auto", "sweep", "screen"}
         ``"screen"`` checks random combinations of outputs along random directions, and looks at the
@@ -102,14 +106,16 @@ def check_jacobian(
         raise ValueError(f'strategy={strategy!r}: expected "auto", "sweep" or "screen"')
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
-    question = Question.of(fun, x, args, {"trainable": trainable, "scale": scale}, backend)
-    value = asked(jac, (x, *args), args)
+    running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
+    question = Question.of(fun, x, args, {"trainable": trainable, "scale": scale}, running)
     options = Options(step, strategy, None if strategy == "sweep" else budget, seed, progress)
-    if is_sparse(value):
-        report = _check_sparse(question, value, Rule(rtol), options)
-    else:
-        matrix, unit = dense_matrix(value, question.run.outputs, question.layout, caller_of(jac))
-        report = _check_dense(question, (matrix, unit), Rule(rtol), options)
+    with question.through:
+        value = asked(jac, (x, *args), args)
+        if is_sparse(value):
+            report = _check_sparse(question, value, Rule(rtol), options)
+        else:
+            given = dense_matrix(value, question.run.outputs, question.layout, caller_of(jac))
+            report = _check_dense(question, given, Rule(rtol), options)
     return replace(
         report,
         subject="Jacobian",
@@ -128,7 +134,7 @@ def _check_dense(
     entries = question.entries
     with budget.timing():
         question.run.base()
-    fits = 2 * entries.size * budget.evaluation <= budget.left()
+    fits = budget.sweep_seconds(entries.size) <= budget.left()
     fits &= question.run.outputs.layout.size * entries.size <= MOST_PAIRS
     if options.strategy == "sweep" or (options.strategy == "auto" and fits):
         return _swept(question, question.pairs(), (matrix, unit), rule, (options, budget))
@@ -177,7 +183,11 @@ def swept_pairs(
     values = pairs.vector(matrix[:, pairs.columns.first])
     claim = Claim(values, np.full(len(pairs.blocks), unit))
     budget = Budget(run.recorder, options.seconds)
-    outcome = _zeros_agree(sweep(loss, claim, rule, budget, options), pairs)
+    try:
+        outcome = sweep(loss, claim, rule, budget, options)
+    except ExecutorError as error:
+        outcome = judged_so_far(loss, claim, rule, error)
+    outcome = _zeros_agree(outcome, pairs)
     diagnoses: tuple[Diagnosis, ...] = ()
     if outcome.verdict == "disagrees":
         diagnoses = diagnose(evidence_of(outcome, loss, claim))
@@ -228,6 +238,7 @@ def _screened(
             budget=seconds,
             seed=options.seed + k,
             backend="python",
+            executor=question.through.within(f"combination {options.seed + k}"),
         )
         checks.append(found)
         of = {block.name: block for block in layout.blocks}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.cluster.campaign import NOTHING, Campaign, campaign
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.pairs import PairEvaluator, pair_loss, scales_of
@@ -34,6 +35,8 @@ class Question:
     units: Units
     asked: tuple[Callable[..., Any], Any, tuple[Any, ...]]
     """The function, its first argument and the others, as they were passed."""
+    through: Campaign = NOTHING
+    """The executor and the checkpoint."""
 
     @classmethod
     def of(
@@ -42,16 +45,23 @@ class Question:
         x: Any,
         args: tuple[Any, ...],
         shaped: Mapping[str, Any],
-        backend: str,
+        running: Mapping[str, Any],
     ) -> "Question":
-        """Read the point, and call the function once."""
+        """Read the point, and call the function once; ``running`` is how, and through what."""
         if not callable(fun):
             raise TypeError(f"fun is {type(fun).__name__}: expected a function of x")
+        backend = running["backend"]
         require_backend(backend)
         layout, flat = flatten(x, argument_name(fun, 0))
         free = layout.mask(shaped["trainable"])
-        run = vector_evaluator(fun, Inputs(layout, flat, args), backend)
-        return cls(run, layout, free, Units.of(flat, layout, shaped["scale"]), (fun, x, args))
+        inputs = Inputs(layout, flat, args)
+        run = vector_evaluator(fun, inputs, backend)
+        through = campaign(
+            running["executor"], running["checkpoint"], fun, lambda: inputs, {"backend": backend}
+        )
+        run = through.outputs(run, fun, inputs, backend)
+        units = Units.of(flat, layout, shaped["scale"])
+        return cls(run, layout, free, units, (fun, x, args), through)
 
     @property
     def entries(self) -> Indices:
@@ -83,7 +93,8 @@ class JacobianFunction:
     shaped : mapping
         ``trainable``, ``scale`` and ``step``, which are shaped like x.
     sparsity : scipy.sparse matrix, array, or None
-    backend : str
+    running : mapping
+        ``backend``, ``executor`` and ``checkpoint``.
     """
 
     def __init__(
@@ -92,44 +103,49 @@ class JacobianFunction:
         method: Stencil,
         shaped: Mapping[str, Any],
         sparsity: Any,
-        backend: str,
+        running: Mapping[str, Any],
     ):
         self._fun, self._stencil, self._shaped = fun, method, shaped
-        self._sparsity, self._backend = sparsity, backend
+        self._sparsity, self._running = sparsity, running
 
     def __call__(self, x: Any, *args: Any) -> Any:
         """The Jacobian at x, shaped ``out.shape + x.shape``, or sparse.
 
         Structures of outputs or inputs give a structure like the outputs of structures like x.
         """
+        if isinstance(self._shaped["step"], str):
+            return self.estimate(x, *args).jacobian
         question, pairs = self._start(x, args)
+        with question.through:
+            return self._laid_out(question, pairs, self._slopes(question, pairs))
+
+    def _slopes(self, question: Question, pairs: PairLayout) -> Floats:
+        """The slopes of all pairs, by the stencil."""
         base = question.run.base()
         scales = scales_of(pairs, question.units)
         run = PairEvaluator(question.run, pairs, scales, base, rounding_noise(base))
         steps = question.steps(pairs, self._shaped["step"])
-        if isinstance(steps, str):
-            return self.estimate(x, *args).jacobian
         columns = pairs.pairs(np.arange(pairs.size))[1]
         first = pairs.columns.first
         default = self._stencil.step * (question.units.entry / scales)[first][columns]
         h = default if steps is None else steps
         indices = np.arange(pairs.size)
         values, h = sample_inside(run, pairs, self._stencil, indices, h, steps is None)
-        slopes = self._stencil.combine(values, 0.0, run.theta, self._stencil.offsets(h))
-        return self._laid_out(question, pairs, slopes)
+        return self._stencil.combine(values, 0.0, run.theta, self._stencil.offsets(h))
 
     def estimate(self, x: Any, *args: Any) -> JacobianEstimate:
         """The Jacobian at x with error bars; twice the evaluations, and some 40 more."""
         question, pairs = self._start(x, args)
-        loss = pair_loss(question.run, pairs, question.units, seed=0)
-        steps = question.steps(pairs, self._shaped["step"])
-        slopes, error, _ = differences(loss, self._stencil, steps)
+        with question.through:
+            loss = pair_loss(question.run, pairs, question.units, seed=0)
+            steps = question.steps(pairs, self._shaped["step"])
+            slopes, error, _ = differences(loss, self._stencil, steps)
+            value = question.run.outputs.shaped(question.run.base())
         jacobian, bars = (self._laid_out(question, pairs, part) for part in (slopes, error))
-        value = question.run.outputs.shaped(question.run.base())
         return JacobianEstimate(jacobian, bars, value, loss.noise, question.run.evaluations)
 
     def _start(self, x: Any, args: tuple[Any, ...]) -> tuple[Question, PairLayout]:
-        question = Question.of(self._fun, x, args, self._shaped, self._backend)
+        question = Question.of(self._fun, x, args, self._shaped, self._running)
         if self._sparsity is None:
             return question, question.pairs()
         if question.free is not None:
@@ -176,6 +192,8 @@ def jacobian(
     scale: Any = None,
     sparsity: Any = None,
     backend: str = "auto",
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> JacobianFunction:
     """The numerical Jacobian of a function, as a function of the same arguments.
 
@@ -188,7 +206,7 @@ def jacobian(
     sparsity : scipy.sparse matrix or array of shape (outputs, inputs), optional
         Where the Jacobian may differ from zero: inputs that no output shares are moved together, and
         the Jacobian comes back sparse.
-    trainable, step, scale, backend
+    trainable, step, scale, backend, executor, checkpoint
         As of `fastgrad.grad`.
 
     Examples
@@ -202,4 +220,5 @@ def jacobian(
         raise TypeError(f"fun is {type(fun).__name__}: expected a function of x")
     require_backend(backend)
     shaped = {"trainable": trainable, "scale": scale, "step": step}
-    return JacobianFunction(fun, stencil("central", order), shaped, sparsity, backend)
+    running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
+    return JacobianFunction(fun, stencil("central", order), shaped, sparsity, running)

@@ -14,10 +14,11 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outputs import is_linear, sentences
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import worst_of
+from fastgrad.cluster.campaign import Campaign, campaign
 from fastgrad.differences.pairs import Directional
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import argument_name, name_of
-from fastgrad.evaluate.layer import STREAM, Layer, Pushforward
+from fastgrad.evaluate.layer import STREAM, Layer, Pushforward, inputs_of
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
@@ -42,6 +43,8 @@ def check_vjp(
     bounds: Any = None,
     space: Any = None,
     progress: bool = False,
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> GradientCheck:
     """Is the backward pass of a layer right, for which inputs not, and for which outputs?
 
@@ -67,8 +70,9 @@ def check_vjp(
     cache : bool
     cotangents : int
         How many random cotangents to check with.
-    rtol, strategy, budget, seed, step, scale, bounds, progress
-        As of `check_grad`; what is shaped like theta is a dict by the names of the inputs.
+    rtol, strategy, budget, seed, step, scale, bounds, progress, executor, checkpoint
+        As of `check_grad`; what is shaped like theta is a dict by the names of the inputs. Workers call
+        ``fun`` alone.
     space : Space, manifold, or structure of them by the names of the inputs, optional
         Where inputs live that are not in R^n, as of `check_grad`: ``space={"R": fg.spaces.rotation()}``.
         The function is called with points, of any type, and what ``vjp`` returns for such an input is a
@@ -113,12 +117,24 @@ def check_vjp(
         fun, vjp, inputs = view
     layer = Layer.of(fun, vjp, inputs, argnums, cache, spaces)
     options = {"rtol": rtol, "strategy": strategy, "seed": seed, "step": step, "scale": scale}
-    options["bounds"] = bounds
+    options |= {"bounds": bounds, "progress": progress}
     options["budget"] = None if budget is None else budget / cotangents
-    checks = [
-        _check_with(layer, layer.cotangent(seed + k), {**options, "progress": progress})
-        for k in range(cotangents)
-    ]
+    through = campaign(
+        executor,
+        checkpoint,
+        layer.fun,
+        lambda: inputs_of(layer.operands),
+        {"cache": cache},
+    )
+    with through:
+        checks = [
+            _check_with(
+                layer,
+                layer.cotangent(seed + k),
+                {**options, "executor": through.within(f"cotangent {seed + k}")},
+            )
+            for k in range(cotangents)
+        ]
     if not cache and layer.operands.space is None:
         of_complex = any(map(has_complex_leaves, given))
         checks = [
@@ -211,6 +227,8 @@ def check_jvp(
     budget: float | None = 10.0,
     seed: int = 0,
     step: Any = None,
+    executor: Any = None,
+    checkpoint: Any = None,
 ) -> GradientCheck:
     """Is a forward-mode rule right, for which outputs not, and for which inputs?
 
@@ -233,6 +251,8 @@ def check_jvp(
         As of `check_grad`.
     step : float or "adaptive", optional
         Along the tangent, whose entries are of the size of their inputs' units.
+    executor, checkpoint
+        As of `check_grad`; workers call ``fun`` alone.
 
     Returns
     -------
@@ -254,20 +274,26 @@ def check_jvp(
         raise ValueError(f"tangents={tangents!r}: expected a number of them, from 1")
     rule = Pushforward.of(fun, jvp, inputs, argnums)
     options = Options(step, "sweep", None if budget is None else budget / tangents, seed)
-    checks = [
-        _check_tangent(rule, Rule(rtol), replace(options, seed=seed + k)) for k in range(tangents)
-    ]
+    with campaign(executor, checkpoint, rule.fun, lambda: inputs_of(rule.operands), {}) as through:
+        checks = [
+            _check_tangent(rule, Rule(rtol), replace(options, seed=seed + k), through)
+            for k in range(tangents)
+        ]
     if tangents == 1:
         return checks[0]
     return worst_of([replace(check, label=f"for tangent {k}") for k, check in enumerate(checks)])
 
 
-def _check_tangent(rule: Pushforward, allowed: Rule, options: Options) -> GradientCheck:
+def _check_tangent(
+    rule: Pushforward, allowed: Rule, options: Options, through: Campaign
+) -> GradientCheck:
     """The check with one tangent."""
     clock = Clock()
     layout, flat = flatten(rule.operands.theta)
     units = Units.of(flat, layout)
-    run = vector_evaluator(rule.of_leaves, Inputs(layout, flat), "python")
+    of_leaves, given = rule.of_leaves, Inputs(layout, flat)
+    run = vector_evaluator(of_leaves, given, "python")
+    run = through.outputs(run, of_leaves, given, "python")
     v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
     claimed = rule.forward(layout.rebuild(v))
     v = flatten(layout.rebuild(v))[1]  # as it was given, in its own precision

@@ -76,7 +76,7 @@ LAYERS = {
     """,
     "cluster": """
         cluster cluster.question cluster.fingerprints cluster.store cluster.worker cluster.sending
-        cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.campaign
+        cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.outputs cluster.campaign
         cluster.tasks
     """,
     "differences": """

@@ -21,6 +21,7 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
 from fastgrad.checks.rules import Rule, Verdict, overall
 from fastgrad.checks.summary import checked_block, relative_error, summarise
+from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss, Measured, Repeats
 from fastgrad.evaluate.protocol import Inputs
@@ -85,10 +86,17 @@ class Asked:
         """How theta lies in a vector, and the vector."""
         return placed(self.theta, self.where["space"])
 
-    def around(self, seed: Any) -> Loss:
+    def inputs(self) -> Inputs:
+        """What the loss is given, beside a seed."""
+        return Inputs(*self.placed(), self.args)
+
+    def around(self, seed: Any, through: Campaign = NOTHING) -> Loss:
         """The loss with one seed."""
-        layout, flat = self.placed()
-        run = PythonEvaluator(partial(self.loss, seed=seed), Inputs(layout, flat, self.args))
+        inputs, loss = self.inputs(), partial(self.loss, seed=seed)
+        layout, flat = inputs.layout, inputs.theta
+        run = through.within(f"seed {seed!r}").evaluator(
+            PythonEvaluator(loss, inputs), loss, inputs, {"backend": "python"}
+        )
         value = run.value()
         free, units = layout.mask(self.where["trainable"]), Units.of(flat, layout)
         return Loss(run, layout, free, units, Measured.of(Repeats(value)))
@@ -99,9 +107,9 @@ class Asked:
 
 
 def check_over_seeds(
-    asked: Asked, seeds: Iterable[Any], rule: Rule, options: Options
+    asked: Asked, seeds: Iterable[Any], rule: Rule, options: Options, through: Campaign = NOTHING
 ) -> GradientCheck:
-    """The report on the mean of a - D.
+    """The report on the mean of a - D; the loss of every seed is evaluated through a campaign.
 
     Raises
     ------
@@ -113,8 +121,8 @@ def check_over_seeds(
         raise TypeError("seeds: expected a gradient that can be called with seed=, got values")
     if len(listed) < FEWEST_SEEDS:
         raise ValueError(f"seeds: expected at least {FEWEST_SEEDS} of them, got {len(listed)}")
-    first = asked.around(listed[0])
-    draws = drawn(asked, listed, first, options)
+    first = asked.around(listed[0], through)
+    draws = drawn(asked, listed, first, options, through)
     judged = _judged(draws, first, rule)
     blocks = tuple(checked_block(judged, first.layout, b) for b in range(len(first.layout.blocks)))
     biases = list(_biases(draws, judged, first.layout))
@@ -148,19 +156,22 @@ def check_over_seeds(
     )
 
 
-def drawn(asked: Asked, seeds: list[Any], first: Loss, options: Options) -> Draws:
+def drawn(
+    asked: Asked, seeds: list[Any], first: Loss, options: Options, through: Campaign
+) -> Draws:
     """All seeds' gradients and differences, at the step that suits them."""
     if isinstance(options.steps, int | float):
         steps: tuple[float, ...] = (float(options.steps),)
     else:
         steps = STEPS
-    pilot = [asked.around(seed) for seed in seeds[: PILOT_SEEDS if len(steps) > 1 else 0]]
+    count = PILOT_SEEDS if len(steps) > 1 else 0
+    pilot = [asked.around(seed, through) for seed in seeds[:count]]
     known = {h: [_differences(loss, h) for loss in pilot] for h in steps}
     step = _steadiest(known) if pilot else steps[0]
     numeric = list(known[step])
     losses = list(pilot)
     for seed in seeds[len(pilot) :]:
-        losses.append(asked.around(seed))
+        losses.append(asked.around(seed, through))
         numeric.append(_differences(losses[-1], step))
     analytic = [asked.claimed(seed, first.layout)[first.indices] for seed in seeds]
     made = sum(loss.run.evaluations for loss in losses)

@@ -8,12 +8,14 @@ from typing import Any
 
 from fastgrad.cluster import fingerprints
 from fastgrad.cluster.engines import Engine, engine_of
-from fastgrad.cluster.fingerprints import of_value
+from fastgrad.cluster.fingerprints import FUNCTION, of_value
+from fastgrad.cluster.outputs import SpreadOutputs
 from fastgrad.cluster.spread import Spread
 from fastgrad.cluster.store import Answers, Store
 from fastgrad.cluster.worker import Job
 from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.parameters.arguments import place_of
 
 
@@ -24,30 +26,61 @@ class Campaign(AbstractContextManager["Campaign"]):
     ----------
     engine : Engine or None
     store : Store
+    outer : Campaign, optional
+        The call that this one is part of, whose file stays open.
+    label : str
+        Which part of it: what is evaluated under one label is the same in every run of the call.
     """
 
-    def __init__(self, engine: Engine | None, store: Store):
-        self._engine, self._store = engine, store
+    def __init__(
+        self,
+        engine: Engine | None,
+        store: Store,
+        outer: "Campaign | None" = None,
+        label: str = "",
+    ):
+        self._engine, self._store, self._label = engine, store, label
+        self._is_part = outer is not None
         self._made: list[Spread] = []
-        self._places: Counter[str] = Counter()
+        self._places: Counter[str] = Counter() if outer is None else outer._places
         """How often the loss was asked for at each theta."""
-        self._open = engine is not None or store.path is not None
+        self._open: bool = engine is not None or store.path is not None
+        if outer is not None:
+            self._open = outer._open
+
+    @property
+    def goes_anywhere(self) -> bool:
+        """Whether there is an executor or a file."""
+        return self._open
+
+    def within(self, label: str) -> "Campaign":
+        """The same for a part of the call, which may be passed on as its executor."""
+        return Campaign(self._engine, self._store, self, f"{self._label}{label}; ")
 
     def evaluator(self, run: Evaluator, loss: Any, inputs: Inputs, running: Any) -> Evaluator:
         """An evaluator that goes through it; ``run`` itself where there is nothing to go through."""
+        return self._spread(run, Job(loss, inputs, dict(running))) if self._open else run
+
+    def outputs(
+        self, run: VectorEvaluator, fun: Any, inputs: Inputs, backend: str
+    ) -> VectorEvaluator:
+        """The same of a function of many outputs."""
         if not self._open:
             return run
-        job = Job(loss, inputs, dict(running))
-        place = self._place(inputs, running) if self._store.path is not None else ""
+        return SpreadOutputs(run, self._spread(run, Job(fun, inputs, {"backend": backend}, True)))
+
+    def _spread(self, run: Evaluator | VectorEvaluator, job: Job) -> Spread:
+        place = self._place(job) if self._store.path is not None else ""
         made = Spread(run, job, self._engine, Answers(self._store, place))
         made.closes = self.close
         self._made.append(made)
         return made
 
-    def _place(self, inputs: Inputs, running: Any) -> str:
+    def _place(self, job: Job) -> str:
         """A name for an evaluator of this call, which the same call gives it again."""
-        point = inputs.layout.given(inputs.theta.copy())
-        place = of_value((inputs.layout.root, inputs.theta, point, running))
+        layout, theta = job.inputs.layout, job.inputs.theta
+        point = layout.given(theta.copy())
+        place = of_value((self._label, layout.root, theta, point, job.running, job.many))
         self._places[place] += 1
         return f"{place} {self._places[place]}"
 
@@ -57,7 +90,8 @@ class Campaign(AbstractContextManager["Campaign"]):
     def close(self) -> None:
         """Let go of the file and of the executor: what is asked later is evaluated here."""
         self._open = False
-        self._store.close()
+        if not self._is_part:
+            self._store.close()
         for run in self._made:
             run.retire()
 
@@ -78,12 +112,13 @@ def campaign(
     Parameters
     ----------
     executor : object or None
+        Of a part of a call: the campaign that it is part of.
     checkpoint : path or None
     loss : callable
     inputs : callable
         Makes what the loss is given; called only where there is a checkpoint.
     options : mapping
-        Other options that the values of the loss depend on.
+        Other options that the values of the loss depend on, and functions.
 
     Raises
     ------
@@ -94,6 +129,8 @@ def campaign(
     """
     if executor is None and checkpoint is None:
         return NOTHING
+    if isinstance(executor, Campaign):
+        return executor
     engine = engine_of(executor)
     if checkpoint is None:
         return Campaign(engine, Store(None, {}))
@@ -107,6 +144,9 @@ def campaign(
             name: fingerprints.of_value(value)
             for name, value in zip(names, given.arguments, strict=True)
         },
-        "options": {name: repr(value) for name, value in options.items()},
+        "options": {
+            name: f"{FUNCTION}{of_value(value)}" if callable(value) else repr(value)
+            for name, value in options.items()
+        },
     }
     return Campaign(engine, Store(checkpoint, head))

@@ -19,8 +19,7 @@ SMALL_JOB = 1 << 16
 
 
 NO_WORKER_SECONDS = 300.0
-"""A cluster whose workers all died may need minutes for new ones; and some never come: where both
-workers of a LocalCluster were killed at once, its nannies were seen to hang while starting others."""
+"""A cluster whose workers all died may need minutes for new ones, if there are to be any."""
 COUNT_SECONDS = 2.0
 """Workers come and go: they are counted so often, which asks the scheduler."""
 
@@ -132,9 +131,23 @@ class DaskEngine(Engine):
         if time.monotonic() - self._counted > COUNT_SECONDS:
             found = len(self.executor.scheduler_info(n_workers=-1)["workers"])
             self._workers, self._counted = max(1, found), time.monotonic()
+            self._start_what_was_given_up()
             if found:
                 self._worked = self._counted
         return self._workers
+
+    def _start_what_was_given_up(self) -> None:
+        """Have a cluster start the workers that it should have and has not.
+
+        distributed closes the process that looks after a worker for good where the worker is not back
+        15 s after it died (``distributed.deploy.lost-worker-timeout``), or where it dies again just
+        then: a busy machine, or two deaths 15 s apart, would leave a LocalCluster without workers, and
+        whoever waits for them waiting.
+        """
+        cluster = self.executor.cluster
+        wanted, there = getattr(cluster, "worker_spec", {}), getattr(cluster, "workers", {})
+        if len(there) < len(wanted):
+            cluster.scale(len(wanted))
 
     def require_workers(self) -> None:
         if self.workers == 1 and time.monotonic() - self._worked > NO_WORKER_SECONDS:

@@ -24,6 +24,8 @@ DIGEST_BYTES = 8
 NAMED_BLOCKS = 1000
 """Blocks of theta that have digests of their own in a file's head."""
 PLAIN = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), np.generic)
+FUNCTION = "a function, "
+"""Before the digest of an option that is one."""
 REDUCED = 4
 """The protocol of pickle by which an unknown object is taken apart; nothing is ever put together."""
 
@@ -225,6 +227,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _shown(option: Any) -> str:
+    """An option as a message shows it: functions have no digits."""
+    return f"{option}".partition(", ")[0] if f"{option}".startswith(FUNCTION) else f"{option}"
+
+
 _SAID: dict[str, Callable[[str, Any, Any], str]] = {
     "version": lambda name, then, now: f"{name} {then}, here it is {now}",
     "loss": lambda name, then, now: (
@@ -235,5 +242,9 @@ _SAID: dict[str, Callable[[str, Any, Any], str]] = {
         "another theta" if name == "theta" else f"another theta ({name} differs)"
     ),
     "arguments": lambda name, then, now: f"another argument {name}",
-    "options": lambda name, then, now: f"{name}={then}, here it is {now}",
+    "options": lambda name, then, now: (
+        f"another function {name}"
+        if f"{then}".startswith(FUNCTION) and f"{now}".startswith(FUNCTION)
+        else f"{name}={_shown(then)}, here it is {_shown(now)}"
+    ),
 }

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.evaluate.protocol import Evaluator
 
 KEY_BYTES = 16
 """The length of a key: two of 2^32 questions share one with a probability of 2^-65."""
@@ -27,30 +26,32 @@ class Span(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some evaluations of a question: indices or a direction, and offsets; never values of theta."""
+    """Some evaluations of a question: indices or directions, and offsets; never values of theta."""
 
     places: Any
-    """Entries, shape (m,), or a direction, shape (n,)."""
+    """Entries, shape (m,), a direction, shape (n,), or directions, shape (m, n)."""
     offsets: Floats
-    """Shape (m, k) beside entries, (k,) on a line."""
+    """Shape (m, k) beside entries and on lines, (k,) on one line."""
 
-    def asked_of(self, run: Evaluator) -> Floats:
-        """The loss at these points, shape (evaluations,)."""
-        if self.offsets.ndim == 2:
-            return run.coordinates(self.places, self.offsets).reshape(self.offsets.size)
-        return run.along(self.places, self.offsets)
+    def asked_of(self, run: Any) -> Floats:
+        """The loss at these points, shape (evaluations,), or (evaluations, outputs)."""
+        if self.offsets.ndim == 1:
+            return run.along(self.places, self.offsets)
+        ask = run.coordinates if self.places.ndim == 1 else run.lines
+        values = ask(self.places, self.offsets)
+        return np.asarray(values.reshape(self.offsets.size, *values.shape[2:]))
 
 
 @dataclass(frozen=True)
 class Question:
-    """One call of `Evaluator.coordinates` or `Evaluator.along`.
+    """One call of `Evaluator.coordinates`, `Evaluator.along` or `Evaluator.lines`.
 
     Parameters
     ----------
     places : ndarray
-        Entries, shape (m,), or a direction, shape (n,).
+        Entries, shape (m,), a direction, shape (n,), or directions, shape (m, n).
     offsets : ndarray
-        Shape (m, k) beside entries, (k,) on a line.
+        Shape (m, k) beside entries and on lines, (k,) on one line.
     whole_rows : bool
         Whether all offsets of an entry are asked for together, as a structure needs them.
     """
@@ -66,8 +67,8 @@ class Question:
 
     @property
     def beside_entries(self) -> bool:
-        """Whether it is about entries; else about a line."""
-        return self.offsets.ndim == 2
+        """Whether it is about entries; else about lines."""
+        return self.offsets.ndim == 2 and self.places.ndim == 1
 
     @property
     def grain(self) -> int:
@@ -85,7 +86,7 @@ class Question:
 
     def part(self, span: Span) -> Part:
         """Some of its evaluations."""
-        if not self.beside_entries:
+        if self.offsets.ndim == 1:
             return Part(self.places, self.offsets[span.start : span.stop])
         k = self.offsets.shape[1]
         if self.grain == k or (span.start % k == 0 and span.stop % k == 0):

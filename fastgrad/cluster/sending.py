@@ -65,7 +65,8 @@ def _dumps() -> tuple[Callable[[Any], bytes], bool]:
 
 def _parts(job: Any) -> Iterator[tuple[str, Any]]:
     """What may be to blame, the smallest first, by name."""
-    loss, inputs, running = job
+    loss, inputs, running, *_ = job
+    loss = getattr(loss, "__wrapped__", loss)  # what is asked of, in the place of its projection
     name = name_of(loss)
     plain = getattr(loss, "py_func", loss)
     plain = getattr(plain, "__func__", plain)

@@ -16,10 +16,11 @@ from fastgrad.cluster.engines import Engine, Sent
 from fastgrad.cluster.pace import Pace
 from fastgrad.cluster.question import Question, Span, left_over
 from fastgrad.cluster.store import Answer, Answers
-from fastgrad.cluster.worker import Failed, Job, answered
+from fastgrad.cluster.worker import Asked, Failed, Job, answered
 from fastgrad.errors import ExecutorError, LossError
 from fastgrad.evaluate.explain import place, place_along
 from fastgrad.evaluate.protocol import OUTSIDE, Evaluator
+from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.numerics.stencils import Stencil
 
 EVERYTHING = 1 << 62
@@ -36,8 +37,8 @@ class Spread(Evaluator):
 
     Parameters
     ----------
-    run : Evaluator
-        The loss in this process.
+    run : Evaluator or VectorEvaluator
+        The loss, or the function of many outputs, in this process: values then have one more axis.
     job : Job
         What workers make theirs of.
     engine : Engine or None
@@ -46,11 +47,13 @@ class Spread(Evaluator):
         What is known already, and keeps what becomes known.
     """
 
-    def __init__(self, run: Evaluator, job: Job, engine: Engine | None, kept: Answers):
+    def __init__(self, run: Asked, job: Job, engine: Engine | None, kept: Answers):
         super().__init__(run.theta)
-        self.run, self.engine, self._kept = run, engine, kept
-        self.structured, self.fallback = run.structured, run.fallback
-        self.leaves_state = run.leaves_state
+        self._asked, self.engine, self._kept = run, engine, kept
+        self.run = run.recorder if isinstance(run, VectorEvaluator) else run
+        self._width = (run.outputs.layout.size,) if isinstance(run, VectorEvaluator) else ()
+        self.structured, self.fallback = self.run.structured, self.run.fallback
+        self.leaves_state = self.run.leaves_state
         self.chunk = self.sweep_chunk = EVERYTHING
         self.answers: list[tuple[Question, Floats]] = []
         """What was asked beside entries, and the values as far as they came (else NaN)."""
@@ -118,16 +121,13 @@ class Spread(Evaluator):
 
     def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
         """Entries with finite values at both of some step h and -h, at the first such h of each."""
-        found = super().answered_pairs()
-        for question, values in self.answers:
-            if question.offsets.shape[1] == 2:
-                pairs, h = values.reshape(-1, 2), question.offsets[:, 0]
-                use = (h > 0) & (question.offsets[:, 1] == -h) & np.isfinite(pairs).all(axis=1)
-                new = np.asarray(question.places)[use], h[use], pairs[use]
-                a, b, c = (np.concatenate(both) for both in zip(found, new, strict=True))
-                found = a, b, c
-        indices, first = np.unique(found[0], return_index=True)
-        return indices, found[1][first], found[2][first]
+        found = [pairs_of(question, values) for question, values in self.answers]
+        if not found:
+            return super().answered_pairs()
+        places, h, pairs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        finite = np.flatnonzero(np.isfinite(pairs.reshape(h.size, -1)).all(axis=1))
+        indices, first = np.unique(places[finite], return_index=True)
+        return indices, h[finite[first]], pairs[finite[first]]
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
@@ -140,8 +140,7 @@ class Spread(Evaluator):
             As the evaluator of this process.
         """
         indices, offsets = np.asarray(indices), np.asarray(offsets)
-        values = self._ask(Question(indices, offsets, self.structured))
-        return values.reshape(offsets.shape)
+        return self._ask(Question(indices, offsets, self.structured))
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """``values[j]``: the loss at ``theta + offsets[j] direction``, shape (k,).
@@ -153,14 +152,24 @@ class Spread(Evaluator):
         """
         return self._ask(Question(np.asarray(direction), np.asarray(offsets)))
 
+    def lines(self, directions: Floats, offsets: Floats) -> Floats:
+        """``values[i, j]``: the loss at ``theta + offsets[i, j] directions[i]``, shape (m, k).
+
+        Raises
+        ------
+        ExecutorError, Exception
+            As `coordinates`.
+        """
+        return self._ask(Question(np.asarray(directions), np.asarray(offsets)))
+
     def _ask(self, question: Question) -> Floats:
-        values = np.full(question.size, np.nan)
+        values = np.full((question.size, *self._width), np.nan)
         if self.engine is not None and question.beside_entries:
             self.answers.append((question, values))
         noticed: list[tuple[Span, Answer]] = []
 
         def take(span: Span, answer: Answer) -> None:
-            values[span.start : span.stop] = answer.values
+            values[span.start : span.stop] = answer.values.reshape(span.size, *self._width)
             noticed.append((span, answer))
             self._evaluations += answer.evaluations
             if self.advance is not None:
@@ -180,7 +189,7 @@ class Spread(Evaluator):
         if missing:
             self._make(question, missing, take_and_keep)
         self._notice(noticed)
-        return values
+        return values.reshape(*question.offsets.shape, *self._width)
 
     def _make(self, question: Question, missing: list[Span], take: Any) -> None:
         """Evaluate what is not known: here what is brief, and the first of all, to learn the cost."""
@@ -247,7 +256,7 @@ class Spread(Evaluator):
 
         self.run.advance = saw
         try:
-            answer = answered(self.run, question.part(span), None)
+            answer = answered(self._asked, question.part(span), None)
         finally:
             self.run.advance = None
         if isinstance(answer, Failed):
@@ -280,7 +289,7 @@ class Spread(Evaluator):
             for start, stop in zip([span.start, *edges], [*edges, span.stop], strict=True):
                 piece = Span(int(start), int(stop))
                 if bad[piece.start]:
-                    take(piece, Answer(np.full(piece.size, np.nan)))
+                    take(piece, self._nothing(piece))
                 else:
                     yield piece
 
@@ -293,15 +302,33 @@ class Spread(Evaluator):
         if entry is not None:
             self._deadly.add(entry)
         said = f"the loss killed every worker that evaluated it, at {at}"
-        return Answer(np.full(span.size, np.nan), evaluations=span.size, outside=said)
+        return self._nothing(span)._replace(evaluations=span.size, outside=said)
+
+    def _nothing(self, span: Span) -> Answer:
+        return Answer(np.full((span.size, *self._width), np.nan))
 
     def _broken(self, error: BaseException | None, question: Question) -> ExecutorError:
         assert self.engine is not None
-        values = self.answers[-1][1] if question.beside_entries else np.full(question.size, np.nan)
-        made = int(np.count_nonzero(~np.isnan(values)))
+        values = self.answers[-1][1] if question.beside_entries else np.full((1, 1), np.nan)
+        made = int(np.count_nonzero(~np.isnan(values.reshape(len(values), -1)).all(axis=1)))
         why = why_broken(self.engine, error)
         self.engine = None
         return ExecutorError(f"{made:,} of {question.size:,} evaluations made: {why}", why)
+
+
+def pairs_of(question: Question, values: Floats) -> tuple[Indices, Floats, Floats]:
+    """Entries that were asked for at some h > 0 and -h, h, and the values there, shape (m, 2, ...)."""
+    places, offsets = np.asarray(question.places), question.offsets
+    above = np.arange(places.size) * offsets.shape[1]
+    below, h = above + 1, offsets[:, 0]
+    if offsets.shape[1] == 1:  # each by itself: pairs are neighbours in this order
+        order = np.lexsort((-h, np.abs(h), places))
+        above, below = order[:-1], order[1:]
+    at, flat = np.repeat(places, offsets.shape[1]), offsets.ravel()
+    below = np.minimum(below, flat.size - 1)
+    use = (at[above] == at[below]) & (flat[above] > 0) & (flat[below] == -flat[above])
+    above, below = above[use], below[use]
+    return at[above], flat[above], np.stack([values[above], values[below]], axis=1)
 
 
 def why_broken(engine: Engine, error: BaseException | None) -> str:

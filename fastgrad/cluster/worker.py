@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numba
 
@@ -17,7 +17,10 @@ from fastgrad.errors import LossError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.process import one_blas_thread
 from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
 
+Asked: TypeAlias = Evaluator | VectorEvaluator
+"""What parts of a question are asked of."""
 MOST_JOBS = 4
 """Losses that a worker keeps ready."""
 
@@ -28,11 +31,14 @@ class Job(NamedTuple):
     loss: Callable[..., Any]
     inputs: Inputs
     running: dict[str, Any]
-    """Options of `fastgrad.evaluate.backends.evaluator`."""
+    """Options of `fastgrad.evaluate.backends.evaluator`, or of that of many outputs."""
+    many: bool = False
+    """Whether it is a function of many outputs."""
 
-    def evaluator(self) -> Evaluator:
+    def evaluator(self) -> Asked:
         """The loss around theta."""
-        return evaluator(self.loss, self.inputs, **self.running)
+        make = vector_evaluator if self.many else evaluator
+        return make(self.loss, self.inputs, **self.running)
 
 
 class Missing(NamedTuple):
@@ -50,7 +56,7 @@ class Failed(NamedTuple):
         raise self.error from self.cause
 
 
-_ready: OrderedDict[str, Evaluator] = OrderedDict()
+_ready: OrderedDict[str, Asked] = OrderedDict()
 _one_at_a_time = threading.RLock()
 """Evaluators are for one thread at a time, and so are losses that seed a generator."""
 
@@ -84,7 +90,7 @@ def work(key: str, job: Any, part: Part, threads: int | None = None) -> Answer |
         return answered(_ready[key], part, _share() if threads is None else threads)
 
 
-def answered(run: Evaluator, part: Part, threads: int | None) -> Answer | Failed:
+def answered(run: Asked, part: Part, threads: int | None) -> Answer | Failed:
     """Ask an evaluator, on so many threads."""
     before = run.evaluations
     most = numba.get_num_threads() if threads is not None else 0

@@ -285,6 +285,10 @@ class Loss:
         """f at ``theta + offsets[j] direction``, shape (k,)."""
         return self.run.along(direction, offsets)
 
+    def lines(self, directions: Floats, offsets: Floats) -> Floats:
+        """f at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""
+        return self.run.lines(directions, offsets)
+
     def noise_of(self, indices: Indices) -> Floats | float:
         """sd of one of the `values` of some entries."""
         own = self.measured.entry_noise

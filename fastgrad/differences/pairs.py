@@ -27,6 +27,8 @@ from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import PairLayout
 
+AT_ONCE = 1 << 20
+"""Numbers of all directions that are asked for together, so that workers have enough to do."""
 CACHE_BYTES = 1 << 28
 """Outputs kept: pairs are asked for row by row, and come column by column."""
 NOISE_LINES = 3
@@ -91,6 +93,21 @@ class PairEvaluator(Evaluator):
     def entry_noise(self, trainable: Mask | None, seed: int) -> Floats:
         return self.noise[self.layout.pairs(np.arange(self.layout.size))[0]]
 
+    def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
+        """Pairs of all outputs and the inputs that were moved both ways before answers ended."""
+        entries, h, values = self.run.recorder.answered_pairs()
+        if not self._single or entries.size == 0:
+            return super().answered_pairs()
+        shape = self._base.size, self.layout.columns.count
+        steps, above, below = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        columns = self.layout.columns.of_entry[entries]
+        steps[:, columns] = h
+        above[:, columns] = (values[:, 0] - self._base).T
+        below[:, columns] = (values[:, 1] - self._base).T
+        steps, above, below = (self.layout.vector(part) for part in (steps, above, below))
+        indices = np.flatnonzero(steps)
+        return indices, steps[indices], np.stack([above, below], axis=1)[indices]
+
     def _values(self, columns: Indices, offsets: Floats) -> Floats:
         """The changes of all outputs at some points, shape (m, p); points are kept."""
         points = list(zip(columns.tolist(), offsets.tolist(), strict=True))
@@ -117,10 +134,17 @@ class PairEvaluator(Evaluator):
             found = self.run.coordinates(first, (offsets * self._scales[first])[:, None])[:, 0]
             return np.asarray(found - self._base)
         found = np.empty((columns.size, self._base.size))
-        for column in np.unique(columns).tolist():
-            rows = np.flatnonzero(columns == column)
-            direction = np.where(self.layout.columns.of_entry == column, self._scales, 0.0)
-            found[rows] = self.run.along(direction, offsets[rows]) - self._base
+        numbers, counts = np.unique(columns, return_counts=True)
+        order = np.argsort(columns, kind="stable")
+        at_once = max(1, AT_ONCE // self._scales.size)
+        for count in np.unique(counts).tolist():  # lines of as many points go together
+            rows = order[np.repeat(counts == count, counts)].reshape(-1, count)
+            of = numbers[counts == count]
+            for start in range(0, of.size, at_once):
+                part = rows[start : start + at_once]
+                inside = self.layout.columns.of_entry == of[start : start + at_once, None]
+                directions = np.where(inside, self._scales, 0.0)
+                found[part] = self.run.lines(directions, offsets[part]) - self._base
         return found
 
 

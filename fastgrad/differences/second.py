@@ -8,6 +8,7 @@ each line keeps the one of the narrowest bar. The bilinear form of u and v is
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -26,6 +27,8 @@ STEPS = (2.0**-6, 2.0**-9, 2.0**-4)
 one that bends more, and for a noisy one."""
 GAIN = float(np.sqrt(np.sum(ORDER_6**2) + AT_CENTRE_6**2))
 """sd of ``h^2 f''`` over that of f."""
+AT_ONCE = 1 << 20
+"""Numbers of all directions that are asked for together, so that workers have enough to do."""
 NARROW = 1e-8
 """A bar of this part of the second derivative needs no other step."""
 
@@ -41,18 +44,24 @@ class Bent:
 def second_derivatives(loss: Loss, directions: Iterator[Floats], count: int) -> Bent:
     """Second derivatives of a loss along ``count`` directions."""
     value, bar = np.zeros(count), np.full(count, np.inf)
-    for k, direction in enumerate(directions):
+    at_once = max(1, AT_ONCE // loss.theta.size)
+    for start in range(0, count, at_once):
+        lines = np.array(list(islice(directions, at_once)))
+        left = np.arange(len(lines))
         for h in STEPS:
-            found, error = _at_step(loss, direction, h)
-            if error < bar[k]:
-                value[k], bar[k] = found, error
-            if bar[k] <= NARROW * abs(value[k]):
+            values = loss.lines(lines[left], np.tile(h * MULTIPLES, (left.size, 1)))
+            for k, row in zip((start + left).tolist(), values, strict=True):
+                found, error = _at_step(loss, row, h)
+                if error < bar[k]:
+                    value[k], bar[k] = found, error
+            left = left[bar[start + left] > NARROW * np.abs(value[start + left])]
+            if left.size == 0:
                 break
     return Bent(value, bar)
 
 
-def _at_step(loss: Loss, direction: Floats, h: float) -> tuple[float, float]:
-    values = loss.along(direction, h * MULTIPLES)
+def _at_step(loss: Loss, values: Floats, h: float) -> tuple[float, float]:
+    """The second derivative by the values at all multiples of a step, and its bar."""
     if not np.isfinite(values).all():
         return 0.0, np.inf
     base = loss.value

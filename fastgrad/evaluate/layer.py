@@ -6,7 +6,7 @@ gradient: what checks a gradient checks a layer.
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -15,14 +15,22 @@ import numpy as np
 from fastgrad.arrays import Array, Floats
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.explain import argument_name, name_of
+from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.parameters.operands import Operands, floating_leaves, is_floating
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.parameters.trees import describe
+from fastgrad.spaces.placed import placed
 from fastgrad.spaces.points import copied, same_numbers
 
 PAIR = 2
 """What a function with a cache returns: the output, and the cache."""
+
+
+def inputs_of(operands: Operands) -> Inputs:
+    """What a function of some operands is given: their leaves as theta, and all of them as they are."""
+    theta = placed(operands.theta, operands.space)
+    return Inputs(*theta, operands.values, len(operands.values))
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,16 @@ class Pushforward:
         operands = Operands.of(names, inputs, argnums)
         return cls(fun, jvp, operands, Outputs.of(_called_at(fun, operands), name_of(fun)))
 
-    def of_leaves(self, leaves: Mapping[str, Any]) -> Any:
+    @property
+    def of_leaves(self) -> Callable[[Mapping[str, Any]], Any]:
         """The function of the leaves of its inputs."""
-        return self.fun(*self.operands.filled(leaves))
+        fun, operands = self.fun, self.operands
+
+        def of_leaves(leaves: Mapping[str, Any]) -> Any:
+            return fun(*operands.filled(leaves))
+
+        of_leaves.__wrapped__ = fun  # type: ignore[attr-defined]
+        return of_leaves
 
     def forward(self, tangent: Mapping[str, Any]) -> tuple[Floats, Floats]:
         """The outputs' derivative along a tangent, and the rounding unit of each block of outputs.
@@ -201,11 +216,13 @@ class Layer:
 
     def projected(self, cotangent: Floats) -> Callable[..., float]:
         """``<cotangent, fun(inputs)>`` as a loss of the leaves; further arguments are not used."""
+        forward = replace(self, vjp=self.fun).forward  # which may go where a backward pass cannot
 
         def projection(leaves: Mapping[str, Any], *_: Any) -> float:
-            return float(np.sum(cotangent * self.forward(leaves)))
+            return float(np.sum(cotangent * forward(leaves)))
 
         projection.__name__ = name_of(self.fun)
+        projection.__wrapped__ = self.fun  # type: ignore[attr-defined]
         projection.__signature__ = self._signature()  # type: ignore[attr-defined]
         return projection
 

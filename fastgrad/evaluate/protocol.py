@@ -105,6 +105,11 @@ class Evaluator(ABC):
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """``values[j]``: the loss at ``theta + offsets[j] direction``, shape (k,)."""
 
+    def lines(self, directions: Floats, offsets: Floats) -> Floats:
+        """``values[i, j]``: the loss at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""
+        pairs = zip(directions, offsets, strict=True)
+        return np.array([self.along(direction, steps) for direction, steps in pairs])
+
     @property
     def reference(self) -> float:
         """What is subtracted from all that `coordinates` and `along` return: 0, or f(theta)."""

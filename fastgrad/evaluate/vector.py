@@ -16,7 +16,7 @@ from numba import carray, njit
 from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.errors import LossCompilationError, StructureMismatchError
+from fastgrad.errors import LossCompilationError, LossError, StructureMismatchError
 from fastgrad.evaluate.adapters import RECORDS, compiled_for, dispatcher, type_of
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.explain import (
@@ -78,6 +78,15 @@ class VectorEvaluator:
         """Compiled or not, and on how many threads, for the last line of a report."""
         return self.recorder.ran
 
+    @property
+    def outside(self) -> LossError | None:
+        """What the function raised at the first point beside theta where it did."""
+        return self.recorder.outside
+
+    @outside.setter
+    def outside(self, error: LossError | None) -> None:
+        self.recorder.outside = error
+
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the outputs at ``theta + offsets[k, j] e_{indices[k]}``, (m, k, p)."""
         self.store.open(offsets.size)
@@ -87,6 +96,11 @@ class VectorEvaluator:
         """``values[j]``: the outputs at ``theta + offsets[j] direction``, shape (k, p)."""
         self.store.open(offsets.size)
         return self._rows(self.recorder.along(direction, offsets))
+
+    def lines(self, directions: Floats, offsets: Floats) -> Floats:
+        """``values[i, j]``: the outputs at ``theta + offsets[i, j] directions[i]``, (m, k, p)."""
+        pairs = zip(directions, offsets, strict=True)
+        return np.array([self.along(direction, steps) for direction, steps in pairs])
 
     def _rows(self, slots: Floats) -> Floats:
         outside = self.recorder.outside
