@@ -109,7 +109,7 @@ LAYERS = {
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary
-        checks.screen.first_look checks.screen.told
+        checks.screen.first_look checks.screen.told checks.screen.smeared
         checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
         checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
         checks.screen.noisy.words checks.screen.noisy.noise

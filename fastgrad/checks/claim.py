@@ -95,6 +95,11 @@ class Claim:
         """The same with a difference quotient in the place of an entry found to be wrong."""
         return replace(self, corrections={**self.corrections, position: (difference, bar)})
 
+    def without(self, part: Floats, scatter: Floats) -> "Claim":
+        """The same less a part of known error, shape (n,), that is uncertain by ``scatter``."""
+        unsure = scatter if self.scatter is None else self.scatter + scatter
+        return replace(self, values=self.values - part, scatter=unsure)
+
     def along(self, v: Floats) -> tuple[float, float, float]:
         """``v . a``, the norm of its terms, and the bar that corrections bring, chunk by chunk."""
         total, length = 0.0, 0.0

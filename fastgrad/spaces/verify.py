@@ -23,6 +23,10 @@ STEP = 2.0**-10
 """Probes that are differenced: their truncation and rounding are some 1e-6 and 1e-13."""
 STARTS_ALONG = 1e-3
 """How far from d a retraction along d may start out."""
+FINER = (2.0**-5, 2.0**-10)
+"""Parts of a step that are tried where the whole one tells of no retraction."""
+COARSE = 0.5
+"""A point that is rounded by more than this part of the step says nothing of where it leads."""
 FLAT = 1e-4
 """A coordinate moves the point by itself if this part of its move is no combination of the others."""
 LOOKED_AT = 64
@@ -187,21 +191,29 @@ def require_projection(chart: Any) -> None:
             f"{space.title}: project({name}, .) leaves nothing: expected a tangent space"
         )
     d = Pw / length
-    scale = STEP * max(1.0, min(norm(chart.origin), 1.0 / STEP))
     call = f"{space.title}: retract({name}, .)"
     zero = called(call, chart.retracted, np.zeros(d.size))
     require_type(zero, chart.base, call)
     require_same_point(zero, chart.base, f"{space.title}: retract({name}, 0)")
-    ends = [chart.flat_of(called(call, chart.retracted, s * scale * d)) for s in (1, -1)]
-    start = (ends[0] - ends[1]) / (2 * scale)
-    if (
-        not norm(start - d)
-        <= STARTS_ALONG + 8 * precision_of(chart.base) * norm(chart.origin) / scale
-    ):
+    off = min(_off_along(chart, d, part, call) for part in (1.0, *FINER))
+    if off > 0:
         raise ValueError(
-            f"{space.title}: retract({name}, d) does not start out along d, but {norm(start - d):.2g} "
+            f"{space.title}: retract({name}, d) does not start out along d, but {off:.2g} "
             "of its length off: expected a retraction along tangent vectors"
         )
+
+
+def _off_along(chart: Any, d: Floats, part: float, call: str) -> float:
+    """How far from d a retraction starts out, at a part of the usual step; 0 if no more than it may.
+
+    Where the set bends within that step, as a simplex of small numbers does, a shorter one tells.
+    """
+    size = norm(chart.origin)
+    scale = part * STEP * max(1.0, min(size, 1.0 / STEP))
+    ends = [chart.flat_of(called(call, chart.retracted, s * scale * d)) for s in (1, -1)]
+    off = norm((ends[0] - ends[1]) / (2 * scale) - d)
+    allowed = STARTS_ALONG + 8 * precision_of(chart.base) * size / scale
+    return 0.0 if off <= allowed < COARSE else off
 
 
 def trace_of(project: Callable[[Floats], Floats], size: int) -> float | None:

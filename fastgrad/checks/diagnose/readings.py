@@ -3,6 +3,7 @@
 Every sample is compared with the same differences: it costs no evaluation of the loss.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,16 +90,18 @@ def _named(case: Case, chosen: list[int], weights: Floats) -> Finding | None:
     if not spread or np.any(np.abs(weights) <= clear):
         return None
     alone = replace(case, positions=np.arange(case.k))
-    said = " and ".join(
-        f"{alone.entry(k)} by {w:.6g}" for k, w in zip(chosen, weights.tolist(), strict=True)
-    )
-    entries = "one entry" if len(chosen) == 1 else f"{len(chosen)} entries"
-    clause = (
-        f"{entries} of the gradient before it was projected is wrong, {said}: the projection spreads "
-        "that over all"
-    )
-    if len(chosen) > 1:
-        clause = clause.replace(" is wrong", " are wrong")
-    return Finding(
-        ("smeared",), {"entries": float(len(chosen)), "largest": float(weights[0])}, clause
+    wrong = [(alone.entry(k), w) for k, w in zip(chosen, weights.tolist(), strict=True)]
+    constants = {"entries": float(len(chosen)), "largest": max(weights.tolist(), key=abs)}
+    return Finding(("smeared",), constants, said_of_smeared(wrong))
+
+
+def said_of_smeared(wrong: Sequence[tuple[str, float]]) -> str:
+    """What is said of entries, each with its error, of a gradient before it was projected."""
+    *first, last = [f"{name} by {error:.6g}" for name, error in wrong]
+    said = f"{', '.join(first)} and {last}" if first else last
+    entries = "one entry" if len(wrong) == 1 else f"{len(wrong)} entries"
+    verb = "is" if len(wrong) == 1 else "are"
+    return (
+        f"{entries} of the gradient before it was projected {verb} wrong, {said}: the projection "
+        "spreads that over all"
     )

@@ -28,7 +28,8 @@ from fastgrad.checks.screen.screen import (
     look,
     screen_evaluations,
 )
-from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks
+from fastgrad.checks.screen.smeared import Smear, chart_of
+from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks, Suspects
 from fastgrad.checks.screen.summary import outcome_of, with_refuted
 from fastgrad.checks.screen.told import sentence_of
 from fastgrad.checks.stages import AWAY
@@ -41,6 +42,8 @@ ATTEMPTS = 3
 """Rounds of locating, until fresh directions through all that is left are clean."""
 FRESH = 1 << 10
 """Global directions from here on certify."""
+HUNTING = 1 << 9
+"""A block's own directions from here on hunt for errors that a projection spread."""
 NOT_FINITE = 16
 """Entries of a block that are not finite, and are looked at: enough to tell a law."""
 ALL_STAGES = 8
@@ -218,9 +221,25 @@ class _Search:
             known = None
         refuted = self.found.refuted
         throughout = refuted is not None and refuted.block == b and refuted.factor is not None
+        if attempt == 0 and not throughout and self._is_smeared(b, finding):
+            return
         Locator(self.spot, self.directions).search(
             block, stream, finding, known, thorough, throughout
         )
+
+    def _is_smeared(self, b: int, finding: Finding) -> bool:
+        """Whether a projection spread the errors of few entries over a block; these are then told."""
+        block, moves = self.loss.layout.blocks[b], self.directions.moves(self.loss.layout.blocks[b])
+        if chart_of(block) is None or not moves.all():
+            return False
+        rng = np.random.default_rng(self.directions.seed)
+        suspects = Suspects(self.spot, block, moves, finding, rng)
+        smear = Smear(self.spot, self.directions, block, lambda k: block_stream(b, HUNTING + k))
+        told = smear.found(suspects)
+        if told is not None:
+            self.found.told.append(told)
+            finding.kind = "entries"
+        return told is not None
 
     def _is_clean(self, attempt: int) -> bool:
         """Are fresh directions through all that is not settled clean?"""

@@ -9,6 +9,7 @@ from fastgrad.checks.screen.findings import Finding
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.screen import Screen
+from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Layout
 
@@ -31,6 +32,8 @@ class Found:
     """What an entry of a block does to the loss some way off, per unit, where the gradient is zero."""
     refuted: Along | None = None
     """The block that the first look found grossly wrong."""
+    told: list[Diagnosis] = field(default_factory=list)
+    """Laws of blocks that directions told, with the entries to blame."""
     screen: Screen | None = None
     """None where the time did not even allow the screen."""
     findings: dict[int, Finding] = field(default_factory=dict)

@@ -57,7 +57,7 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
         _directions(found, layout),
         frozenset(located if found.certified else ()),
         loss,
-        laws_of(shown, layout),
+        beside(found.told, laws_of(shown, layout)),
     )
 
 

@@ -7,6 +7,9 @@ from fastgrad.checks.screen.first_look import Along
 from fastgrad.findings import Diagnosis
 from fastgrad.parameters.layout import Block, Layout
 
+CONFIRMED = {"smeared"}
+"""Laws of all entries, after which nothing is left along fresh directions."""
+
 
 def diagnosis_of(along: Along, block: Block) -> Diagnosis | None:
     """The law of a block that a direction found wrong; None where it only tells that it is."""
@@ -50,8 +53,12 @@ def laws_of(shown: Iterable[Along], layout: Layout) -> tuple[Diagnosis, ...]:
 
 
 def beside(diagnoses: Sequence[Diagnosis], told: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
-    """Laws by entries; those of directions where entries tell of none, or were not looked at."""
+    """Laws by entries; those of directions where entries tell of none, or were not looked at.
+
+    Few entries fit many laws: one that fresh directions through all of the block confirm goes first.
+    """
     by_name = {diagnosis.block: diagnosis for diagnosis in told}
+    sure = {diagnosis.block for diagnosis in told if diagnosis.law in CONFIRMED}
     known = {diagnosis.block for diagnosis in diagnoses}
-    kept = [d if d.explains else by_name.get(d.block, d) for d in diagnoses]
+    kept = [d if d.explains and d.block not in sure else by_name.get(d.block, d) for d in diagnoses]
     return (*kept, *(d for d in told if d.block not in known))
