@@ -21,6 +21,11 @@ STREAM = 0x636F74
 """Beside the seed, what draws cotangents."""
 
 
+SCALAR_COTANGENT = -4.0
+"""What the gradient of one number is asked with, and divided by: a rule that leaves out what it is given is
+off by it. A power of two, so that nothing is rounded."""
+
+
 class Program:
     """A function at some parameters.
 
@@ -97,12 +102,20 @@ class Program:
         with self.x64():
             leaves = [jnp.asarray(theta[name], leaf.dtype) for name, leaf in self.leaves.items()]
             if claimed is None:
-                found = jax.jit(jax.grad(self.scalar))(leaves, self.arguments_given())
+                found = jax.jit(self._own_gradient)(leaves, self.arguments_given())
             else:
                 found = self._leaves_of(
                     claimed(self._params(leaves), *self._args(self.arguments_given()))
                 )
             return dict(zip(self.leaves, map(_as_array, found), strict=True))
+
+    def _own_gradient(self, leaves: list[Any], arguments: list[Any]) -> Any:
+        """That of JAX; of one number, by a cotangent that no rule may leave out."""
+        if not self.is_scalar:
+            return jax.grad(self.scalar)(leaves, arguments)
+        value, backward = jax.vjp(lambda leaves: self.scalar(leaves, arguments), leaves)
+        (found,) = backward(jnp.asarray(SCALAR_COTANGENT, value.dtype))
+        return [g / jnp.asarray(SCALAR_COTANGENT, g.dtype) for g in found]
 
     def _leaves_of(self, gradient: Any) -> list[Any]:
         """The leaves of a gradient that a user computed, in order.

@@ -24,8 +24,16 @@ from fastgrad.torch.program import Program
 from fastgrad.torch.subject import Subject, closed_over
 from fastgrad.torch.tensors import all_tensors_in as _tensors
 
+LEAVES_OUT = (
+    "Asked with other gradients of its output, the backward pass does not answer in proportion: it "
+    "leaves out what it is given (grad_output), or bends it."
+)
 EXACT = float(np.finfo(np.float64).eps)
 """The rounding unit of what needs no error bars of its own."""
+
+
+APART = 1e-2, 0.0
+"""Parts of a gradient that rounding may leave of a proportion, bfloat16 included."""
 
 
 def check(
@@ -108,6 +116,8 @@ def check(
     inputs_of_check = layout_values(program), *leading_dimensions(program)
     report = check_grad(TorchLoss(program), compute, *inputs_of_check, **asked, progress=progress)
     said = (*chosen.remarks, *_about(subject, compute))
+    if report.verdict == "disagrees" and not in_proportion(program):
+        said = (*said, LEAVES_OUT)
     report = replace(report, remarks=(*report.remarks, *said))
     if chosen.own is None or report.verdict != "agrees":
         return report
@@ -136,6 +146,15 @@ def _chosen_by(wrt: str | Sequence[str] | None, program: Program) -> list[str] |
     if not chosen:
         raise ValueError(f"wrt={wrt!r}: {program.subject.name} has none that can be checked")
     return chosen
+
+
+def in_proportion(program: Program) -> bool:
+    """Whether the gradient of a number is the same however large the gradient it is asked with."""
+    if program.top == 1:
+        return True
+    with program.kept():
+        pairs = list(zip(program.gradients(), program.gradients(1.0), strict=True))
+    return all(a is b is None or torch.allclose(a, b, *APART) for a, b in pairs)
 
 
 def leading_dimensions(program: Program) -> list[Array]:

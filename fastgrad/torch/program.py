@@ -23,6 +23,9 @@ STREAM = 0x636F74
 SECOND_STREAM = 0x636F75
 """The same of the second order."""
 COTANGENT = "cotangent"
+SCALAR_COTANGENT = -4.0
+"""What the gradient of one number is asked with, and divided by: a backward pass that leaves out what it is
+given is off by it. A power of two, so that nothing is rounded."""
 
 
 @dataclass
@@ -82,6 +85,8 @@ class Program:
         self.leaves: dict[str, torch.Tensor] = {}
         self.cotangents: list[torch.Tensor] = []
         self._given = cotangents or []
+        self.top = 1.0
+        """What the loss is multiplied by for autograd."""
         self._recorded = False
         self._buffers = list(self._own_buffers())
         self._name_leaves()
@@ -110,13 +115,18 @@ class Program:
             with torch.enable_grad():
                 return self._contracted(self._gradients(create_graph=False)).detach()
         with torch.set_grad_enabled(self._recorded):
-            return self._loss().detach()
+            return self._loss().detach() / self.top
 
-    def gradients(self) -> list[torch.Tensor | None]:
-        """Autograd's gradient, a leaf each; None where it says that the loss does not use it."""
+    def gradients(self, top: float | None = None) -> list[torch.Tensor | None]:
+        """Autograd's gradient, a leaf each; None where it says that the loss does not use it.
+
+        ``top`` is what the gradient of one number is asked with, `SCALAR_COTANGENT` unless given.
+        """
         with torch.enable_grad():
             if self.subject.order == 1:
-                return self._gradients(create_graph=False)
+                asked = self.top if top is None else top
+                found = self._gradients(create_graph=False, times=asked / self.top)
+                return found if asked == 1 else [g if g is None else g / asked for g in found]
             total = self._contracted(self._gradients(create_graph=True))
             return _gradients_of(total, self.leaves.values(), create_graph=False)
 
@@ -126,8 +136,8 @@ class Program:
             found = [as_real(part.detach()) for part in tensors_in(self._outputs())]
         return [part.double().cpu().numpy() for part in found]
 
-    def _gradients(self, create_graph: bool) -> list[torch.Tensor | None]:
-        return _gradients_of(self._loss(), self.leaves.values(), create_graph)
+    def _gradients(self, create_graph: bool, times: float = 1.0) -> list[torch.Tensor | None]:
+        return _gradients_of(self._loss() * times, self.leaves.values(), create_graph)
 
     def _contracted(self, gradients: list[torch.Tensor | None]) -> torch.Tensor:
         """A random combination of first derivatives."""
@@ -153,11 +163,16 @@ class Program:
         return sum(terms[1:], terms[0])
 
     def _cotangents_for(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        """A Gaussian cotangent each, in the output's own precision; drawn at the first call."""
+        """A Gaussian cotangent each, in the output's own precision, drawn at the first call; of one
+        number in all `SCALAR_COTANGENT`.
+        """
         if not self.cotangents:
             rng = np.random.default_rng([self.seed, STREAM])
+            if self.subject.order == 1 and sum(part.numel() for part in outputs) == 1:
+                self.top = SCALAR_COTANGENT
             for k, part in enumerate(outputs):
                 c = torch.as_tensor(rng.standard_normal(tuple(part.shape)))
+                c = c if self.top == 1 else torch.full(tuple(part.shape), self.top)
                 c = self._given[k].detach() if self._given else c
                 self.cotangents.append(c.to(part.device, part.dtype))
             if self.subject.order == 2:

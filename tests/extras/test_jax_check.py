@@ -211,3 +211,13 @@ def test_the_neutral_monitor_takes_arrays_of_jax():
     for step in range(20):
         monitor(step, w, x)
     assert sorted(abs(record.relative) for record in monitor.records)[10] < 1e-3
+
+
+def test_a_rule_of_a_loss_that_leaves_out_its_cotangent():
+    @jax.custom_vjp
+    def squared_norm(x):
+        return jnp.sum(x * x) / 2
+
+    squared_norm.defvjp(lambda x: (squared_norm(x), x), lambda x, g: (x,))
+    report = fg.jax.check(squared_norm, normal(5))
+    assert report.diagnoses[0].constants == {"factor": -0.25}

@@ -320,3 +320,36 @@ def test_a_module_after_old_weight_norm():
     with pytest.raises(RuntimeError):
         copy.deepcopy(module)
     assert fg.torch.check(module, torch.randn(2, 3)).verdict == "agrees"
+
+
+class SquaredNorm(torch.autograd.Function):
+    """A loss whose backward pass takes it for the last operation of all."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return 0.5 * (x * x).sum()
+
+    @staticmethod
+    def backward(ctx, g):
+        return ctx.saved_tensors[0]
+
+
+def test_a_loss_that_leaves_out_the_gradient_it_is_given():
+    report = fg.torch.check(SquaredNorm, torch.randn(5))
+    assert report.diagnoses[0].constants == {"factor": -0.25}
+    assert any("leaves out what it is given (grad_output)" in said for said in report.remarks)
+
+
+def test_constants_of_a_module_that_returns_a_loss_are_its_own():
+    class Regularised(nn.Linear):
+        def forward(self, x):
+            with torch.no_grad():
+                penalty = 0.05 * (self.weight**2).sum()
+            return (super().forward(x) ** 2).mean() + penalty
+
+    report = fg.torch.check(Regularised(6, 3), torch.randn(20, 6))
+    assert blamed(report) == ["weight"]
+    assert report.diagnoses[0].law == "missing-l2"
+    assert report.diagnoses[0].constants["lambda"] == pytest.approx(0.1)  # of lambda/2 |W|^2
+    assert not any("grad_output" in said for said in report.remarks)
