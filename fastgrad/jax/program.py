@@ -22,8 +22,8 @@ STREAM = 0x636F74
 
 
 SCALAR_COTANGENT = -4.0
-"""What the gradient of one number is asked with, and divided by: a rule that leaves out what it is given is
-off by it. A power of two, so that nothing is rounded."""
+"""What the gradient of one number is asked with, and divided by: a rule that leaves out what it is given
+is off by it. A power of two, so that nothing is rounded."""
 
 
 class Program:

@@ -24,8 +24,8 @@ SECOND_STREAM = 0x636F75
 """The same of the second order."""
 COTANGENT = "cotangent"
 SCALAR_COTANGENT = -4.0
-"""What the gradient of one number is asked with, and divided by: a backward pass that leaves out what it is
-given is off by it. A power of two, so that nothing is rounded."""
+"""What the gradient of one number is asked with, and divided by: a backward pass that leaves out what it
+is given is off by it. A power of two, so that nothing is rounded."""
 
 
 @dataclass

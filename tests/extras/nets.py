@@ -1,4 +1,4 @@
-"""A multilayer perceptron and a small transformer of 1e5 parameters, with the faults people make planted."""
+"""A multilayer perceptron and a small transformer of 1e5 parameters, with common faults planted."""
 
 import torch
 from torch import nn
@@ -81,7 +81,9 @@ class Net(nn.Module):
     def loss(self, out, y, w):
         """Cross entropy and an L2 term, in float32 at least, as nets of half precision are trained."""
         penalty = L2 * (_wide(w) ** 2).sum()
-        return F.cross_entropy(_wide(out), y) + (penalty.detach() if self.fault == "no L2" else penalty)
+        return F.cross_entropy(_wide(out), y) + (
+            penalty.detach() if self.fault == "no L2" else penalty
+        )
 
 
 class Perceptron(Net):

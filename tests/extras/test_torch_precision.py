@@ -1,5 +1,6 @@
 """Single and half precision: right gradients agree, and what is wrong in these alone is found."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test,torch]'")
@@ -7,6 +8,9 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test
 from torch import nn  # noqa: E402
 
 import fastgrad as fg  # noqa: E402
+from fastgrad.evaluate.protocol import Inputs  # noqa: E402
+from fastgrad.parameters.layout import flatten  # noqa: E402
+from fastgrad.torch.evaluator import TorchLoss  # noqa: E402
 from fastgrad.torch.precision import RoundedGradient, TorchGradient, layout_values  # noqa: E402
 from fastgrad.torch.program import Program  # noqa: E402
 from fastgrad.torch.subject import Subject  # noqa: E402
@@ -99,3 +103,22 @@ def test_other_masks_of_dropout_in_float64_are_no_error():
     report = fg.torch.check(Drop(), torch.randn(40))
     assert report.verdict == "agrees"
     assert any("other masks of dropout" in remark for remark in report.remarks)
+
+
+def test_points_of_half_precision_are_on_the_line_on_average():
+    """Nearest ones, a tenth of a unit away, are all where they were: the slope would be 0."""
+    torch.manual_seed(0)
+    x, c = torch.rand(4000, dtype=torch.bfloat16) + 1, torch.randn(4000, dtype=torch.float64)
+    subject = Subject.of(lambda x: x, (x,), None, lambda out: (c * out.double()).sum(), 1)
+    run = evaluator_of(Program(subject, None, 0))
+    v, h = c.numpy(), 0.1 * 2.0**-7
+    above, below, again = run.along(v, np.array([h, -h, h]))
+    noise = 2.0**-7 * np.sqrt(0.1 * (v**2 * abs(v)).sum() / 2) / h  # of a unit at a chance |v| / 10
+    assert above == again
+    assert (above - below) / (2 * h) == pytest.approx((v**2).sum(), abs=5 * noise)
+    assert noise < 0.2 * (v**2).sum()
+
+
+def evaluator_of(program):
+    layout, theta = flatten(layout_values(program))
+    return TorchLoss(program).evaluator_at(Inputs(layout, theta))

@@ -1,0 +1,104 @@
+"""A perceptron and a transformer of 1e5 parameters: right ones never called wrong, planted faults found.
+
+By ``auto`` a check is in float64, whatever the precision of the net; by ``own`` it is in the net's.
+"""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test,torch]'")
+
+import fastgrad as fg  # noqa: E402
+from tests.extras.nets import NAMES, problem  # noqa: E402
+
+NETS = "mlp", "transformer"
+PRECISIONS = (
+    (torch.float64, "auto"),
+    (torch.float32, "auto"),
+    (torch.bfloat16, "auto"),
+    (torch.float32, "own"),
+    (torch.bfloat16, "own"),
+)
+RIGHT, WRONG = 50, 4
+"""Seeds a net and precision: 500 checks of right ones, 40 of every fault."""
+ASKED = {"wrt": "parameters", "strategy": "screen", "budget": 60.0}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads of torch that wait for each other on a busy machine take a hundred times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def check(kind, dtype, how, seed, fault=None):
+    net, inputs = problem(kind, dtype, seed, fault)
+    precision = "auto" if how == "auto" else None
+    return fg.torch.check(net, *inputs, dtype=precision, seed=seed, **ASKED)
+
+
+def gradients(kind, dtype, seed, fault=None):
+    """What autograd says in float64, by parameter."""
+    net, inputs = problem(kind, dtype, seed, fault)
+    net, inputs = net.double(), [x.double() if x.is_floating_point() else x for x in inputs]
+    names = [name for name, _ in net.named_parameters()]
+    return dict(zip(names, torch.autograd.grad(net(*inputs), list(net.parameters())), strict=True))
+
+
+def errors(kind, dtype, seed, fault):
+    """The errors of a net's gradients, and the right ones, by the parameters that have any."""
+    right, wrong = gradients(kind, dtype, seed), gradients(kind, dtype, seed, fault)
+    off = {name: wrong[name] - g for name, g in right.items()}
+    return {
+        name: (off[name], g)
+        for name, g in right.items()
+        if off[name].norm() > 1e-9 * g.norm() + 1e-13
+    }
+
+
+def beyond_the_limit(report, name, error, right):
+    """Whether the report's own limits say that this error is seen."""
+    if report.in_noise is not None:
+        return bool(error.norm() > report.in_noise["any_shape"][name] * right.norm())
+    (limit,) = (block.detection_limit for block in report.blocks if block.name == name)
+    return bool(error.abs().max() > max(limit, report.rtol) * right.square().mean().sqrt())
+
+
+def require_found(kind, dtype, how, seed, fault):
+    report, off = check(kind, dtype, how, seed, fault), errors(kind, dtype, seed, fault)
+    blamed = {block.name for block in report.blocks if block.verdict == "disagrees"}
+    assert blamed <= set(off), (seed, fault, report)
+    if how == "auto" or any(beyond_the_limit(report, name, *off[name]) for name in off):
+        assert report.verdict == "disagrees", (seed, fault, report)
+        assert blamed, (seed, fault, report)
+    return report.verdict == "disagrees"
+
+
+@pytest.mark.parametrize("fault", [None, *NAMES])
+def test_a_net_of_bfloat16(fault):
+    if fault is None:
+        report = check("mlp", torch.bfloat16, "auto", 0)
+        assert report.verdict == "agrees", report
+    else:
+        assert require_found("mlp", torch.bfloat16, "auto", 0, fault)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize(("dtype", "how"), PRECISIONS)
+def test_right_ones_are_never_called_wrong(kind, dtype, how):
+    verdicts = [check(kind, dtype, how, seed).verdict for seed in range(RIGHT)]
+    assert "disagrees" not in verdicts
+    if how == "auto":
+        assert set(verdicts) == {"agrees"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize(("dtype", "how"), PRECISIONS)
+@pytest.mark.parametrize("fault", NAMES)
+def test_faults_are_found_and_located(kind, dtype, how, fault):
+    found = [require_found(kind, dtype, how, seed, fault) for seed in range(WRONG)]
+    if dtype != torch.bfloat16:  # in bfloat16 itself the limits are wider than most
+        assert all(found)
