@@ -65,7 +65,8 @@ LAYERS = {
         evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
         evaluate.layer evaluate.vector evaluate.complex_step evaluate.proofs evaluate.direct
         evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows evaluate.sharing
-        evaluate.writes evaluate.failing evaluate.interrupts
+        evaluate.writes evaluate.failing evaluate.interrupts evaluate.instances
+        evaluate.quicker
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

@@ -14,14 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
+import numba.typed
 import numpy as np
 from numba import carray, cfunc, njit, types
 from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher, cpu_target
 
+from fastgrad.arrays import Floats
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import dict_keys, explain
 from fastgrad.evaluate.compiling import said_after
@@ -34,6 +36,8 @@ from fastgrad.evaluate.state import may_be_shared
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.arguments import Argnum, merged, place_of, taken
 from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.native import Expression, ListOf, is_long_list, native_container
+from fastgrad.parameters.trees import Branch
 
 PATIENCE_SECONDS = 5.0
 """What is compiled for longer is spoken of on stderr: nobody knows what it is that takes so long."""
@@ -71,6 +75,8 @@ class CompiledLoss(CFunction):
     """What it read from outside when it was compiled, or first seen."""
     only_read: tuple[bool, ...]
     """Whether each other argument is proved to be left alone."""
+    listed: bool
+    """Whether it takes long lists of parameters as typed Lists."""
     watched: bool = field(default=False, init=False)
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
     meanings: dict[int, Any] = field(default_factory=dict, init=False)
@@ -87,6 +93,10 @@ class CompiledLoss(CFunction):
     """When its values on several threads were last held against those on one."""
     python_seconds: float = field(default=0.0, init=False)
     """What one call from Python took."""
+    takes_records: bool = field(default=False, init=False)
+    """Whether Python's function took NamedTuples for dicts there."""
+    in_python: dict[int, str | None] = field(default_factory=dict, init=False)
+    """Why Python is the quicker by the bytes that an evaluation reads; None where it is not."""
 
 
 def dispatcher(loss: Any) -> CPUDispatcher:
@@ -130,14 +140,26 @@ def _jit(function: FunctionType) -> CPUDispatcher:
     return _jitted[key]
 
 
+def jitted_for_others(function: FunctionType) -> int:
+    """For how many other values of what it reads a function's code was compiled, if not for these."""
+    others = sum(key[0] is function.__code__ for key in tuple(_jitted))
+    return others if others and identity(function) not in _jitted else 0
+
+
 MOST_JITTED = 256
 _jitted: dict[Any, CPUDispatcher] = {}
 
 
 def compiled_loss(
-    loss: CPUDispatcher, layout: Layout, argnum: Argnum, arguments: tuple[Any, ...]
+    loss: CPUDispatcher,
+    layout: Layout,
+    argnum: Argnum,
+    arguments: tuple[Any, ...],
+    listed: bool = False,
 ) -> CompiledLoss:
     """The loss behind the kernels' signature; compiled on the first call with these types.
+
+    With ``listed`` it gets long lists of parameters as typed Lists, else as tuples.
 
     Raises
     ------
@@ -147,14 +169,14 @@ def compiled_loss(
         A loss that does not take so many arguments, or does not return one real number.
     """
     if not arguments:
-        return _adapted(loss, layout, argnum, ())
+        return _adapted(loss, layout, argnum, (), listed)
     value_types = []
     for position, argument in enumerate(arguments):
         try:
             value_types.append(type_of(argument))
         except (ValueError, NumbaError) as error:
             raise explain.untypable(loss, argument, place_of(position, argnum)) from error
-    return _adapted(loss, layout, argnum, tuple(value_types))
+    return _adapted(loss, layout, argnum, tuple(value_types), listed)
 
 
 def type_of(argument: Any) -> Any:
@@ -193,22 +215,48 @@ def bound_arguments(
 ) -> BoundArguments:
     """The arguments, bound; a loss of theta alone is bound once for all calls."""
     if arguments:
-        return BoundArguments(compiled, layout.adapter.table, arguments)
+        return BoundArguments(compiled, _expression(layout, compiled.listed).table, arguments)
     return _bound_to_nothing(compiled, layout)
 
 
 @lru_cache(maxsize=1024)
 def _bound_to_nothing(compiled: CompiledLoss, layout: Layout) -> BoundArguments:
-    return BoundArguments(compiled, layout.adapter.table, ())
+    return BoundArguments(compiled, _expression(layout, compiled.listed).table, ())
+
+
+def _expression(layout: Layout, listed: bool) -> Expression:
+    return layout.listed if listed and layout.listed is not None else layout.adapter
+
+
+def native_parameters(layout: Layout, flat: Floats, listed: bool) -> Any:
+    """Theta as a compiled loss takes it, to be passed from Python."""
+    return layout.native(flat, _listed_container if listed else native_container)
+
+
+def _listed_container(node: Branch, parts: list[Any]) -> Any:
+    return typed_list(parts) if is_long_list(node) else native_container(node, parts)
+
+
+def typed_list(items: list[Any]) -> Any:
+    """A typed List of some items of one type."""
+    made = numba.typed.List()
+    for item in items:
+        made.append(item)
+    return made
 
 
 def _adapted(
-    loss: CPUDispatcher, layout: Layout, argnum: Argnum, value_types: tuple[Any, ...]
+    loss: CPUDispatcher,
+    layout: Layout,
+    argnum: Argnum,
+    value_types: tuple[Any, ...],
+    listed: bool,
 ) -> CompiledLoss:
     """`_adapt` of a layout, which is cheap to look up; layouts that differ in size alone share it."""
-    made = _adapted_once(loss, layout, argnum, value_types)
+    made = _adapted_once(loss, layout, argnum, value_types, listed)
     if loss.overloads.get(made.given) is not made.keep[0]:  # it was compiled again since
-        fresh = _adapt.__wrapped__(*_adapter_key(loss, layout, argnum, value_types))
+        theta_code = _theta_code(layout, listed)
+        fresh = _adapt.__wrapped__(loss, theta_code, argnum, value_types)
         fresh.keep += made.keep  # which other threads may be running
         vars(made).update(vars(fresh))
     return made
@@ -216,36 +264,67 @@ def _adapted(
 
 @lru_cache(maxsize=1024)
 def _adapted_once(
-    loss: CPUDispatcher, layout: Layout, argnum: Argnum, value_types: tuple[Any, ...]
+    loss: CPUDispatcher,
+    layout: Layout,
+    argnum: Argnum,
+    value_types: tuple[Any, ...],
+    listed: bool,
 ) -> CompiledLoss:
-    return _adapt(*_adapter_key(loss, layout, argnum, value_types))
+    return _adapt(loss, _theta_code(layout, listed), argnum, value_types)
 
 
-def _adapter_key(
-    loss: CPUDispatcher, layout: Layout, argnum: Argnum, value_types: tuple[Any, ...]
-) -> tuple[Any, ...]:
-    source, records, _ = layout.adapter
-    theta_type = numba.typeof(layout.native(np.zeros(layout.size)))
-    return loss, source, records, theta_type, argnum, value_types
+class ThetaCode(NamedTuple):
+    """What code builds theta, and of what type: all that adapters ask of a layout."""
+
+    source: str
+    """Over ``theta`` and ``table``."""
+    records: tuple[Any, ...]
+    its_type: Any
+    listed: bool
+
+
+def _theta_code(layout: Layout, listed: bool) -> ThetaCode:
+    source, records, _ = _expression(layout, listed)
+    theta = native_parameters(layout, np.zeros(layout.size), listed)
+    return ThetaCode(source, records, numba.typeof(theta), listed)
+
+
+@lru_cache(maxsize=256)
+def _lister(how: ListOf) -> CPUDispatcher:
+    """A compiled function that makes a typed List of parameters."""
+    source = (
+        "def listed(theta, table, at, count):\n"
+        "    made = List()\n"
+        "    for _ in range(count):\n"
+        f"        made.append({how.item})\n"
+        f"        at += {how.width}\n"
+        "    return made\n"
+    )
+    scope = {"List": numba.typed.List, **_scope(how.records)}
+    exec(compile(source, "<fastgrad list>", "exec"), scope)
+    return njit(scope["listed"])
+
+
+def _scope(records: tuple[Any, ...]) -> dict[str, Any]:
+    """What the source of parameters calls, by its names there."""
+    return {
+        f"Record{k}": _lister(made) if isinstance(made, ListOf) else made
+        for k, made in enumerate(records)
+    }
 
 
 @lru_cache(maxsize=1024)
 def _adapt(
-    loss: CPUDispatcher,
-    parameters: str,
-    records: tuple[Any, ...],
-    theta_type: Any,
-    argnum: Argnum,
-    value_types: tuple[Any, ...],
+    loss: CPUDispatcher, theta: ThetaCode, argnum: Argnum, value_types: tuple[Any, ...]
 ) -> CompiledLoss:
-    """The loss behind a generated function, of ``parameters`` as source over ``theta`` and ``table``.
+    """The loss behind a generated function, which builds its parameters by ``theta``.
 
     A loss that may keep its theta, in a jitclass or a list, gets a copy that it can own. One that
     records what it returns (`RECORDS`) is told last where the evaluation's own byte of ``failed`` is.
     """
     records_it = getattr(loss, RECORDS, False)
     last = (types.uintp,) if records_it else ()
-    loss_types = (*merged(theta_type, value_types, argnum), *last)
+    loss_types = (*merged(theta.its_type, value_types, argnum), *last)
     result, signature = compiled_for(loss, loss_types)
     line = dict_keys.walks_over_dict(result)
     if line is not None:
@@ -274,7 +353,7 @@ def _adapt(
         f"    theta = {'row.copy()' if keeps else 'row'}\n"
         "    arguments = load(arguments_address)\n"
         "    table = arguments[0]\n"
-        f"    parameters = {parameters}\n"
+        f"    parameters = {theta.source}\n"
         f"    value = call(failed, ({', '.join(given)},))\n"
         f"    {'row[:] = theta' if keeps else ''}\n"  # so that what was written to it is seen
         "    return value\n"
@@ -287,7 +366,7 @@ def _adapt(
         "load": loader(arguments_type, borrowed=not keeps),
         "release": releaser(arguments_type),
         "call": caller(result, signature),
-        **{f"Record{k}": record for k, record in enumerate(records)},
+        **_scope(theta.records),
     }
     exec(compile(source, "<fastgrad adapter>", "exec"), scope)
     adapter = cfunc(LOSS_SIGNATURE)(scope["adapter"])
@@ -303,6 +382,7 @@ def _adapt(
         may_be_shared=traits.has_state and may_be_shared(value_types, names, loss),
         read=outside(loss.py_func),
         only_read=_of_values(only_read(result), argnum, len(value_types)),
+        listed=theta.listed,
     )
 
 

@@ -12,27 +12,34 @@ from numba.core.registry import CPUDispatcher
 
 from fastgrad.errors import LossCompilationError, PythonBackendWarning
 from fastgrad.evaluate.compiled import CompiledEvaluator
-from fastgrad.evaluate.explain import in_python
+from fastgrad.evaluate.explain import in_python as why_in_python
 from fastgrad.evaluate.meaning import departure, require_inside, takes_records
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.evaluate.quicker import in_python, quicker
 from fastgrad.evaluate.scratch import positions_of
 
 
 def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
-    """The loss compiled; called from Python where numba refuses it, or would mean something else."""
+    """The loss compiled; called from Python where numba refuses it, or would mean something else.
+
+    And where that is the quicker.
+    """
+    afresh = in_python(loss, inputs) if type(loss) is FunctionType else None
+    if afresh is not None:
+        return afresh
     try:
         run = CompiledEvaluator(loss, inputs)
     except LossCompilationError as error:
         plain = getattr(loss, "py_func", loss)
         native = takes_records(plain, inputs)
-        return PythonEvaluator(plain, inputs, in_python(error), native)
+        return PythonEvaluator(plain, inputs, why_in_python(error), native)
     if isinstance(loss, CPUDispatcher):
         require_inside(loss, run, inputs)
     if type(loss) is not FunctionType:
         return run
     found = departure(loss, run, inputs)
-    return run if found is None else PythonEvaluator(loss, inputs, *found)
+    return quicker(loss, run, inputs) if found is None else PythonEvaluator(loss, inputs, *found)
 
 
 def compiled(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
@@ -93,7 +100,8 @@ def evaluator(
     Parameters
     ----------
     backend : {"auto", "compiled", "python"}
-        ``"auto"`` runs compiled code, and calls from Python what numba cannot compile;
+        ``"auto"`` runs compiled code, and calls from Python what numba cannot compile, and what is
+        quicker there;
         ``"compiled"`` refuses that; ``"python"`` calls any loss from Python.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.

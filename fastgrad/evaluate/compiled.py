@@ -93,7 +93,9 @@ class CompiledEvaluator(Evaluator):
     def _remarks(self) -> Iterator[str]:
         yield from super().remarks
         if self.sharing.held_back:
-            shared = f"threads would share {self._stateful()}"
+            why = self.sharing.why_no_instances
+            why = f", and cannot have copies: {why}" if why else ""
+            shared = f"threads would share {self._stateful()}{why}"
             yield explain.one_thread(explain.RACES if self.compiled.races else shared)
         if self.writes.scratch:
             yield explain.scratch(list(map(self._name, self.writes.scratch)))
@@ -164,7 +166,7 @@ class CompiledEvaluator(Evaluator):
         failed = np.zeros(offsets.size, np.uint8)
 
         def launch(start: int, stop: int, threads: int) -> None:
-            at = (self.compiled.address, self._arguments_address, self.theta, self.rows.array)
+            at = (self.compiled.address, self._arguments_at(threads), self.theta, self.rows.array)
             what = (indices, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.coordinates_serial(*at, *what)
@@ -197,7 +199,7 @@ class CompiledEvaluator(Evaluator):
 
         def launch(start: int, stop: int, threads: int) -> None:
             self.rows.are_theta = False
-            at = (self.compiled.address, self._arguments_address, self.theta, self.rows.array)
+            at = (self.compiled.address, self._arguments_at(threads), self.theta, self.rows.array)
             what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
                 kernels.line_serial(*at, *what)
@@ -238,7 +240,10 @@ class CompiledEvaluator(Evaluator):
         with state_kept(traits, self._arguments):
             on_one = sharing.must_not(launch, failed.size, self._threads)
             threads = 1 if on_one else self._threads
-            before = sharing.state() if traits.has_state and threads != 1 else None
+            is_read = traits.has_state and threads != 1 and not sharing.instances
+            before = sharing.state() if is_read else None
+            if sharing.instances:  # made anew: the state may have changed since
+                self.rows = Rows(self.theta, self.writes.own(instances=True))
             in_slabs(failed.size, self.cost, work, threads, alone)
             if sharing.spoiled(launch, values if self.pure else None, before):
                 self.rows.make(1)
@@ -253,10 +258,13 @@ class CompiledEvaluator(Evaluator):
         self.sharing.saw(threads)
         self.rows.grow(threads)
 
-    @property
-    def _arguments_address(self) -> int:
-        """The address of the bound arguments; 0 where each row has its own."""
-        return 0 if self.writes.scratch else self._bound.address
+    def _arguments_at(self, threads: int) -> int:
+        """The address of the bound arguments; 0 where each row has its own.
+
+        One thread alone runs on the state that was passed, threads on copies of it.
+        """
+        own = self.writes.scratch or (threads > 1 and self.sharing.instances)
+        return 0 if own else self._bound.address
 
     def _recognise_scratch(self) -> None:
         """Take what the loss wrote to for scratch, if it never reads what was there.

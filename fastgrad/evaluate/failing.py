@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastgrad.arrays import Floats
 from fastgrad.errors import LossError
 from fastgrad.evaluate import kernels
+from fastgrad.evaluate.adapters import native_parameters
 from fastgrad.evaluate.explain import loss_error, other_position, wrote_to_theta
 from fastgrad.evaluate.rows import Rows
 from fastgrad.evaluate.scratch import with_copies
@@ -102,7 +103,8 @@ class Failing(NamedTuple):
         writes = self.writes
         others = with_copies(writes.arguments, writes.scratch)
         try:
-            self.loss(*merged(writes.layout.native(point), others, self.argnum))
+            theta = native_parameters(writes.layout, point, writes.compiled.listed)
+            self.loss(*merged(theta, others, self.argnum))
         except Exception as error:
             return error
         return None

@@ -1,6 +1,6 @@
 """Arguments as a compiled loss takes them: if not in one form, then in another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Integral, Number
 from typing import Any
 
@@ -9,14 +9,10 @@ from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher
 
 from fastgrad.errors import LossCompilationError
-from fastgrad.evaluate.adapters import CompiledLoss, compiled_loss, type_of
+from fastgrad.evaluate.adapters import RECORDS, CompiledLoss, compiled_loss, type_of, typed_list
 from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout
-from fastgrad.parameters.native import native_argument, plain_array
-
-LONG_LIST = 8
-"""Arrays in a list from which it is a typed List, compiled once for any length. A tuple of 10 took
-1.6 s to compile, of 100 4 s, of 400 30 s, and again for every length."""
+from fastgrad.parameters.native import LONG_LIST, native_argument, plain_array
 
 
 def fitted(
@@ -24,32 +20,28 @@ def fitted(
 ) -> tuple[CompiledLoss, tuple[Any, ...]]:
     """`compiled_loss`, and its arguments, in the first form of `FORMS` that the loss compiles for.
 
+    Long lists of parameters are typed Lists if it compiles for these, else tuples.
+
     Raises
     ------
     LossCompilationError
         It compiles for none; what is said is about the first form.
     TypeError
     """
-    first = tuple(map(FORMS[0], given))
+    failed: list[Any] = []
     refused: LossCompilationError | None = None
-    if not _refused or (loss, argnum, _types(first)) not in _refused:
+    for arguments, in_lists in _forms(loss, layout, given):
+        if _refused or failed:
+            key = loss, argnum, in_lists, _types(arguments)
+            if key in _refused or key in failed:
+                continue
         try:
-            return compiled_loss(loss, layout, argnum, first), first
-        except LossCompilationError as error:
-            refused = error
-    tried = {_types(first)}
-    for form in FORMS[1:]:
-        arguments = tuple(map(form, given))
-        its_types = _types(arguments)
-        if its_types in tried or its_types is None:
-            continue
-        tried.add(its_types)
-        try:
-            compiled = compiled_loss(loss, layout, argnum, arguments)
+            compiled = compiled_loss(loss, layout, argnum, arguments, in_lists)
         except LossCompilationError as error:
             refused = refused or error
+            failed.append((loss, argnum, in_lists, _types(arguments)))
             continue
-        _refused.add((loss, argnum, _types(first)))
+        _refused.update(failed)
         return compiled, arguments
     assert refused is not None
     raise refused
@@ -57,6 +49,18 @@ def fitted(
 
 _refused: set[Any] = set()
 """Losses with types that they do not compile for, though in another form they do."""
+
+
+def _forms(
+    loss: CPUDispatcher, layout: Layout, given: tuple[Any, ...]
+) -> Iterator[tuple[tuple[Any, ...], bool]]:
+    """The arguments in one form after the other, and whether long lists in theta are typed Lists."""
+    has_lists = layout.listed is not None and not getattr(loss, RECORDS, False)
+    for form in FORMS:
+        arguments = tuple(map(form, given))
+        if has_lists:
+            yield arguments, True
+        yield arguments, False
 
 
 def _types(arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -73,7 +77,7 @@ def listed(value: Any) -> Any:
         if len(value) > LONG_LIST and all(isinstance(item, np.ndarray) for item in value):
             arrays = list(map(native_argument, value))
             if len({(a.dtype, a.ndim, a.flags.num) for a in arrays}) == 1:
-                return _typed(arrays)
+                return typed_list(arrays)
         if all(type(item) is tuple for item in value):
             return _typed_tuples(value)
     return native_argument(value)
@@ -87,18 +91,9 @@ def _typed_tuples(value: list[tuple[Any, ...]]) -> Any:
     whole = [all(isinstance(x, Integral) for x in place) for place in zip(*value, strict=True)]
     kinds = [int if is_whole else float for is_whole in whole]
     try:
-        return _typed([tuple(k(x) for k, x in zip(kinds, item, strict=True)) for item in value])
+        return typed_list([tuple(k(x) for k, x in zip(kinds, item, strict=True)) for item in value])
     except TypeError:  # complex numbers
         return native_argument(value)
-
-
-def _typed(items: list[Any]) -> Any:
-    from numba.typed import List
-
-    made = List()
-    for item in items:
-        made.append(item)
-    return made
 
 
 def writable(value: Any) -> Any:

@@ -82,6 +82,7 @@ def departure(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Dep
         run.compiled.python_seconds = np.inf
     else:
         run.compiled.python_seconds = called.seconds
+        run.compiled.takes_records = called.native
         found = _compared(loss, run, inputs, called)
     seen[run.workload] = found
     return found

@@ -56,8 +56,8 @@ class ArgumentGuard:
         sampled: bool = False,
     ):
         self._arguments, self._name, self._who = arguments, name, who
-        found = [(k, *place) for k, value in enumerate(arguments) for place in _arrays(value, "")]
-        spans = [_samples(array) if sampled else [_span(array)] for *_, array in found]
+        found = [(k, *place) for k, value in enumerate(arguments) for place in arrays_in(value, "")]
+        spans = [_samples(array) if sampled else [span(array)] for *_, array in found]
         self._arrays = [place for place, its in zip(found, spans, strict=True) for _ in its]
         self._spans = np.array([s for its in spans for s in its], np.int64).reshape(-1, 2)
         self._nbytes = sum(array.nbytes for *_, array in found)
@@ -110,19 +110,19 @@ class ArgumentGuard:
         return sums
 
 
-def _arrays(value: Any, path: str) -> Iterator[tuple[str, Array]]:
-    """The arrays in a structure that can be written to, each with its path."""
+def arrays_in(value: Any, path: str, writeable: bool = True) -> Iterator[tuple[str, Array]]:
+    """The arrays in a structure, each with its path; by default those that can be written to."""
     if isinstance(value, np.ndarray):
-        if value.flags.writeable and value.size:
+        if (value.flags.writeable or not writeable) and value.size:
             yield path, value
         return
     if hasattr(value, "_numba_type_"):  # a typed Dict, which another thread may be filling
         return
     for key, child in children(value):
-        yield from _arrays(child, f"{path}.{key}")
+        yield from arrays_in(child, f"{path}.{key}", writeable)
 
 
-def _span(array: Array) -> tuple[int, int]:
+def span(array: Array) -> tuple[int, int]:
     """Address and number of the bytes from an array's first to its last, whatever its strides."""
     if array.flags.c_contiguous:
         return array.__array_interface__["data"][0], array.nbytes
@@ -134,7 +134,7 @@ def _span(array: Array) -> tuple[int, int]:
 
 def _samples(array: Array) -> list[tuple[int, int]]:
     """Spans of an array of which a part is read, each at a random place in its own part."""
-    address, nbytes = _span(array)
+    address, nbytes = span(array)
     if nbytes <= WHOLE_BYTES:
         return [(address, nbytes)]
     part = nbytes // SAMPLES // WORD * WORD

@@ -39,6 +39,7 @@ AWAY = 2.0**-17
 """A step, in units of the entry, at which a loss is seen to overwrite its scratch arguments."""
 
 
+ONE_THREAD = "as Python lets one run at a time"
 _watched: WeakSet[Any] = WeakSet()
 """Losses that were seen to leave all of their arguments alone."""
 
@@ -56,14 +57,21 @@ class PythonEvaluator(Evaluator):
         Why it is not compiled, if that was tried.
     native : bool
         Whether it takes what compiled code takes: NamedTuples for dicts and dataclasses.
+    why : str
+        Why it is not compiled, if that was considered; or why on one thread.
     """
 
     def __init__(
-        self, loss: Callable[..., Any], inputs: Inputs, fallback: str = "", native: bool = False
+        self,
+        loss: Callable[..., Any],
+        inputs: Inputs,
+        fallback: str = "",
+        native: bool = False,
+        why: str = ONE_THREAD,
     ):
         layout, theta, arguments, argnum, self._scratch = inputs
         super().__init__(theta)
-        self.fallback = fallback
+        self.fallback, self._why = fallback, why
         self._loss = loss
         self._layout = layout
         self._given = layout.native if native else layout.given
@@ -80,7 +88,7 @@ class PythonEvaluator(Evaluator):
 
     @property
     def ran(self) -> str:
-        return "Ran in Python, on one thread, as Python lets one run at a time"
+        return f"Ran in Python, on one thread, {self._why}"
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).

@@ -7,7 +7,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.adapters import CompiledLoss
-from fastgrad.evaluate.process import available_threads
+from fastgrad.evaluate.instances import why_not_copied
+from fastgrad.evaluate.process import available_threads, forks
 from fastgrad.evaluate.schedule import Cost, Launch
 from fastgrad.evaluate.state import fingerprint
 
@@ -45,6 +46,9 @@ class Sharing:
         """Whether the evaluations under way were made on several threads."""
         self.most = 1
         """Number of threads that ran it at a time, at most."""
+        self.instances = False
+        """Whether every thread has an instance of its own of what holds state."""
+        self.why_no_instances = ""
 
     def saw(self, threads: int) -> None:
         """A launch on so many threads is made."""
@@ -65,13 +69,28 @@ class Sharing:
             launch(0, 1, 1)
             launch(count - 1, count, 1)
             compiled.leaves_state = before is not None and before == self.state()
-        if not compiled.leaves_state:
-            self.held_back |= threads != 1 and self.cost.threads(count) > 1
-        return not compiled.leaves_state
+        if compiled.leaves_state:
+            return False
+        if threads == 1 or self.cost.threads(count) == 1:
+            return True
+        self.instances = self._can_have_instances(count)
+        self.held_back |= not self.instances
+        return not self.instances
+
+    def _can_have_instances(self, count: int) -> bool:
+        """Whether to give each of the threads that make ``count`` evaluations its own state."""
+        if (self.cost.seconds or 0.0) * count <= SHOWING_SECONDS:
+            return False
+        with forks.state_lock:
+            self.why_no_instances = why_not_copied(self.arguments, self.compiled.value_types)
+        return not self.why_no_instances
 
     def state(self, like: Any = ()) -> tuple[int, ...] | None:
         """A fingerprint of what the arguments hold beside arrays, unless there is none to compare."""
-        return None if like is None else fingerprint(self.arguments, self.compiled.value_types)
+        if like is None:
+            return None
+        with forks.state_lock:  # a typed container must not grow while it is read
+            return fingerprint(self.arguments, self.compiled.value_types)
 
     def spoiled(
         self, launch: Launch, values: Floats | None, before: tuple[int, ...] | None
@@ -86,6 +105,7 @@ class Sharing:
         if alike and before == self.state(before):
             return False
         self.compiled.races = self.held_back = True
+        self.instances = False
         return True
 
     def _differ(self, launch: Launch, values: Floats) -> bool:
@@ -115,7 +135,8 @@ class Sharing:
         """The last line of a report: where it ran."""
         traits = self.compiled.traits
         if self.most > 1:
-            return f"Ran compiled, on {self.most} threads"
+            own = ", each with an instance of its own" if self.instances else ""
+            return f"Ran compiled, on {self.most} threads{own}"
         if traits.uses_python:
             why = "as it asks Python for something"
         elif traits.launches_threads:

@@ -8,6 +8,8 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.evaluate import kernels
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss, bound_arguments
+from fastgrad.evaluate.instances import copied
+from fastgrad.evaluate.process import forks
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.evaluate.rows import aligned_rows
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
@@ -75,13 +77,22 @@ class Writes:
         if self.guard is not None and self.guard.left_out and self.guard.is_cheap(seconds):
             self.guard = self.guard.again(sampled=False)
 
-    def own(self) -> Callable[[], BoundArguments] | None:
-        """What binds arguments whose scratch is their own; None where nothing is scratch."""
-        if not self.scratch:
+    def own(self, instances: bool = False) -> Callable[[], BoundArguments] | None:
+        """What binds arguments that are a thread's own; None where all threads share theirs.
+
+        That is scratch, and with ``instances`` all that holds state as well.
+        """
+        if not (self.scratch or instances):
             return None
-        return lambda: bound_arguments(
-            self.compiled, self.layout, with_copies(self.arguments, self.scratch)
-        )
+
+        def bind() -> BoundArguments:
+            arguments = with_copies(self.arguments, self.scratch)
+            if instances:
+                with forks.state_lock:  # nobody must write to it meanwhile
+                    arguments = tuple(map(copied, arguments, self.compiled.value_types))
+            return bound_arguments(self.compiled, self.layout, arguments)
+
+        return bind
 
     def recognise(self, theta: Floats) -> None:
         """Take what the loss wrote to for scratch, if it never reads what was there.

@@ -19,7 +19,7 @@ import numpy as np
 from fastgrad.arrays import Array, Floats, Indices, Mask
 from fastgrad.errors import StructureMismatchError
 from fastgrad.parameters.labels import is_labelled, labels_of, like
-from fastgrad.parameters.native import Expression, expression, native_container
+from fastgrad.parameters.native import Expression, expression, has_long_list, native_container
 from fastgrad.parameters.trees import (
     Leaf,
     Node,
@@ -104,7 +104,8 @@ class Layout:
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to another process: not the adapter, whose records are made where needed."""
-        return {name: value for name, value in self.__dict__.items() if name != "adapter"}
+        made = "adapter", "listed"
+        return {name: value for name, value in self.__dict__.items() if name not in made}
 
     @cached_property
     def mixed(self) -> bool:
@@ -211,9 +212,12 @@ class Layout:
         made.blocks = (replace(self.blocks[0], names=tuple(map(str, names))),)
         return made
 
-    def native(self, flat: Floats) -> Any:
-        """What a compiled loss receives: views, in NamedTuples for dicts and dataclasses."""
-        return build(self.tree, self._views(flat), native_container)
+    def native(self, flat: Floats, container: Callable[..., Any] = native_container) -> Any:
+        """What a compiled loss receives: views, in NamedTuples for dicts and dataclasses.
+
+        ``container(node, parts)`` makes another container of the parts of a branch.
+        """
+        return build(self.tree, self._views(flat), container)
 
     def copied(self, theta: Any) -> Any:
         """A copy of a theta of this layout, for code that may write to it."""
@@ -245,6 +249,14 @@ class Layout:
     def adapter(self) -> Expression:
         """`native` as source that numba can compile."""
         return expression(self.tree, [(block.start, block.stop) for block in self.blocks])
+
+    @cached_property
+    def listed(self) -> Expression | None:
+        """The same with long lists as typed Lists; None where there are none."""
+        if not has_long_list(self.tree):
+            return None
+        bounds = [(block.start, block.stop) for block in self.blocks]
+        return expression(self.tree, bounds, listed=True)
 
     def _views(self, flat: Floats) -> Callable[[Leaf], Any]:
         """The blocks of ``flat``, one a call."""

@@ -116,10 +116,52 @@ class Expression(NamedTuple):
     """Bounds and shapes: data, not code, so that thetas of other sizes share an adapter."""
 
 
+LONG_LIST = 8
+"""A list of more arrays than this is a typed List, compiled once for any length. A tuple of 10 took
+1.6 s to compile, of 100 4 s, of 400 30 s, and again for every length."""
+
+
+class ListOf(NamedTuple):
+    """What makes a typed List of the items of a list of parameters that differ in sizes alone."""
+
+    item: str
+    """Source of one item over ``theta``, ``table``, and ``at``, where its own part of that begins."""
+    width: int
+    """How many numbers of the table belong to an item."""
+    records: tuple[Any, ...]
+    """Those that the item calls, as in an `Expression`."""
+
+
+def is_long_list(node: Node) -> bool:
+    """Whether compiled code has a list of parameters as a typed List."""
+    if not isinstance(node, Branch) or node.container is not list:
+        return False
+    return len(node.children) > LONG_LIST and len(set(map(_kind, node.children))) == 1
+
+
+def has_long_list(node: Node) -> bool:
+    """Whether there is such a list anywhere in a tree."""
+    if not isinstance(node, Branch):
+        return False
+    return is_long_list(node) or any(map(has_long_list, node.children))
+
+
+def _kind(node: Node) -> Any:
+    """What two parameters have in common if one code serves both."""
+    if isinstance(node, Leaf):
+        return len(node.shape), node.scalar
+    return (
+        (node.container, node.keys, *map(_kind, node.children))
+        if isinstance(node, Branch)
+        else node
+    )
+
+
 def expression(
     tree: Node,
     bounds: Sequence[tuple[int, int]],
     made: Mapping[int, tuple[Any, Array | None]] | None = None,
+    listed: bool = False,
 ) -> Expression:
     """The parameters as views of theta, whose part ``bounds[k]`` is leaf k of the tree.
 
@@ -128,6 +170,8 @@ def expression(
     made : mapping, optional
         Leaves that a compiled function makes, ``function(base, part)`` or, without a base,
         ``function(part)``; bases are arrays of float64 whose bits lie in the table.
+    listed : bool
+        Whether long lists are typed Lists, and tuples otherwise.
     """
     if isinstance(tree, Leaf) and len(tree.shape) == 1 and not made:
         return Expression("theta", (), np.zeros(0, np.int64))
@@ -138,31 +182,74 @@ def expression(
             'hand it over as another argument, or backend="python"',
             f"{path} is {kind}, which compiled code cannot have in theta",
         )
-    table: list[int] = []
-    records: list[Any] = []
-    left = iter(enumerate(bounds))
+    return _Writer(bounds, made or {}, listed).written(tree)
 
-    def source(node: Node) -> str:
+
+class _Writer:
+    """What writes the source of parameters, and the table that it reads."""
+
+    def __init__(
+        self,
+        bounds: Sequence[tuple[int, int]],
+        made: Mapping[int, tuple[Any, Array | None]],
+        listed: bool,
+    ):
+        self._left = iter(enumerate(bounds))
+        self._made, self._listed = made, listed
+        self._records: list[Any] = []
+        self._tails: list[tuple[int, list[int]]] = []
+        """What belongs to items of lists, behind all else, and where it is told where that begins."""
+
+    def written(self, tree: Node) -> Expression:
+        table: list[int] = []
+        source = self._source(tree, table)
+        for place, tail in self._tails:
+            table[place] = len(table)
+            table.extend(tail)
+        return Expression(source, tuple(self._records), np.array(table, np.int64))
+
+    def _source(self, node: Node, table: list[int], at: str = "") -> str:
+        """The source of a node, whose bounds and shapes it adds to a table that begins ``at``."""
         if isinstance(node, Leaf):
-            k = len(table)
-            leaf, bound = next(left)
-            if made and leaf in made:
-                table.extend(bound)
-                return _made(made[leaf], k, table, records)
-            table.extend((*bound, *node.shape))
-            if node.scalar:
-                return f"theta[table[{k}]]"
-            view = f"theta[table[{k}] : table[{k + 1}]]"
-            dims = "".join(f"table[{k + 2 + d}], " for d in range(len(node.shape)))
-            return view if len(node.shape) == 1 else f"{view}.reshape(({dims}))"
+            return self._leaf(node, table, at)
         assert not isinstance(node, Kept)  # refused above
-        parts = "".join(f"{source(child)}, " for child in node.children)
+        if self._listed and not at and is_long_list(node):
+            return self._list(node, table)
+        parts = "".join(f"{self._source(child, table, at)}, " for child in node.children)
         if node.container in (list, tuple):
             return f"({parts})"
-        records.append(record(node.container, node.keys))
-        return f"Record{len(records) - 1}({parts})"
+        return f"{self._called(record(node.container, node.keys))}({parts})"
 
-    return Expression(source(tree), tuple(records), np.array(table, np.int64))
+    def _leaf(self, node: Leaf, table: list[int], at: str) -> str:
+        k = len(table)
+        leaf, bound = next(self._left)
+        if leaf in self._made:
+            table.extend(bound)
+            return _made(self._made[leaf], k, table, self._records)
+        table.extend((*bound, *node.shape))
+        if node.scalar:
+            return f"theta[table[{at}{k}]]"
+        view = f"theta[table[{at}{k}] : table[{at}{k + 1}]]"
+        dims = "".join(f"table[{at}{k + 2 + d}], " for d in range(len(node.shape)))
+        return view if len(node.shape) == 1 else f"{view}.reshape(({dims}))"
+
+    def _list(self, node: Branch, table: list[int]) -> str:
+        k = len(table)
+        table.extend((0, len(node.children)))
+        tail: list[int] = []
+        for child in node.children:
+            own: list[int] = []
+            item = self._source(child, own, "at + ")
+            tail += own
+        self._tails.append((k, tail))
+        made = ListOf(item, len(own), tuple(self._records))
+        return f"{self._called(made)}(theta, table, table[{k}], table[{k + 1}])"
+
+    def _called(self, record: Any) -> str:
+        """The name of a record."""
+        if record not in self._records:
+            self._records.append(record)
+        return f"Record{self._records.index(record)}"
 
 
 def _made(how: tuple[Any, Array | None], k: int, table: list[int], records: list[Any]) -> str:

@@ -59,9 +59,9 @@ class SpaceLayout(Layout):
     def holding(self, theta: Any, free: Mask | None) -> "SpaceLayout":
         return self
 
-    def native(self, flat: Floats) -> Any:
+    def native(self, flat: Floats, container: Callable[..., Any] = native_container) -> Any:
         made = self._leaf(flat, lambda chart, x: chart.native(x))
-        return build(self.tree, made, native_container)
+        return build(self.tree, made, container)
 
     def moved(self, flat: Floats, change: Floats) -> Any:
         return self.given(flat + change)
@@ -111,6 +111,9 @@ class SpaceLayout(Layout):
             return values.reshape(block.shape)
 
         return leaf
+
+    listed = None
+    """Lists of points are tuples."""
 
     @property
     def adapter(self) -> Expression:

@@ -9,6 +9,7 @@ from numba import njit
 import fastgrad as fg
 from fastgrad.errors import (
     LossCompilationError,
+    LossError,
     MutatedInputError,
     PythonBackendWarning,
     StructureMismatchError,
@@ -41,6 +42,79 @@ def test_lists_of_arrays_compile_once_for_any_length():
     assert report.verdict == "agrees"
     wrong = fg.check_grad(of_groups, lambda t, groups: 1.01 * np.array(expected), t, groups)
     assert wrong.verdict == "disagrees"
+
+
+@njit
+def of_layers(p, x):
+    total = 0.0
+    for k, layer in enumerate(p["layers"]):
+        total += (k + 1) * np.sin(layer["W"]).sum() * layer["b"][-1] + layer["b"].size * layer["s"]
+    return total * x + (p["last"] ** 3).sum()
+
+
+def layers(count):
+    rng = np.random.default_rng(count)
+    made = [
+        {"W": rng.normal(size=(2, 1 + k % 3)), "b": rng.normal(size=1 + k % 2), "s": float(k)}
+        for k in range(count)
+    ]
+    return {"first": rng.normal(), "layers": made, "last": rng.normal(size=4)}
+
+
+def test_lists_of_parameters_compile_once_for_any_length():
+    """Beside the same loss in Python, at the same steps."""
+    for count in (9, 10, 100):
+        p = layers(count)
+        got = fg.grad(of_layers)(p, 2.0)
+        expected = fg.grad(of_layers.py_func, backend="python")(p, 2.0)
+        np.testing.assert_allclose(got["last"], expected["last"], rtol=1e-12, atol=1e-6)
+        assert type(got["layers"]) is list
+        for mine, its in zip(got["layers"], expected["layers"], strict=True):
+            for name in its:
+                np.testing.assert_allclose(mine[name], its[name], rtol=1e-6, atol=1e-5)
+    assert compilations(of_layers) == 1
+    p = layers(9)
+    wrong = fg.grad(of_layers.py_func, backend="python", order=4)(p, 2.0)
+    assert fg.check_grad(of_layers, wrong, p, 2.0).verdict == "agrees"
+    wrong["layers"][7]["b"][-1] *= 1.01
+    report = fg.check_grad(of_layers, wrong, p, 2.0)
+    assert report.entries[0].name == "layers.7.b[1]"
+
+
+@pytest.mark.parametrize("shapes", [[(3,)] * 8 + [(3, 1)], [(3,)] * 8])
+def test_lists_of_parameters_that_are_not_alike_or_few_are_tuples(shapes):
+    @njit
+    def loss(p):
+        return (p[0] ** 2).sum() + p[7][0]
+
+    p = [np.full(shape, 2.0) for shape in shapes]
+    got = fg.grad(loss)(p)
+    np.testing.assert_allclose(got[0], np.full(3, 4.0), rtol=1e-9)
+    assert "ListType" not in str(loss.signatures)
+
+
+@pytest.mark.slow
+def test_what_raises_in_a_list_of_parameters_is_the_users_own():
+    @njit
+    def loss(p):
+        if p[8][0] > 0.0:
+            raise ValueError("not there")
+        return p[0][0]
+
+    with pytest.raises(LossError, match="not there"):
+        fg.grad(loss)([np.ones(2) for _ in range(12)])
+
+
+@pytest.mark.slow
+def test_parameters_that_only_tuples_serve_are_tuples():
+    @njit
+    def loss(p):
+        return (np.concatenate(p) ** 2).sum()
+
+    p = [np.full(2, float(k)) for k in range(10)]
+    for _ in range(2):
+        np.testing.assert_allclose(fg.grad(loss)(p), 2 * np.array(p), rtol=1e-8, atol=1e-8)
+    assert compilations(loss) == 1
 
 
 def test_what_is_written_to_an_array_in_a_list_is_seen():

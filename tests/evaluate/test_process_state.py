@@ -392,6 +392,56 @@ def test_numba_starts_its_threads_before_anything_is_launched():
     run_python(STARTED, NUMBA_NUM_THREADS="2")
 
 
+FIRST_CALLS = """
+import threading
+import numpy as np
+from numba import njit
+import fastgrad as fg
+from tests.losses import parallel_squares, rosenbrock, rosenbrock_grad
+
+def plain(k):
+    return lambda x: (k + 1.0) * (x * x).sum()
+
+def looped(k):
+    @njit
+    def loss(x):
+        total = 0.0
+        for i in range(x.size):
+            total += (k + 1.0) * np.sin(x[i])
+        return total
+    return loss
+
+X = np.linspace(0.5, 1.5, 3000)
+LOSSES = [
+    (rosenbrock, rosenbrock_grad(X)),  # in the disk's cache, and so are the kernels
+    (parallel_squares, 2 * X),  # with threads of its own
+    *((plain(k), 2 * (k + 1) * X) for k in range(3)),
+    *((looped(k), (k + 1) * np.cos(X)) for k in range(3)),
+]
+together, got = threading.Barrier(len(LOSSES)), {}
+
+def first(k):
+    together.wait()
+    got[k] = fg.grad(LOSSES[k][0])(X)
+
+threads = [threading.Thread(target=first, args=(k,)) for k in range(len(LOSSES))]
+[t.start() for t in threads]
+[t.join() for t in threads]
+for k, (_, expected) in enumerate(LOSSES):
+    np.testing.assert_allclose(got[k], expected, rtol=1e-5, atol=1e-4)
+print("right")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_eight_threads_of_python_make_their_first_calls_at_once(layer):
+    """Twenty processes; parallel kernels come from the cache while other threads link their own code."""
+    options = {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
+    for _ in range(10):
+        assert run_python(FIRST_CALLS, **options).strip() == "right"
+
+
 LONG = """
 import _thread, os, threading, time
 import numpy as np

@@ -6,13 +6,14 @@ import threading
 
 import numpy as np
 import pytest
-from numba import carray, njit
+from numba import carray, njit, typeof
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError, NondeterministicLossError
-from fastgrad.evaluate import process, sharing
+from fastgrad.evaluate import process, schedule, sharing, writes
+from fastgrad.evaluate.instances import why_not_copied
 from fastgrad.evaluate.intrinsics import doubles_at
-from tests.evaluate.stateful import STATEFUL, gradient_of
+from tests.evaluate.stateful import STATEFUL, X, Y, gradient_of, typed_list
 from tests.losses import evaluator_of, run_python
 
 P = np.random.default_rng(1).normal(size=12)
@@ -96,6 +97,91 @@ def test_only_what_is_only_read_is_shared(name, monkeypatch):
     assert run.compiled.may_be_shared == SHARED[name]
     assert bool(run.compiled.leaves_state) == SHARED[name]
     assert not run.compiled.races
+
+
+INSTANCES = [n if n == QUICK[0] else pytest.param(n, marks=pytest.mark.slow) for n in STATEFUL]
+MANY = 2000
+"""Evaluations enough that threads pay."""
+
+
+def always_pays(monkeypatch):
+    """Threads are taken whatever a launch costs just now."""
+    monkeypatch.setattr(sharing, "SHOWING_SECONDS", 0.0)
+    monkeypatch.setattr(schedule, "pays", lambda work, threads: threads > 1)
+
+
+def many_steps(count=MANY):
+    return np.arange(count) % 12, np.random.default_rng(2).normal(size=(count, 2)) * 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::numba.NumbaPendingDeprecationWarning")  # of sets
+@pytest.mark.parametrize("name", INSTANCES)
+def test_each_thread_has_an_instance_of_its_own(name, monkeypatch):
+    """Bit for bit what one thread alone makes, in every launch; and the one passed is only read."""
+    problem = STATEFUL[name]
+    if problem.refused is not False or name == "keeps the data":
+        return
+    always_pays(monkeypatch)
+    inputs = (problem.argument(), *problem.rest)
+    alone = evaluator_of(problem.loss, P, *inputs, threads=1)
+    expected = alone.coordinates(*many_steps())
+    assert alone.sharing.most == 1
+    for threads in (2, 4):
+        monkeypatch.setattr(schedule, "available_threads", lambda count=threads: count)
+        run = evaluator_of(problem.loss, P, *inputs, threads=threads)
+        for _ in range(5):
+            np.testing.assert_array_equal(run.coordinates(*many_steps()), expected)
+        assert not run.compiled.races
+        if not run.compiled.leaves_state:
+            assert (
+                run.ran == f"Ran compiled, on {threads} threads, each with an instance of its own"
+            )
+            assert len(run.rows.own) == threads
+        along = evaluator_of(problem.loss, P, *inputs, threads=1).along(P, np.linspace(0, 1, MANY))
+        np.testing.assert_array_equal(run.along(P, np.linspace(0, 1, MANY)), along)
+
+
+@pytest.mark.slow
+def test_without_copies_threads_disturb_each_other(monkeypatch):
+    """The fault that copies are there to prevent, planted: all threads write to one buffer."""
+    always_pays(monkeypatch)
+    monkeypatch.setattr(schedule, "available_threads", lambda: 4)
+    problem = STATEFUL["buffer in a jitclass"]
+    inputs = (problem.argument(), *problem.rest)
+    expected = evaluator_of(problem.loss, P, *inputs, threads=1).coordinates(*many_steps())
+    spoiled = {}
+    for copies in (writes.copied, lambda value, _: value):
+        monkeypatch.setattr(writes, "copied", copies)
+        spoiled[copies] = 0
+        run = evaluator_of(problem.loss, P, *inputs, threads=4)
+        for _ in range(20):
+            got = run.coordinates(*many_steps())
+            spoiled[copies] += run.compiled.races or not np.array_equal(got, expected)
+            run.compiled.races = False
+    own, shared = spoiled.values()
+    assert own == 0
+    assert shared > 0
+
+
+@pytest.mark.slow
+def test_what_two_ways_lead_to_is_not_copied(monkeypatch):
+    """Copies would be two where the loss knows one; and what is large is not copied either."""
+    always_pays(monkeypatch)
+    monkeypatch.setattr(schedule, "available_threads", lambda: 2)
+    buffer = np.zeros(400)
+    for argument, why in (
+        (typed_list(buffer, buffer), "two ways"),
+        (typed_list(np.zeros(1 << 23), np.zeros(400)), "64 MiB"),
+    ):
+        assert why in why_not_copied((argument,), (typeof(argument),))
+        run = evaluator_of(STATEFUL["buffer in a List"].loss, P, argument, X, Y)
+        run.coordinates(*many_steps(400))
+        run.coordinates(*many_steps())
+        assert run.ran == "Ran compiled, on one thread, as threads would share its state"
+        assert any(why in remark for remark in run.remarks)
+    apart, both = typed_list(np.zeros(3), np.ones(3)), (typeof(argument), typeof(buffer))
+    assert why_not_copied((apart, buffer), both) == ""
+    assert "two ways" in why_not_copied((apart, apart[0]), both)
 
 
 def test_what_only_threads_show_is_found_and_run_on_one(monkeypatch):

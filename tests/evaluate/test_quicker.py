@@ -1,0 +1,72 @@
+"""Compiled or Python: whichever is the quicker, and the report says which."""
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from fastgrad.evaluate import adapters, quicker
+
+THETA = np.linspace(0.5, 1.5, 8)
+
+
+def tanh_net(w, X):
+    return np.tanh(X @ w).sum()
+
+
+X = np.random.default_rng(0).normal(size=(300, 8))
+EXACT = X.T @ (1 - np.tanh(X @ THETA) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("python", "compiled", "expected"),
+    [
+        (1e-3, 4e-3, "Ran in Python, on one thread, where an evaluation takes 1 ms, compiled 4 ms"),
+        (1e-3, 1.2e-3, "Ran compiled, on"),
+        (4e-3, 1e-3, "Ran compiled, on"),
+    ],
+)
+def test_the_quicker_runs(python, compiled, expected, monkeypatch):
+    seconds = {"PythonEvaluator": python, "CompiledEvaluator": compiled}
+    monkeypatch.setattr(quicker, "SUSPECTED", np.inf)
+    monkeypatch.setattr(quicker, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(quicker, "seconds_each", lambda run: seconds[type(run).__name__])
+
+    for run in adapters._jitted.copy():  # what an earlier case has decided
+        if run[0] is tanh_net.__code__:
+            del adapters._jitted[run]
+    report = fg.check_grad(tanh_net, EXACT, THETA, X)
+    assert report.verdict == "agrees"
+    assert report.ran.startswith(expected)
+    wrong = EXACT * np.where(np.arange(8) == 3, 1.01, 1.0)
+    assert fg.check_grad(tanh_net, wrong, THETA, X).verdict == "disagrees"
+
+
+def test_both_are_timed():
+    from fastgrad.evaluate.protocol import Inputs
+    from fastgrad.evaluate.python import PythonEvaluator
+    from fastgrad.parameters.layout import flatten
+
+    layout, flat = flatten(THETA)
+    calls = []
+    run = PythonEvaluator(lambda w: float(calls.append(w) or w @ w), Inputs(layout, flat))
+    assert quicker.seconds_each(run) > 0.0
+    assert len(calls) == quicker.ROUNDS * quicker.TIMED
+
+
+def made(scale):
+    return lambda w: scale * (w * w).sum()
+
+
+def test_what_is_made_afresh_is_compiled_some_times_and_then_called_from_python(monkeypatch):
+    monkeypatch.setattr(quicker, "MOST_ALIKE", 2)
+    before = len(adapters._jitted)
+    for k in range(20):
+        np.testing.assert_allclose(fg.grad(made(k + 1.0))(THETA), 2 * (k + 1.0) * THETA, rtol=1e-8)
+    assert len(adapters._jitted) - before == 2
+    again = fg.check_grad(made(1.0), 2 * THETA, THETA)  # equal values share one compilation
+    assert again.ran.startswith("Ran compiled")
+    report = fg.check_grad(made(50.0), 100 * THETA, THETA)
+    assert report.ran.startswith("Ran in Python, on one thread, as compiling it once more")
+    assert fg.check_grad(made(50.0), 101 * THETA, THETA).verdict == "disagrees"
+    monkeypatch.setattr(quicker, "COMPILING_SECONDS", 0.0)  # no calls are so few and cheap
+    assert fg.check_grad(made(51.0), 102 * THETA, THETA).ran.startswith("Ran compiled")
