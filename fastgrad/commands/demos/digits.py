@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from fastgrad.checking import check_grad
-from fastgrad.commands.demos.digits_net import L2, numpy_loss, without_l2_in_w2
+from fastgrad.commands.demos.digits_net import L2, backprop, numpy_loss, without_l2_in_w2
 from fastgrad.models import digits, two_layer
 
 SAMPLED = 20
@@ -29,7 +29,7 @@ def run(say: Callable[[str], object]) -> None:
         f"{n:,} parameters.\n\n1. Its backprop gradient:\n"
     )
     check = partial(check_grad, two_layer.loss, strategy="sweep", structure=False)
-    right = check(two_layer.grad, params, X, y, L2)
+    right = check(backprop, params, X, y, L2)
     say(f"{right}\n2. The same gradient with the regulariser forgotten in W2:\n")
     wrong = check(without_l2_in_w2, params, X, y, L2)
     loop = plain_loop_seconds(params, X, y)
