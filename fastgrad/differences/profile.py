@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, left_at
+from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, is_left, left_at
 from fastgrad.numerics.windows import Windows, grain_of, windows_of
 
 WIDEST, FINEST = 2, 46
@@ -177,6 +177,8 @@ class Profile:
                 low, high = plateau.one_sided(self.windows)
                 if low <= claim <= high:
                     return self._judgment(Ruling.KINK, found, None, plateau)
+                if is_left(self.windows, plateau, claim):
+                    continue
                 jump = self._jump_beyond(plateau, line)
                 distance = abs(plateau.slope(self.windows) - claim)
                 if jump is None or KNOWN_BESIDE_JUMP * jump.size <= distance * jump.at:

@@ -116,8 +116,6 @@ def evidence_for(windows: Windows, claim: float, scale: float, tolerance: float)
             telling = holds & (np.arange(holds.size) > first.best)
     runs = [Stretch(i, j, _best(windows, i, j)) for i, j in _rows(telling) if j - i >= RUN]
     held = min(runs, key=lambda one: one.bar(windows), default=None)
-    if held is None:
-        against = [one for one in against if not _is_left(windows, one, claim)]
     useful = held is not None and bool(
         held.bar(windows) <= USEFUL_BEST * scale
         and np.sum(windows.bar[held.start : held.stop] <= USEFUL_RUN * scale) >= RUN
@@ -125,7 +123,7 @@ def evidence_for(windows: Windows, claim: float, scale: float, tolerance: float)
     return Evidence(tuple(against), held, useful)
 
 
-def _is_left(windows: Windows, plateau: Stretch, claim: float) -> bool:
+def is_left(windows: Windows, plateau: Stretch, claim: float) -> bool:
     """Whether slopes at finer steps leave a plateau for the claim, as they do where kinks lie near x.
 
     A claim that is wrong does so by chance alone.
