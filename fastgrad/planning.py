@@ -91,6 +91,11 @@ class Plan:
         """Seconds of a sweep on so many workers, each a process like this one."""
         return _makespan(self.sweep.evaluations, self.apiece, workers)
 
+    @property
+    def memory_with_workers(self) -> int:
+        """Bytes that this process needs for a sweep on any number of workers, with all answers."""
+        return self.sweep.memory + 8 * ANSWER_ARRAYS * self.entries
+
     def __repr__(self) -> str:
         return f"Plan({self.document().headline})"
 
@@ -102,9 +107,9 @@ class Plan:
     def document(self) -> Document:
         """The plan as a table."""
         rows = [_row("a sweep, here", self.sweep), _row("a screen, here", self.screen)]
-        memory = self.sweep.memory + 8 * ANSWER_ARRAYS * self.entries
         for count, seconds in self.workers.items():
-            rows.append(_row(_on(count), Cost(self.sweep.evaluations, seconds, memory)))
+            there = Cost(self.sweep.evaluations, seconds, self.memory_with_workers)
+            rows.append(_row(_on(count), there))
         columns = (
             Column("what"),
             *(Column(name, numbers=True) for name in ("evaluations", "time", "memory")),

@@ -15,7 +15,8 @@ from fastgrad.cluster.sending import pickled
 from fastgrad.cluster.worker import Job, work
 
 SMALL_JOB = 1 << 16
-"""Bytes of a job that travels with every part: asking whether it is there takes longer."""
+"""Bytes of a job that travels with every part: asking whether it is there takes longer, and a dask
+scheduler would have all parts done where it is, until another worker has nothing to do for long."""
 
 
 NO_WORKER_SECONDS = 300.0
@@ -154,15 +155,19 @@ class DaskEngine(Engine):
             raise TimeoutError(f"it had no worker for {NO_WORKER_SECONDS:g} s")
 
     def submit(self, sent: Sent, part: Part) -> Any:
+        if len(sent.pickled()) <= SMALL_JOB:
+            return self._part(sent, sent.pickled(), part)
         if sent.there is None or sent.there.status in ("cancelled", "lost", "error"):
             import dask
 
             # A task and no scattered data: the scheduler makes it again on whatever worker lacks it.
             with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
                 sent.there = self.executor.submit(bytes, sent.pickled(), key=f"job-{sent.key}")
-        return self.executor.submit(
-            work, sent.key, sent.there, part, key=f"part-{uuid4().hex}", pure=False
-        )
+        return self._part(sent, sent.there, part)
+
+    def _part(self, sent: Sent, job: Any, part: Part) -> Any:
+        key = f"part-{uuid4().hex}"
+        return self.executor.submit(work, sent.key, job, part, key=key, pure=False)
 
     def call(self, function: Any, item: Any) -> Any:
         return self.executor.submit(function, item, key=f"task-{uuid4().hex}", pure=False)

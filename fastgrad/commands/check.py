@@ -118,7 +118,7 @@ def _planned(targets: Sequence[str], asked: Asked, say: Callable[[str], object])
     for target in targets:
         try:
             with importable(target), contextlib.redirect_stdout(sys.stderr):
-                problem = problem_of(found_at(target), grad_needed=False)
+                problem = problem_of(found_at(target))
                 options = {**asked.defaults, **problem.options, **asked.typed}
                 kept = {name: options[name] for name in PLANNED if name in options}
                 if kept.get("budget") == "none":

@@ -263,6 +263,30 @@ def test_progress_is_told_of_every_evaluation(monkeypatch):
     assert sum(seen) == 2 * N
 
 
+@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+def test_the_bar_of_a_check_counts_what_workers_made(monkeypatch, strategy, capsys):
+    """As far as it goes in one process, with the time that is left by the pace of all workers."""
+    from rich.progress import Progress
+
+    ended = []
+    stopped = Progress.stop
+
+    def stop(bar):
+        ended.extend((task.completed, task.total, task.speed) for task in bar.tasks)
+        stopped(bar)
+
+    monkeypatch.setattr(Progress, "stop", stop)
+    check(strategy=strategy, progress=True)
+    (alone,), _ = ended[:], ended.clear()
+    with Shuffled() as pool:
+        report, _ = check(strategy=strategy, progress=True, executor=pool)
+    ((completed, total, speed),) = ended
+    assert (completed, total) == alone[:2]
+    assert 2 * N * (strategy == "sweep") <= completed <= report.evaluations
+    assert speed > 0
+    assert "ETA" in capsys.readouterr().err
+
+
 def test_parts_of_a_question_are_the_question():
     question = Question(np.array([3, 5, 8]), np.arange(6.0).reshape(3, 2))
     for span in (Span(0, 6), Span(2, 4), Span(1, 4)):

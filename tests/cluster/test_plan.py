@@ -2,13 +2,17 @@
 
 import time
 import tracemalloc
+from concurrent.futures import Future
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import fastgrad as fg
+from fastgrad.cluster import pace, spread
+from fastgrad.cluster.dispatch import Dispatch
 from fastgrad.planning import Plan, _makespan
+from tests.cluster.executors import Shuffled
 
 WITHIN = 0.3
 
@@ -20,9 +24,14 @@ def near(got, expected):
 class Clock:
     """A clock that losses turn forward: what they take is the same on any machine."""
 
+    running = None
+
     def __init__(self, monkeypatch):
-        self.now = 0.0
+        self.now, Clock.running = 0.0, self
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def __reduce__(self):
+        return getattr, (Clock, "running")  # one for all workers
 
     def loss(self, seconds):
         def quartic(p):
@@ -93,6 +102,84 @@ def test_workers_share_the_work_and_the_client_keeps_up():
         assert spans[1] == pytest.approx(alone / 10, rel=0.1)
     # parts of 50 s, so that it does: half of one is lost at the end
     assert _makespan(10**8, 1e-2, 10**4) == pytest.approx(100 + 25)
+
+
+class Virtual:
+    """Workers on a clock of their own, each busy with one part after another, all at the same time."""
+
+    def __init__(self, clock, workers):
+        self._max_workers, self.clock = workers, clock
+        self.free = [clock.now] * workers
+        self.waiting = []
+
+    def submit(self, function, *args):
+        future = Future()
+        self.waiting.append((future, self.clock.now, function, args))
+        return future
+
+    def step(self):
+        """Do what waits, as soon as its worker is free, and answer what is ready first."""
+        for k, (future, sent, *call) in enumerate(self.waiting):
+            if len(call) > 1:
+                function, args = call
+                worker = int(np.argmin(self.free))
+                now, self.clock.now = self.clock.now, max(self.free[worker], sent)
+                answer = function(*args)
+                self.free[worker], self.clock.now = self.clock.now, now
+                self.waiting[k] = future, self.free[worker], answer
+        future, ready, answer = min(self.waiting, key=lambda waits: waits[1])
+        self.waiting = [waits for waits in self.waiting if waits[0] is not future]
+        self.clock.now = max(self.clock.now, ready)
+        future.set_result(answer)
+
+
+@pytest.mark.parametrize("workers", [2, 10])
+@pytest.mark.parametrize("n", [100, 1000])
+def test_workers_take_what_is_planned(monkeypatch, workers, n):
+    clock = Clock(monkeypatch)
+    loss, theta = clock.loss(0.25), theta_of(n, 1)
+    pool = Virtual(clock, workers)
+    waits = Dispatch._next
+
+    def waiting(dispatch):
+        if dispatch._arrived.empty():
+            pool.step()
+        return waits(dispatch)
+
+    monkeypatch.setattr(Dispatch, "_next", waiting)
+    plan = fg.plan(loss, theta, backend="python", executor=pool)
+    assert list(plan.workers) == [workers]
+    began = clock.now
+    gradient = {name: 4 * block**3 for name, block in theta.items()}
+    report = fg.check_grad(loss, gradient, theta, backend="python", strategy="sweep", executor=pool)
+    assert report.verdict == "agrees"
+    assert f"on {workers} workers" in report.ran
+    assert near(plan.seconds_on(workers), clock.now - began)
+    assert clock.now - began < 2 * 0.25 * report.evaluations / workers  # they did share the work
+
+
+def test_memory_with_workers_is_as_planned(monkeypatch):
+    """That of the client, and in the same process here that of one worker."""
+    monkeypatch.setattr(spread, "WORTH_SENDING", 0.0)
+    monkeypatch.setattr(pace.Pace, "size", lambda self, left, workers=1: min(left, 500))
+    x = np.linspace(1.0, 2.0, 8_000)
+    gradient = np.zeros(x.size)
+    gradient[0] = 2 * x[0]
+    with Shuffled() as pool:
+        plan = fg.plan(first_squared, x, backend="python", executor=pool)
+        tracemalloc.start()
+        report = fg.check_grad(
+            first_squared, gradient, x, backend="python", strategy="sweep", executor=pool
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert pool.answers > 30
+    assert report.verdict == "agrees"
+    assert near(plan.memory_with_workers + plan.worker_memory, peak)
+
+
+def first_squared(x):
+    return float(x[0] ** 2)
 
 
 def test_what_may_be_perturbed_is_what_counts():

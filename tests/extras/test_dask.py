@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import dask
 import distributed
 from distributed import Client, LocalCluster
 from numba import njit
@@ -39,7 +40,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def client(cluster):
     with Client(cluster) as connected:
-        connected.wait_for_workers(2)
+        whole(connected)
         yield connected
 
 
@@ -68,6 +69,14 @@ def test_the_answer_is_that_of_one_process(client, undisturbed):
     assert "on 2 workers of a dask Client" in report.ran
 
 
+def whole(client, workers=2):
+    """Wait until all workers are there; what a cluster gave up is asked for again, as a check does."""
+    engine, until = engines.DaskEngine(client), time.monotonic() + 120
+    while len(client.scheduler_info(n_workers=-1)["workers"]) < workers or engine.workers < workers:
+        assert time.monotonic() < until, "the workers did not come back"
+        time.sleep(0.1)
+
+
 def killed_meanwhile(client, delay, victims):
     """A check during which workers are killed once; its report, and the calls that it took."""
     targets = pids(client)[:victims]
@@ -82,7 +91,7 @@ def killed_meanwhile(client, delay, victims):
     killer.start()
     report = nightly.check(executor=client)
     killer.join()
-    client.wait_for_workers(2)
+    whole(client)
     return nightly.said(report), calls() - before
 
 
@@ -112,6 +121,18 @@ def test_workers_killed_at_20_random_moments(client, undisturbed):
 def test_all_workers_killed_at_once(undisturbed):
     with LocalCluster(n_workers=2, threads_per_worker=1, **QUIET) as own, Client(own) as client:
         assert disturbed(client, undisturbed, 2, 1, victims=2) <= 2 * 12
+
+
+@pytest.mark.slow
+def test_workers_that_a_cluster_gave_up_are_started_again(undisturbed):
+    """As it does where they are not back in time, on a machine that is busy: here at once."""
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, **QUIET) as own,
+        Client(own) as client,
+    ):
+        got, _ = killed_meanwhile(client, 0.4, victims=2)
+    assert got == undisturbed
 
 
 @pytest.mark.slow
@@ -178,7 +199,7 @@ def test_an_entry_that_crashes_every_worker_is_named(client):
     (said,) = [remark for remark in report.remarks if "killed every worker" in remark]
     assert "at theta[7] " in said
     assert [entry.name for entry in report.entries if entry.verdict != "agrees"] == ["theta[7]"]
-    client.wait_for_workers(2)
+    whole(client)
 
 
 def losses():

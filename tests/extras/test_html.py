@@ -125,6 +125,42 @@ def test_text_in_figures_is_text():
     assert re.search(r"<text[^>]*>slope 2</text>", text)
 
 
+def test_the_index_of_many_has_failures_first_and_leads_to_each(tmp_path):
+    right = problems.loss, problems.right, problems.THETA
+    wrong = problems.loss, problems.wrong, problems.THETA
+    hostile = '"><script>alert(1)</script>'
+    given = {"right": right, hostile: wrong, "broken": (absent, *right[1:]), "right too": right}
+    found = fg.check_many(given, backend="python")
+    text = found.to_html(tmp_path / "night.html")
+    assert (tmp_path / "night.html").read_text(encoding="utf-8") == text
+    page = Page(text)
+    require_alone(page)
+    assert found.document().headline in page.words
+    assert (
+        found.document().headline == "Of 4 gradients 1 could not be run, 1 is wrong, 2 are right."
+    )
+    ordered = ["broken", hostile, "right", "right too"]
+    links = [attrs["href"] for tag, attrs in page.elements if tag == "a"]
+    places = [
+        attrs["id"] for tag, attrs in page.elements if attrs.get("id", "").startswith("check-")
+    ]
+    assert links == [f"#{place}" for place in places] == [f"#check-{k}" for k in range(1, 5)]
+    for name, place in zip(
+        ordered, places, strict=True
+    ):  # the section that a name leads to is its own
+        section = text[text.index(f'<div id="{place}">') :].partition('<div id="check-')[2]
+        words = Page(f'<div id="check-{section.partition("</main>")[0]}').words
+        own = "Could not be run: LossError" if name == "broken" else found[list(given).index(name)]
+        assert f"{name} " in words[: len(name) + 40]
+        assert (own if isinstance(own, str) else own.document().headline) in words
+    rows = [words for words in page.text if words in ordered]
+    assert rows[:4] == ordered  # of the table
+
+
+def absent(*_):
+    raise FileNotFoundError("the data of last night")
+
+
 NAMES = (
     "<script>alert(1)</script>", '"><img src=x onerror=1>', "$x$ {{ 7*7 }} a&amp;b", "\x1b[2J\u202e",
     "重み", "_private", "[/]", "x" * 300,

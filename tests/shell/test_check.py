@@ -1,6 +1,7 @@
 """`fastgrad check`: targets, exit codes, what is printed, and the settings of pyproject.toml."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -192,6 +193,21 @@ def test_targets_are_checked_at_the_same_time(folder):
     assert one.returncode == two.returncode == 2
     assert one.stdout == two.stdout
     assert one.stderr == two.stderr
+
+
+@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+def test_a_dry_run_says_what_then_happens(check, folder, strategy):
+    larger = "import numpy as np\nx = np.linspace(-1, 1, 60)\nproblem = quartic, 4 * x**3, x\n"
+    quartic = "\n\ndef quartic(x):\n    return (x**4).sum()\n\n\n"
+    (folder / "larger.py").write_text(larger.replace("\nx =", quartic + "x ="))
+    got = check("larger.py:problem", "--dry-run")
+    assert got.exit_code == 0, got.output
+    planned = int(re.search(rf"a {strategy}, here +([\d,]+)", got.stdout)[1].replace(",", ""))
+    written = folder / "report.json"
+    assert check("larger.py:problem", "--strategy", strategy, "--json", str(written)).exit_code == 0
+    (result,) = json.loads(written.read_text())["results"]
+    made = result["report"]["evaluations"]
+    assert abs(planned - made) <= 0.3 * made
 
 
 def test_a_dry_run_plans_and_checks_nothing(check):
