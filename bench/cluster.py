@@ -53,9 +53,7 @@ def swept(loss: Any, n: int, backend: str, executor: Any = None) -> tuple[float,
     """Seconds and evaluations of a sweep."""
     x = np.linspace(0.5, 1.5, n)
     began = time.perf_counter()
-    report = fg.check_grad(
-        loss, 4 * x**3, x, backend=backend, strategy="sweep", executor=executor
-    )
+    report = fg.check_grad(loss, 4 * x**3, x, backend=backend, strategy="sweep", executor=executor)
     assert report, report
     return time.perf_counter() - began, report.evaluations
 
@@ -81,7 +79,9 @@ def rows(compute: bool) -> list[list[str]]:
         for n in (60, 1000):
             shared, evaluations = on_workers(client, sleeping(0.1), n, "python")
             ideal = evaluations * 0.1 / WORKERS
-            made.append(row(f"Python, 0.1 s, {n:,} entries", evaluations, ideal, shared, "overhead"))
+            made.append(
+                row(f"Python, 0.1 s, {n:,} entries", evaluations, ideal, shared, "overhead")
+            )
         loss = compiled_work if compute else compiled_sleep
         import numba
 
