@@ -149,6 +149,9 @@ class _Stages:
         self.rounding = claim.rounding(self.a, self.block)
         self.rounding += claim.scatter_at(entries.indices) * self.s
         self.one_unit = entries.loss.units.one_unit[self.block]
+        self.kinds = entries.loss.layout.kinds(entries.indices)
+        if self.kinds is not None:
+            self.one_unit |= self.kinds >= 0
         self.notes: dict[int, str] = {}
 
     def glance(self, h: Floats) -> tuple[Judged | None, Quotients]:
@@ -509,6 +512,16 @@ class _Stages:
             largest = max(largest, float(self.rms.max()))
         self.typical = np.where(self.one_unit, self.rms[self.block], NEGLIGIBLE * largest)
         """What an entry that matters does to the loss at least."""
+        if self.kinds is not None:
+            self._set_scales_of_kinds(D / unit, unit)
+
+    def _set_scales_of_kinds(self, D: Floats, unit: float) -> None:
+        """The scale of entries that are of one unit with some others of their block, not with all."""
+        assert self.kinds is not None
+        alike = self.kinds >= 0
+        squares = np.bincount(self.kinds[alike], D[alike] ** 2)
+        counts = np.bincount(self.kinds[alike])
+        self.typical[alike] = unit * np.sqrt(squares / np.maximum(counts, 1))[self.kinds[alike]]
 
     def _is_within_tolerance(self, which: Indices) -> Mask:
         error = np.abs(self.a[which] - self.D[which])

@@ -241,6 +241,10 @@ class Layout:
         """What a report says of how theta was read."""
         return ()
 
+    def kinds(self, indices: Indices) -> Indices | None:
+        """The number of the unit of each entry, shape (m,); -1 where its block tells, None if all do."""
+        return None
+
     def least_steps(self, indices: Indices) -> Floats | None:
         """The least steps of entries, shape (m,), beside which rounding of the point is small."""
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Array, Floats
+from fastgrad.arrays import Array, Floats, Indices
 from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.parameters.trees import real_array
 from fastgrad.spaces.points import same_numbers
@@ -54,6 +54,8 @@ class Chart(ABC):
     """Whether its entries are all of one unit; None where their values tell."""
     units: Floats | None = None
     """The unit of each entry; None where its value tells."""
+    kinds: Indices | None = None
+    """The number of the unit of each entry, where there are several, such as radians and metres."""
     finest: Floats | None = None
     """The least step of each entry that moves the point by many of its last places."""
 
@@ -121,6 +123,37 @@ class Chart(ABC):
     def remarks(self, name: str) -> Iterator[str]:
         """What a report says of the space."""
         return iter(())
+
+
+class PointChart(Chart):
+    """A chart around a point that is kept as it is, and never written to.
+
+    Parameters
+    ----------
+    space : Space
+    point : object
+    name : str
+        The block's, for messages.
+    """
+
+    def __init__(self, space: Any, point: Any, name: str):
+        space.require(point, name)
+        self.space, self.base, self.name = space, point, name
+        super().__init__(*self.entries())
+
+    @abstractmethod
+    def entries(self) -> tuple[tuple[int, ...], Floats]:
+        """The shape of the entries that are moved, and their values at the point, flat."""
+
+    def values_of(self, given: Any, who: str) -> Floats:
+        require_kept(self, given, who)
+        return self.origin
+
+    def compiled(self) -> tuple[Any, Floats | None] | None:
+        if not isinstance(self.base, np.ndarray) or self.base.dtype.kind != "f":
+            return None
+        function = self.space.compiled(self.base)
+        return None if function is None else (function, np.asarray(self.base, np.float64))
 
 
 def require_kept(chart: Any, given: Any, who: str) -> None:

@@ -10,10 +10,9 @@ from fastgrad.arrays import Floats
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.spaces.charts import (
-    Chart,
+    PointChart,
     Reading,
     numbers,
-    require_kept,
     require_shape,
     rounding_of,
 )
@@ -21,33 +20,23 @@ from fastgrad.spaces.frames import of_frames
 from fastgrad.spaces.points import array_of, copied, numbers_of, pairs_of
 from fastgrad.spaces.verify import fraction_moved, require_retraction
 
-LARGE = 512
-"""Coordinates of a user's space up to which each is looked at by itself."""
 
-
-class CoordinatesChart(Chart):
-    """A space that is told by coordinates, around a point.
-
-    Parameters
-    ----------
-    space : Space
-    point : object
-        Kept as it is, and never written to.
-    name : str
-        The block's, for messages.
-    """
+class CoordinatesChart(PointChart):
+    """A space that is told by coordinates, around a point."""
 
     def __init__(self, space: Any, point: Any, name: str):
-        space.require(point, name)
-        shape = space.shape_of(point)
-        super().__init__(shape, np.zeros(int(np.prod(shape))))
-        self.space, self.base, self.name = space, point, name
-        self._kept = numbers_of(point)
+        super().__init__(space, point, name)
         moves = require_retraction(self)
         self.one_unit = getattr(space, "one_unit", False)
         own = getattr(space, "units_at", None)
         self.units = np.ones(self.origin.size) if own is None else own(point)
+        of_kinds = getattr(space, "kinds_at", None)
+        self.kinds = None if of_kinds is None else of_kinds(point)
         self.finest = fraction_moved(self, moves)
+
+    def entries(self) -> tuple[tuple[int, ...], Floats]:
+        shape = self.space.shape_of(self.base)
+        return shape, np.zeros(int(np.prod(shape)))
 
     def point(self, x: Floats) -> Any:
         if not x.any():
@@ -98,10 +87,6 @@ class CoordinatesChart(Chart):
     def gradient(self, slopes: Floats) -> Any:
         return slopes.reshape(self.shape)
 
-    def values_of(self, given: Any, who: str) -> Floats:
-        require_kept(self, given, who)
-        return self.origin
-
     def entry(self, index: tuple[int, ...]) -> str:
         if self.space.names is None:
             return super().entry(index)
@@ -116,12 +101,6 @@ class CoordinatesChart(Chart):
         if isinstance(base, np.ndarray) and base.dtype == np.float32:
             return np.asarray(self.space.retract(base.astype(np.float64), x.reshape(self.shape)))
         return self.point(x)
-
-    def compiled(self) -> tuple[Any, Floats | None] | None:
-        if not isinstance(self.base, np.ndarray) or self.base.dtype.kind != "f":
-            return None
-        function = self.space.compiled(self.base)
-        return None if function is None else (function, np.asarray(self.base, np.float64))
 
 
 def differential(curve: Any) -> Floats:

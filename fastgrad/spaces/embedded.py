@@ -46,6 +46,11 @@ class Embedded(Space):
     said = ""
     """What is said of a point that is off its set."""
 
+    def compiled(self, point: Any) -> Any:
+        from fastgrad.spaces import retractions
+
+        return getattr(retractions, self.title)
+
     def require(self, point: Any, name: str) -> None:
         p = require_array(point, (), (self.title, name))
         if p.ndim < self.axes:
@@ -73,11 +78,6 @@ class Sphere(Embedded):
 
     def dimension_at(self, point: Any) -> float:
         return float(point.size - 1)
-
-    def compiled(self, point: Any) -> Any:
-        from fastgrad.spaces import retractions
-
-        return retractions.sphere
 
 
 class Oblique(Embedded):
@@ -107,6 +107,13 @@ class Stiefel(Embedded):
     title = "stiefel"
     said = "the columns of {} are not orthonormal: X'X differs from 1"
     axes = 2
+    spanning = False
+    """Whether a frame stands for what it spans."""
+
+    def compiled(self, point: Any) -> Any:
+        from fastgrad.spaces import retractions
+
+        return retractions.frames(self.spanning)
 
     def off(self, p: Array) -> Floats:
         return np.asarray(np.swapaxes(p, -1, -2) @ p - np.eye(p.shape[-1]))
@@ -136,8 +143,10 @@ class Grassmann(Embedded):
     title = "grassmann"
     said = "the columns of {} are not orthonormal: X'X differs from 1"
     axes = 2
+    spanning = True
     off = Stiefel.off
     moved = Stiefel.moved
+    compiled = Stiefel.compiled
 
     def tangent(self, p: Array, w: Array) -> Array:
         return np.asarray(w - p @ (np.swapaxes(p, -1, -2) @ w))
@@ -168,7 +177,8 @@ class Simplex(Embedded):
         return np.asarray(w - w.mean(axis=-1, keepdims=True))
 
     def moved(self, p: Array, d: Array) -> Array:
-        made = p * np.exp(d / p)  # positive, however far
+        rate = d / p
+        made = p * np.exp(rate - rate.max(axis=-1, keepdims=True))  # finite, however far
         return np.asarray(made / made.sum(axis=-1, keepdims=True), p.dtype)
 
     def dimension_at(self, point: Any) -> float:
@@ -195,11 +205,6 @@ class Symmetric(Embedded):
 
     def moved(self, p: Array, d: Array) -> Array:
         return p + d
-
-    def compiled(self, point: Any) -> Any:
-        from fastgrad.spaces import retractions
-
-        return retractions.symmetric
 
     def dimension_at(self, point: Any) -> float:
         n = point.shape[-1]
@@ -251,9 +256,6 @@ class Spd(Symmetric):
     def moved(self, p: Array, d: Array) -> Array:
         # Of second order in the affine metric, and always positive definite.
         return np.asarray(p + d + _sym(d @ np.linalg.solve(p, d)) / 2, p.dtype)
-
-    def compiled(self, point: Any) -> Any:
-        return None
 
     def lowered(self, point: Array, g: Array) -> Array:
         """The gradient by the entries, of one by the space's metric."""

@@ -167,6 +167,16 @@ class SpaceLayout(Layout):
             if chart.one_unit is not None:
                 one_unit[b] = chart.one_unit
 
+    def kinds(self, indices: Indices) -> Indices | None:
+        if all(chart is None or chart.kinds is None for chart in self.charts):
+            return None
+        found, first = np.full(self.size, -1), 0
+        for chart, block in self._both:
+            if chart is not None and chart.kinds is not None:
+                found[block.start : block.stop] = first + chart.kinds
+                first += int(chart.kinds.max()) + 1
+        return np.asarray(found[indices])
+
     def least_steps(self, indices: Indices) -> Floats | None:
         if all(chart is None or chart.finest is None for chart in self.charts):
             return None

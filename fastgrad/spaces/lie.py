@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Array, Floats
+from fastgrad.arrays import Array, Floats, Indices
 from fastgrad.spaces.points import precision_of
 from fastgrad.spaces.space import Space
 
@@ -109,7 +109,7 @@ class Rotation(Space):
     def compiled(self, point: Any) -> Any:
         from fastgrad.spaces import retractions
 
-        return retractions.rotation_right if self.side == "right" else retractions.rotation_left
+        return retractions.rotation(self.side)
 
 
 def require_orthogonal(R: Array, name: str, title: str) -> None:
@@ -164,8 +164,7 @@ class Quaternion(Space):
     def compiled(self, point: Any) -> Any:
         from fastgrad.spaces import retractions
 
-        name = f"quaternion_{self.order_of_entries}_{self.side}"
-        return getattr(retractions, name)
+        return retractions.quaternion(self.side, self.order_of_entries)
 
 
 def _product(p: Array, q: Array) -> Array:
@@ -224,10 +223,15 @@ class Pose(Space):
         units[..., slice(3, 6) if self.order == "wv" else slice(0, 3)] = unit
         return units.reshape(-1)
 
+    def kinds_at(self, point: Any) -> Indices:
+        """Radians are 0, lengths 1."""
+        kinds = np.repeat([0, 1] if self.order == "wv" else [1, 0], 3)
+        return np.asarray(np.broadcast_to(kinds, self.shape_of(point)).reshape(-1))
+
     def compiled(self, point: Any) -> Any:
         from fastgrad.spaces import retractions
 
-        return getattr(retractions, f"pose_{self.order}_{self.side}")
+        return retractions.pose(self.side, self.order)
 
 
 SMALL = 2.0**-6

@@ -12,12 +12,11 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.numerics.norms import norm
-from fastgrad.parameters.layout import flatten
+from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.spaces.charts import (
-    Chart,
+    PointChart,
     Reading,
     numbers,
-    require_kept,
     require_shape,
     rounding_of,
 )
@@ -28,33 +27,26 @@ FLOAT32 = 1e-10
 """Precision from which the least step matters beside the default one."""
 
 
-class ProjectedChart(Chart):
-    """A space that is told by a projection, around a point.
-
-    Parameters
-    ----------
-    space : Space
-    point : object
-        Kept as it is, and never written to.
-    name : str
-        The block's, for messages.
-    """
+class ProjectedChart(PointChart):
+    """A space that is told by a projection, around a point."""
 
     def __init__(self, space: Any, point: Any, name: str):
-        space.require(point, name)
-        self.space, self.base, self.name = space, point, name
-        self._layout = None if space.flat else flatten(point, name)[0]
-        flat = self.flat_of(point)
-        if space.flat:
-            shape = np.shape(space.flat(point))
-        else:
-            assert self._layout is not None
-            shape = self._layout.blocks[0].shape if self._layout.plain else (flat.size,)
-        super().__init__(shape, flat)
+        super().__init__(space, point, name)
         require_projection(self)
         eps = precision_of(point)
         if eps > FLOAT32:
-            self.finest = eps * np.abs(flat).max() / FRACTION * np.ones(flat.size)
+            self.finest = eps * np.abs(self.origin).max() / FRACTION * np.ones(self.origin.size)
+
+    @cached_property
+    def _layout(self) -> Layout | None:
+        """How the point lies in a vector; None where the space has a function for it."""
+        return None if self.space.flat else flatten(self.base, self.name)[0]
+
+    def entries(self) -> tuple[tuple[int, ...], Floats]:
+        flat = self.flat_of(self.base)
+        if self._layout is None:
+            return np.shape(self.space.flat(self.base)), flat
+        return self._layout.blocks[0].shape if self._layout.plain else (flat.size,), flat
 
     def flat_of(self, value: Any) -> Floats:
         """A point, or a vector like one, along a flat vector."""
@@ -118,10 +110,6 @@ class ProjectedChart(Chart):
         g = self.like_point(slopes)
         return g if raised is None else raised(self.base, g)
 
-    def values_of(self, given: Any, who: str) -> Floats:
-        require_kept(self, given, who)
-        return self.origin
-
     def projected(self, w: Floats) -> Floats | None:
         return self.project(w)
 
@@ -150,12 +138,6 @@ class ProjectedChart(Chart):
                 f"{name} lies in a space of dimension {self.dimension:g} ({self.space.title}), told by "
                 f"{self.origin.size:,} entries that move along its tangent space."
             )
-
-    def compiled(self) -> tuple[Any, Floats | None] | None:
-        if not isinstance(self.base, np.ndarray) or self.base.dtype.kind != "f":
-            return None
-        function = self.space.compiled(self.base)
-        return None if function is None else (function, np.asarray(self.base, np.float64))
 
 
 def _part(part: Any, block: Any) -> Any:

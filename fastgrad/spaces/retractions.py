@@ -102,16 +102,11 @@ def _product(R, E, out, right):
             out[i, j] = total
 
 
-@_compiled
-def rotation_right(base, x):
-    """R Exp(w)."""
-    return _rotations(base, x, True)
-
-
-@_compiled
-def rotation_left(base, x):
-    """Exp(w) R."""
-    return _rotations(base, x, False)
+@lru_cache
+def rotation(side: str) -> Any:
+    """R Exp(w), or Exp(w) R on the left."""
+    right = side == "right"
+    return _compiled(lambda base, x: _rotations(base, x, right))
 
 
 @_compiled
@@ -141,28 +136,11 @@ def _poses(base, x, right, w):
     return made
 
 
-@_compiled
-def pose_wv_right(base, x):
-    """T Exp(w, v)."""
-    return _poses(base, x, True, 0)
-
-
-@_compiled
-def pose_wv_left(base, x):
-    """Exp(w, v) T."""
-    return _poses(base, x, False, 0)
-
-
-@_compiled
-def pose_vw_right(base, x):
-    """T Exp(v, w)."""
-    return _poses(base, x, True, 3)
-
-
-@_compiled
-def pose_vw_left(base, x):
-    """Exp(v, w) T."""
-    return _poses(base, x, False, 3)
+@lru_cache
+def pose(side: str, order: str) -> Any:
+    """T Exp(w, v), or Exp(w, v) T on the left; or by (v, w)."""
+    right, first = side == "right", 0 if order == "wv" else 3
+    return _compiled(lambda base, x: _poses(base, x, right, first))
 
 
 @_compiled
@@ -187,47 +165,146 @@ def _quaternions(base, x, right, real):
     return made
 
 
-@_compiled
-def quaternion_xyzw_right(base, x):
-    """q exp(w/2), the real part last."""
-    return _quaternions(base, x, True, 3)
+@lru_cache
+def quaternion(side: str, order: str) -> Any:
+    """q exp(w/2), or exp(w/2) q on the left."""
+    right, real = side == "right", 3 if order == "xyzw" else 0
+    return _compiled(lambda base, x: _quaternions(base, x, right, real))
 
 
 @_compiled
-def quaternion_xyzw_left(base, x):
-    """exp(w/2) q, the real part last."""
-    return _quaternions(base, x, False, 3)
+def _scaled(y, start, stop, stride):
+    """y / |y|, of every stride-th entry."""
+    length = 0.0
+    for k in range(start, stop, stride):
+        length += y[k] * y[k]
+    length = math.sqrt(length)
+    for k in range(start, stop, stride):
+        y[k] /= length
 
 
 @_compiled
-def quaternion_wxyz_right(base, x):
-    """q exp(w/2), the real part first."""
-    return _quaternions(base, x, True, 0)
-
-
-@_compiled
-def quaternion_wxyz_left(base, x):
-    """exp(w/2) q, the real part first."""
-    return _quaternions(base, x, False, 0)
+def _along_sphere(p, x, y, start, stop, stride):
+    """(p + d) / |p + d| into y, d the tangent part of x - p, of every stride-th entry."""
+    along, still = 0.0, True
+    for k in range(start, stop, stride):
+        along += p[k] * (x[k] - p[k])
+        still &= x[k] == p[k]
+    if still:
+        return
+    for k in range(start, stop, stride):
+        y[k] = x[k] - along * p[k]
+    _scaled(y, start, stop, stride)
 
 
 @_compiled
 def sphere(base, x):
     """(p + d) / |p + d|, d the tangent part of x - p."""
     made = base.copy()
-    p, y = base.reshape(-1), made.reshape(-1)
-    along = 0.0
-    for k in range(p.size):
-        y[k] = x[k] - p[k]
-        along += p[k] * y[k]
-    length = 0.0
-    for k in range(p.size):
-        y[k] = p[k] + y[k] - along * p[k]
-        length += y[k] * y[k]
-    length = math.sqrt(length)
-    for k in range(p.size):
-        y[k] /= length
+    _along_sphere(base.reshape(-1), x, made.reshape(-1), 0, base.size, 1)
     return made
+
+
+@_compiled
+def oblique(base, x):
+    """The same of each column."""
+    made = base.copy()
+    p, y = base.reshape(-1), made.reshape(-1)
+    n, k = base.shape[-2], base.shape[-1]
+    for b in range(base.size // (n * k)):
+        for j in range(k):
+            start = b * n * k + j
+            _along_sphere(p, x, y, start, (b + 1) * n * k, k)
+    return made
+
+
+@_compiled
+def simplex(base, x):
+    """p exp(d / p) scaled to sum 1, d what is left of x - p without its mean."""
+    made = base.copy()
+    p, y = base.reshape(-1), made.reshape(-1)
+    n = base.shape[-1]
+    for start in range(0, base.size, n):
+        mean, still = 0.0, True
+        for k in range(start, start + n):
+            mean += (x[k] - p[k]) / n
+            still &= x[k] == p[k]
+        if still:
+            continue
+        total, largest = 0.0, -math.inf
+        for k in range(start, start + n):
+            y[k] = (x[k] - p[k] - mean) / p[k]
+            largest = max(largest, y[k])
+        for k in range(start, start + n):
+            y[k] = p[k] * math.exp(y[k] - largest)  # finite, however far
+            total += y[k]
+        for k in range(start, start + n):
+            y[k] /= total
+    return made
+
+
+@lru_cache
+def frames(free: bool) -> Any:
+    """The polar factor of p + d, d the tangent part of x - p: of frames, or of what they span."""
+
+    def frames(base, x):
+        made = base.copy()
+        n, k = base.shape[-2], base.shape[-1]
+        P, Y, X = base.reshape(-1, n, k), made.reshape(-1, n, k), x.reshape(-1, n, k)
+        for b in range(P.shape[0]):
+            p = np.ascontiguousarray(P[b])
+            w = np.ascontiguousarray(X[b]) - p
+            if not w.any():
+                continue
+            s = _product_of(p.T, w)
+            if not free:
+                s = (s + s.T) / 2
+            u, _, v = np.linalg.svd(p + w - _product_of(p, s), False)
+            Y[b] = _product_of(u, v)
+        return made
+
+    return _compiled(frames)
+
+
+@_compiled
+def _product_of(A, B):
+    """A B without BLAS, whose threads would start in every thread."""
+    made = np.zeros((A.shape[0], B.shape[1]))
+    for i in range(A.shape[0]):
+        for k in range(A.shape[1]):
+            for j in range(B.shape[1]):
+                made[i, j] += A[i, k] * B[k, j]
+    return made
+
+
+@_compiled
+def spd(base, x):
+    """S + D + D S^-1 D / 2, D the symmetric part of x - S."""
+    made = base.copy()
+    n = base.shape[-1]
+    S, Y, X = base.reshape(-1, n, n), made.reshape(-1, n, n), x.reshape(-1, n, n)
+    for b in range(S.shape[0]):
+        s = np.ascontiguousarray(S[b])
+        w = np.ascontiguousarray(X[b]) - s
+        if not w.any():
+            continue
+        d = (w + w.T) / 2
+        bent = _product_of(d, np.linalg.solve(s, d))
+        Y[b] = s + d + (bent + bent.T) / 4
+    return made
+
+
+@lru_cache(maxsize=16)
+def projected(retract: Any, project: Any) -> Any:
+    """A user's retraction along the tangent part of x - p; both by njit."""
+
+    def moved(base, x):
+        w = x.reshape(base.shape) - base
+        if not w.any():
+            return base.copy()
+        return retract(base.copy(), project(base.copy(), w))
+
+    return njit(nogil=True)(moved)
 
 
 @_compiled

@@ -122,5 +122,11 @@ class Space:
 
     def compiled(self, point: Any) -> Any:
         """The retraction as a compiled function of the point's numbers and the entries."""
-        is_njit = self.project is None and hasattr(self.retract, "py_func")
-        return self.retract if is_njit else None
+        if not hasattr(self.retract, "py_func"):
+            return None
+        if self.project is None:
+            return self.retract
+        from fastgrad.spaces import retractions
+
+        is_njit = hasattr(self.project, "py_func")
+        return retractions.projected(self.retract, self.project) if is_njit else None

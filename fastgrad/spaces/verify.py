@@ -93,14 +93,18 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _move(chart: Any, k: int, call: str) -> Floats:
     """The change of the point's numbers with coordinate k."""
+    along = np.zeros(chart.origin.size)
+    along[k] = 1.0
+    return _moved_along(chart, along.reshape(chart.shape), call)
+
+
+def _moved_along(chart: Any, along: Floats, call: str) -> Floats:
+    """The change of the point's numbers with a step along some coordinates."""
     step = STEP if precision_of(chart.base) < SAME**2 else np.sqrt(STEP)
-    ends = []
-    for sign in (1.0, -1.0):
-        v = np.zeros(chart.origin.size)
-        v[k] = sign * step
-        ends.append(
-            numbers_of(called(call, chart.space.retract, chart.base, v.reshape(chart.shape)))
-        )
+    ends = [
+        numbers_of(called(call, chart.space.retract, chart.base, sign * step * along))
+        for sign in (1.0, -1.0)
+    ]
     if ends[0] is None or ends[1] is None or ends[0].shape != ends[1].shape:
         raise TypeError(f"{call} returned points of several types: expected one")
     return np.asarray((ends[0] - ends[1]) / (2 * step))
@@ -146,19 +150,44 @@ def require_same_point(made: Any, base: Any, call: str) -> None:
 
 
 def fraction_moved(chart: Any, moves: Floats | None) -> Floats | None:
-    """The least step of each coordinate beside which the point's last places are small.
+    """The least step of each coordinate beside which the point's last places are small, flat.
 
-    None where every step of a default size is long enough, or nothing is known.
+    None where nothing is known, or the point is of float64 and has too many coordinates to look at each:
+    then every step of a default size is long enough.
     """
-    if moves is None:
-        return None
     numbers = numbers_of(chart.base)
-    assert numbers is not None
+    if numbers is None:
+        return None
     last = precision_of(chart.base) * np.abs(numbers)
-    size = np.abs(moves).max(axis=1)
-    moved = np.abs(moves) > FLAT * size[:, None]
-    coarse = np.where(moved, last, 0.0).max(axis=1)
-    return np.asarray(coarse / (FRACTION * size))
+    if moves is not None:
+        return np.array([_least(move, last) for move in moves])
+    if len(chart.shape) > 1:
+        return _least_in_batch(chart, last)
+    if precision_of(chart.base) <= SAME**2:
+        return None
+    call = f"{chart.space.title}: retract({chart.name}, v)"
+    return np.array([_least(_move(chart, k, call), last) for k in range(chart.origin.size)])
+
+
+def _least(move: Floats, last: Floats) -> float:
+    """The least step, of how the point's numbers move and their last places."""
+    size = np.abs(move).max(initial=0.0)
+    moved = np.abs(move) > FLAT * size
+    return float(last[moved].max(initial=0.0) / (FRACTION * size)) if size else 0.0
+
+
+def _least_in_batch(chart: Any, last: Floats) -> Floats:
+    """The least steps of an array of points, all of which are moved at once by the same coordinate."""
+    count = int(np.prod(chart.shape[:-1]))
+    rows = last.reshape(count, -1)
+    found = np.empty((count, chart.shape[-1]))
+    for k in range(chart.shape[-1]):
+        along = np.zeros(chart.shape)
+        along[..., k] = 1.0
+        moves = _moved_along(chart, along, f"{chart.space.title}: retract({chart.name}, v)")
+        both = zip(moves.reshape(count, -1), rows, strict=True)
+        found[:, k] = [_least(move, row) for move, row in both]
+    return found.reshape(-1)
 
 
 def require_projection(chart: Any) -> None:

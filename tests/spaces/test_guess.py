@@ -1,11 +1,10 @@
 """Thetas without a space that look like they had one are asked about."""
 
-import numba
 import numpy as np
 import pytest
 
 import fastgrad as fg
-from tests.spaces.engines import pose_near, rotation_near
+from tests.spaces.engines import pose_near
 
 rng = np.random.default_rng(0)
 S = rng.standard_normal((5, 5))
@@ -57,24 +56,3 @@ def test_a_loss_that_refuses_every_neighbour_asks_for_its_set():
 def test_six_numbers_for_sixteen_ask_for_a_space():
     with pytest.raises(ValueError, match=r"a gradient in a tangent space\? Say which by space="):
         fg.check_grad(lambda T: T[0, 3], lambda T: np.zeros(6), pose_near(rng), backend="python")
-
-
-@numba.njit
-def turned(R, w):
-    c, s = np.cos(w[0]), np.sin(w[0])
-    return R @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def test_a_retraction_by_njit_runs_compiled():
-    def loss(R):
-        return R[0, 1] * R[1, 0]
-
-    R = rotation_near(rng)
-    space = fg.Space(turned, dim=1, names=["yaw"])
-
-    def grad(R):
-        return R[0, 0] * -1.0 * R[1, 0] + R[0, 1] * R[1, 1]
-
-    report = fg.check_grad(loss, grad, R, space=space, backend="compiled")
-    assert report.verdict == "agrees", report
-    assert report.ran.startswith("Ran compiled")
