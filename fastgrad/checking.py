@@ -29,9 +29,9 @@ from fastgrad.checks.summary import summarise, unchecked_block, worst_of
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
 from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.cluster.campaign import NOTHING, Campaign, campaign
-from fastgrad.complex_gradient import check_by_complex_steps
+from fastgrad.complex_gradient import check_by_complex_steps, refuse_real_options
 from fastgrad.diagonal_checking import check_with_diagonal
-from fastgrad.differences.confined import confined
+from fastgrad.differences.confined import Confined, confined
 from fastgrad.differences.loss import (
     LINE_EVALUATIONS,
     REPEATS,
@@ -232,6 +232,7 @@ def check_grad(
         raise ValueError('method="complex" goes with real theta in R^n, not with a space')
     if method == "complex":
         _require_without('method="complex"', through_what, "workers evaluate real numbers")
+        refuse_real_options(step=step, scale=scale, bounds=bounds, points=points)
         by = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
         return check_by_complex_steps(loss, grad, theta, (argnum, args), by)
     if method != "central":
@@ -312,7 +313,7 @@ class _Question:
         options = {**self.running, **running}
         run = evaluator(self.loss, inputs, **options)
         run = self.through.evaluator(run, self.loss, inputs, options)
-        return confined(run, self.shaped["bounds"], layout)
+        return confined(run, self.shaped["bounds"], layout, layout.mask(self.shaped["trainable"]))
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -510,6 +511,8 @@ def _steps_of(judged: Judged, loss: Loss) -> Floats:
     steps[judged.indices] = np.minimum(steps[judged.indices], judged.differences.step)
     if loss.free is not None:
         steps[~loss.free] = 0.0
+    if isinstance(loss.run, Confined):  # the gradient is not asked outside either
+        steps[loss.run.box.near(loss.theta, 2 * steps)] = 0.0
     return steps
 
 

@@ -91,6 +91,13 @@ class ComplexGradient:
         return whole_slopes(layout, steps, self.trainable)
 
 
+def refuse_real_options(**options: Any) -> None:
+    """Raise `ValueError` for options that complex steps have no use for."""
+    for name, option in options.items():
+        if option is not None:
+            raise ValueError(f'{name} goes with real differences, not with method="complex"')
+
+
 def steps_at(loss: Callable[..., Any], inputs: Inputs, backend: str) -> ComplexSteps:
     """The loss around a flat theta, with real and with complex numbers."""
     return ComplexSteps(loss, inputs, evaluator(loss, inputs, backend, False), backend)

@@ -11,7 +11,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.bound import BoundGradient
 from fastgrad.cluster.campaign import campaign
-from fastgrad.complex_gradient import ComplexGradient
+from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
 from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
@@ -257,7 +257,8 @@ class GradientFunction:
         options = {"argnum": self._argnum, **self._running}
         through = campaign(executor, checkpoint, self._loss, lambda: inputs, options)
         run = through.evaluator(run, self._loss, inputs, self._running)
-        return layout, confined(run, self._bounds, layout, max(self._stencil.order, 2))
+        free = layout.mask(self._trainable)
+        return layout, confined(run, self._bounds, layout, free, max(self._stencil.order, 2))
 
     def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
         """A shorter way to gradients at thetas of the same layout, if there is one."""
@@ -419,16 +420,8 @@ def grad(
         raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
     require_backend(backend)
     if method == "complex":
-        for name, option in {
-            "step": step,
-            "scale": scale,
-            "bounds": bounds,
-            "space": space,
-            "executor": executor,
-            "checkpoint": checkpoint,
-        }.items():
-            if option is not None:
-                raise ValueError(f'{name} goes with real differences, not with method="complex"')
+        refuse_real_options(step=step, scale=scale, bounds=bounds, space=space)
+        refuse_real_options(executor=executor, checkpoint=checkpoint)
         return ComplexGradient(loss, positions(loss, argnum), trainable, backend)
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:

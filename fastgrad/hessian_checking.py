@@ -10,6 +10,7 @@ from fastgrad.arrays import Floats
 from fastgrad.checking import check_grad
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.edges import about_edge, about_sides
 from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
@@ -19,15 +20,17 @@ from fastgrad.checks.summary import summarise
 from fastgrad.differences.loss import Loss, Measured, Repeats
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.units import Units
-from fastgrad.hessians import Curved, Ran
+from fastgrad.hessians import Curvature, Curved
 from fastgrad.jacobian_checking import swept_pairs
+from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.outputs import Outputs
-from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.results import GradientCheck
 
 ASYMMETRY = 1e-12
 """A Hessian is symmetric to this part of its largest entry, or its asymmetry is worth a number."""
+FURTHEST = 2.0**-4 * 7
+"""What second differences of the loss reach, in units."""
 STREAM = 0x687670
 """Beside the seed, what draws vectors that a Hessian is multiplied with."""
 
@@ -43,6 +46,7 @@ def check_hessian(
     budget: float | None = 10.0,
     seed: int = 0,
     scale: Any = None,
+    bounds: Any = None,
     backend: str = "auto",
     space: Any = None,
     executor: Any = None,
@@ -64,7 +68,7 @@ def check_hessian(
     theta : number, array or structure of arrays
     grad : callable, optional
         ``grad(theta, *args)``.
-    trainable, rtol, budget, seed, scale, backend, executor, checkpoint
+    trainable, rtol, budget, seed, scale, bounds, backend, executor, checkpoint
         As of `check_grad`.
     space : Space, manifold, or structure of them by block, optional
         Where theta lives, as of `check_grad`. The Hessian is then that of ``loss(retract(theta, v))`` at
@@ -88,9 +92,9 @@ def check_hessian(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'theta[0] / theta[1]')
     """
-    shaped = {"trainable": trainable, "scale": scale, "backend": backend, "space": space}
-    shaped |= {"executor": executor, "checkpoint": checkpoint}
-    curved = Curved(loss, grad, theta, args, shaped)
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds, "space": space}
+    running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
+    curved = Curved(loss, grad, theta, args, {**shaped, **running})
     options = Options(None, "sweep", budget, seed)
     with curved.through:
         return _check_matrix(curved, hess, Rule(rtol), options)
@@ -107,6 +111,7 @@ def check_hvp(
     budget: float | None = 10.0,
     seed: int = 0,
     scale: Any = None,
+    bounds: Any = None,
     backend: str = "auto",
     executor: Any = None,
     checkpoint: Any = None,
@@ -117,7 +122,7 @@ def check_hvp(
     ----------
     hvp : callable
         ``hvp(theta, v, *args)``, as scipy's ``hessp``: shaped like theta, as v is.
-    loss, theta, grad, trainable, rtol, budget, seed, scale, backend, executor, checkpoint
+    loss, theta, grad, trainable, rtol, budget, seed, scale, bounds, backend, executor, checkpoint
         As of `check_hessian`; with a gradient some 50 calls of it in all.
 
     Examples
@@ -128,9 +133,9 @@ def check_hvp(
     >>> check_hvp(loss, lambda x, v: 12 * x**2 * v, x, backend="python").verdict
     'agrees'
     """
-    shaped = {"trainable": trainable, "scale": scale, "backend": backend}
-    shaped |= {"executor": executor, "checkpoint": checkpoint}
-    curved = Curved(loss, grad, theta, args, shaped)
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
+    running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
+    curved = Curved(loss, grad, theta, args, {**shaped, **running})
     options = Options(None, "sweep", budget, seed)
     with curved.through:
         return _check_product(curved, hvp, Rule(rtol), options)
@@ -160,23 +165,24 @@ def _check_product(curved: Curved, hvp: Any, rule: Rule, options: Options) -> Gr
     if failed is not None:
         return failed
     layout, flat = curved.point()
-    free = layout.mask(curved.options["trainable"])
-    units = Units.of(flat, layout, curved.options["scale"])
+    free, units = curved.free, curved.units
     v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
     if free is not None:
         v[~free] = 0.0
+    if curved.box is not None:
+        v = curved.box.turned(flat, v)
     given = layout.rebuild(v.copy())
     result = asked(
         lambda point, *rest: hvp(point, given, *rest), (curved.theta, *curved.args), curved.args
     )
     claimed = layout.claimed_vector(result, "the product")
-    value, bar, noise, run = curved.product(v)
+    found = curved.product(v)
     if free is not None:
         claimed = np.where(free, claimed, 0.0)
     claim = Claim(claimed, np.full(len(layout.blocks), np.finfo(np.float64).eps))
-    outcome = judge_plainly(layout, claim, (value, bar), units.entry, rule)
-    report = _reported(outcome, layout, claim, (units.entry, noise, run), (rule, options))
-    remarks = (*said, *map(_of_hessian, report.remarks))
+    outcome = judge_plainly(layout, claim, (found.value, found.bar), units.entry, rule)
+    report = _reported(outcome, layout, claim, (units.entry, found), (rule, options))
+    remarks = (*said, *map(_of_hessian, report.remarks), *_one_sided(curved, found))
     seconds, ran = clock.seconds, clock.said(report.ran)
     return replace(report, subject="hvp", remarks=remarks, seconds=seconds, ran=ran)
 
@@ -194,6 +200,7 @@ def _gradient_first(
         *curved.args,
         trainable=curved.options["trainable"],
         scale=curved.options["scale"],
+        bounds=curved.options["bounds"],
         backend=curved.options["backend"],
         space=curved.options.get("space"),
         rtol=rule.rtol,
@@ -217,41 +224,53 @@ def _gradient_first(
 def _judged_matrix(
     curved: Curved, given: tuple[Floats, float], rule: Rule, options: Options
 ) -> GradientCheck:
-    layout, flat = curved.point()
-    free = layout.mask(curved.options["trainable"])
-    chosen = np.arange(flat.size) if free is None else np.flatnonzero(free)
     matrix, unit = given
+    pairs, free, units = curved.pairs(), curved.free, curved.units
     if free is not None:
         matrix = np.where(free[:, None], matrix, 0.0)
-    pairs = PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
-    units = Units.of(flat, layout, curved.options["scale"])
-    if curved.by_gradient and free is None:
+    if curved.by_gradient:
         by_gradient = curved.gradient_run()
         report = swept_pairs(by_gradient, pairs, units, (matrix, unit), (rule, options))
         return replace(report, ran=by_gradient.ran)
-    value, bar, noise, run = curved.matrix()
+    found, chosen = curved.matrix(), pairs.columns.first
     claim = Claim(pairs.vector(matrix[:, chosen]), np.full(len(pairs.blocks), unit))
-    numeric = pairs.vector(value[:, chosen]), pairs.vector(bar[:, chosen])
+    numeric = pairs.vector(found.value[:, chosen]), pairs.vector(found.bar[:, chosen])
     scale = pairs.vector(np.outer(units.entry, units.entry)[:, chosen])
     outcome = judge_plainly(pairs, claim, numeric, scale, rule)
-    return _reported(outcome, pairs, claim, (scale, noise, run), (rule, options))
+    report = _reported(outcome, pairs, claim, (scale, found), (rule, options))
+    return replace(report, remarks=(*report.remarks, *_one_sided(curved, found)))
+
+
+def _one_sided(curved: Curved, found: Curvature) -> list[str]:
+    """What to say of entries at bounds, near them, or at the edge of the domain of the loss."""
+    layout, flat = curved.point()
+    box = Box.unbounded(flat.size) if curved.box is None else curved.box
+    sided = np.zeros(flat.size, np.bool_)
+    sided[found.sided] = True
+    near = sided & box.near(flat, FURTHEST * curved.units.entry)
+    at_bound = box.at_bound(flat)[near]
+    said = about_sides(np.flatnonzero(near), at_bound, layout)
+    if (sided & ~near).any():
+        said.append(about_edge(np.flatnonzero(sided & ~near), "on one side", layout))
+    return said
 
 
 def _reported(
     outcome: Outcome,
     layout: Layout,
     claim: Claim,
-    known: tuple[Floats, float, Ran],
+    known: tuple[Floats, Curvature],
     asked: tuple[Rule, Options],
 ) -> GradientCheck:
     """The report of values that were judged plainly."""
-    units, noise, run = known
+    units, found = known
+    run = found.run
     loss = Loss(
         _Counted(run.evaluations, layout.size),  # type: ignore[arg-type]
         layout,
         None,
         Units(units, np.ones(len(layout.blocks), np.bool_)),
-        Measured(0.0, noise, Repeats(0.0)),
+        Measured(0.0, found.noise, Repeats(0.0)),
     )
     if outcome.verdict != "disagrees":
         return replace(summarise(outcome, loss, *asked), strategy="sweep", ran=run.ran)

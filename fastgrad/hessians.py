@@ -1,17 +1,18 @@
 """hessian and hvp: a loss in, its second derivatives out, by its gradient where there is one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.cluster.campaign import Campaign, campaign
+from fastgrad.differences.confined import Confined
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
-from fastgrad.differences.pairs import Directional, pair_loss
+from fastgrad.differences.pairs import pair_loss
 from fastgrad.differences.second import hessian_of, product_of
 from fastgrad.estimates import HessianEstimate
 from fastgrad.evaluate.backends import evaluator
@@ -19,6 +20,7 @@ from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.bounds import Box, bounds_of
 from fastgrad.parameters.layout import Block, Layout
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.trees import real_array
@@ -27,6 +29,22 @@ from fastgrad.spaces.placed import placed
 
 Ran: TypeAlias = Evaluator | VectorEvaluator
 """What ran a loss or its gradient."""
+
+
+ORDER = 4
+"""Of the differences of a gradient."""
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """A numerical Hessian or its product with a vector: bars, the noise, and what ran it."""
+
+    value: Floats
+    bar: Floats
+    noise: float
+    run: Ran
+    sided: Indices = field(default_factory=lambda: np.zeros(0, np.intp))
+    """Entries of theta that the loss was moved along to one side alone."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +60,9 @@ class Curved:
         The point as the user passed it.
     args : tuple
     options : mapping
-        ``trainable``, ``scale`` and ``backend``, ``executor`` and ``checkpoint``, and maybe ``space``:
-        second derivatives are then those of ``loss(retract(theta, v))`` at v = 0, by differences of the
-        loss, for gradients at two points of a space are in two tangent spaces.
+        ``trainable``, ``scale``, ``bounds``, ``backend``, ``executor``, ``checkpoint``, and maybe
+        ``space``: second derivatives are then those of ``loss(retract(theta, v))`` at v = 0, by
+        differences of the loss, for gradients at two points of a space are in two tangent spaces.
     """
 
     loss: Callable[..., Any]
@@ -73,24 +91,46 @@ class Curved:
         """Whether second derivatives are differences of the gradient."""
         return self.grad is not None and self.point()[0].linear
 
-    def measured(self) -> Loss:
-        """The loss with its noise."""
+    @property
+    def free(self) -> Mask | None:
+        """Which entries may be perturbed, shape (n,); None when all may."""
+        return self.point()[0].mask(self.options["trainable"])
+
+    @property
+    def units(self) -> Units:
+        """The units of the entries."""
         layout, flat = self.point()
-        free = layout.mask(self.options["trainable"])
+        return Units.of(flat, layout, self.options["scale"])
+
+    @property
+    def box(self) -> Box | None:
+        """The bounds."""
+        layout, flat = self.point()
+        return bounds_of(self.options["bounds"], layout, flat, self.free)
+
+    def measured(self) -> tuple[Loss, Box]:
+        """The loss with its noise, and where it may be evaluated."""
+        layout, flat = self.point()
+        box = self.box
         inputs = Inputs(layout, flat, self.args)
         running = {"backend": self.options["backend"], "structure": False}
         run = evaluator(self.loss, inputs, **running)
         run = self.through.evaluator(run, self.loss, inputs, running)
-        return Loss.measure(run, layout, free, Units.of(flat, layout, self.options["scale"]))
+        run = run if box is None else Confined(run, box)
+        loss = Loss.measure(run, layout, self.free, self.units)
+        return loss, Box.unbounded(layout.size) if box is None else box
 
     def gradient_run(self) -> VectorEvaluator:
-        """The gradient as a function of many outputs, those of theta's entries in their order."""
+        """The gradient as a function of many outputs, those of theta's entries; 0 for constants."""
         layout, flat = self.point()
-        grad = self.grad
+        grad, free = self.grad, self.free
         assert grad is not None
 
         def entries(theta: Any, *args: Any) -> Floats:
-            value = grad(theta, *args)
+            value = whole(grad(theta, *args))
+            return value if free is None else np.where(free, value, 0.0)
+
+        def whole(value: Any) -> Floats:
             if isinstance(layout, SpaceLayout):
                 return layout.claimed(value, "the gradient")[0]
             if isinstance(value, np.ndarray) and value.shape == (layout.size,):
@@ -105,48 +145,60 @@ class Curved:
         entries.__wrapped__ = grad  # type: ignore[attr-defined]
         inputs = Inputs(layout, flat, self.args)
         run = vector_evaluator(entries, inputs, "python")
-        return self.through.outputs(run, entries, inputs, "python")
+        return self.through.outputs(run, entries, inputs, "python").within(self.box)
 
-    def matrix(self) -> tuple[Floats, Floats, float, Ran]:
-        """The Hessian by all entries (0 for constants), its bars, the noise, and what ran it."""
+    def pairs(self) -> PairLayout:
+        """The entries of the Hessian, of columns that may vary."""
         layout, flat = self.point()
+        chosen = np.arange(flat.size) if self.free is None else np.flatnonzero(self.free)
+        return PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
+
+    def matrix(self) -> Curvature:
+        """The Hessian by all entries, shape (n, n); 0 for constants."""
+        n = self.point()[0].size
+        whole, bars = np.zeros((2, n, n))
         if not self.by_gradient:
-            loss = self.measured()
-            value, bar = hessian_of(loss)
+            loss, box = self.measured()
+            found = hessian_of(loss, box)
             at = np.ix_(loss.indices, loss.indices)
-            whole, bars = np.zeros((2, flat.size, flat.size))
-            whole[at], bars[at] = value, bar
-            return whole, bars, loss.noise, loss.run
-        run = self.gradient_run()
-        free = layout.mask(self.options["trainable"])
-        chosen = np.arange(flat.size) if free is None else np.flatnonzero(free)
-        pairs = PairLayout(layout, layout, Columns.of_each(chosen, flat.size))
-        units = Units.of(flat, layout, self.options["scale"])
-        loss = pair_loss(run, pairs, units, seed=0)
-        slopes, error, _ = differences(loss, CENTRAL[4], None)
-        whole, bars = np.zeros((2, flat.size, flat.size))
+            whole[at], bars[at] = found.value, found.bar
+            return Curvature(whole, bars, loss.noise, loss.run, found.sided)
+        run, pairs = self.gradient_run(), self.pairs()
+        loss = pair_loss(run, pairs, self.units, 0, degree=ORDER)
+        slopes, error, _ = differences(loss, CENTRAL[ORDER], None)
+        chosen = pairs.columns.first
         whole[:, chosen], bars[:, chosen] = pairs.matrix(slopes), pairs.matrix(error)
-        if free is not None:
-            whole[~free], bars[~free] = 0.0, 0.0
-        return (whole + whole.T) / 2, (bars + bars.T) / 2, loss.noise, run
+        return Curvature((whole + whole.T) / 2, (bars + bars.T) / 2, loss.noise, run)
 
-    def product(self, v: Floats) -> tuple[Floats, Floats, float, Ran]:
-        """The Hessian's product with v, its bars, the noise, and what ran it."""
-        layout, flat = self.point()
+    def product(self, v: Floats) -> Curvature:
+        """The Hessian's product with v, shape (n,); 0 for constants, which v does not move."""
+        v = v if self.free is None else np.where(self.free, v, 0.0)
         if not self.by_gradient:
-            loss = self.measured()
-            value, bar = product_of(loss, v)
-            whole, bars = np.zeros((2, flat.size))
-            whole[loss.indices], bars[loss.indices] = value, bar
-            return whole, bars, loss.noise, loss.run
+            loss, box = self.measured()
+            found = product_of(loss, v, box)
+            whole, bars = np.zeros((2, v.size))
+            whole[loss.indices], bars[loss.indices] = found.value, found.bar
+            return Curvature(whole, bars, loss.noise, loss.run, found.sided)
         run = self.gradient_run()
-        along = Directional(v, Units.of(flat, layout, self.options["scale"]), layout)
-        columns = Columns(np.zeros(flat.size, np.intp), 1)
+        turned = v if run.box is None else run.box.turned(run.theta, v)
+        same = turned == v
+        ahead = self._slope_of_gradient(run, np.where(same, turned, 0.0))
+        if same.all():
+            return ahead
+        back = self._slope_of_gradient(run, np.where(same, 0.0, turned))
+        bar = ahead.bar + back.bar
+        return Curvature(ahead.value - back.value, bar, max(ahead.noise, back.noise), run)
+
+    def _slope_of_gradient(self, run: VectorEvaluator, v: Floats) -> Curvature:
+        """The derivative of the gradient along v."""
+        layout, _ = self.point()
+        columns = Columns(np.zeros(layout.size, np.intp), 1)
         pairs = PairLayout(layout, layout, columns, named_by_outputs=True)
-        size = float(np.max(np.abs(v) / along.units.entry, initial=0.0)) or 1.0
-        loss = pair_loss(run, pairs, along.units, 0, v / size)
-        slopes, error, _ = differences(loss, CENTRAL[4], None)
-        return slopes * size, error * size, loss.noise, run
+        units = self.units
+        size = float(np.max(np.abs(v) / units.entry, initial=0.0)) or 1.0
+        loss = pair_loss(run, pairs, units, 0, v / size, degree=ORDER)
+        slopes, error, _ = differences(loss, CENTRAL[ORDER], None)
+        return Curvature(slopes * size, error * size, loss.noise, run)
 
 
 class SecondDerivatives:
@@ -177,12 +229,11 @@ class SecondDerivatives:
         curved = Curved(self._loss, self._grad, theta, others, self._options)
         layout, _ = curved.point()
         with curved.through:
-            if self._by_vector:
-                value, bar, noise, run = curved.product(layout.vector(v, "v"))
-            else:
-                value, bar, noise, run = curved.matrix()
-        put = layout.rebuild if self._by_vector else partial(shaped, layout=layout)
-        return HessianEstimate(put(value), put(bar), noise, run.evaluations)
+            by_vector = self._by_vector
+            found = curved.product(layout.vector(v, "v")) if by_vector else curved.matrix()
+        put = layout.rebuild if by_vector else partial(shaped, layout=layout)
+        parts = put(found.value), put(found.bar)
+        return HessianEstimate(*parts, found.noise, found.run.evaluations)
 
 
 def shaped(matrix: Floats, layout: Layout) -> Any:
@@ -201,6 +252,7 @@ def hessian(
     grad: Callable[..., Any] | None = None,
     trainable: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     backend: str = "auto",
     executor: Any = None,
     checkpoint: Any = None,
@@ -214,7 +266,7 @@ def hessian(
     grad : callable, optional
         Its gradient, ``grad(theta, *args)``: the Hessian is then its central differences, 4 calls an
         entry, and of error 1e-12. Without it, 3 n^2 to 9 n^2 evaluations of the loss, and 1e-9.
-    trainable, scale, backend, executor, checkpoint
+    trainable, scale, bounds, backend, executor, checkpoint
         As of `fastgrad.grad`.
 
     Examples
@@ -224,7 +276,7 @@ def hessian(
     array([[6., 2.],
            [2., 2.]])
     """
-    options = (trainable, scale, backend, executor, checkpoint)
+    options = (trainable, scale, bounds, backend, executor, checkpoint)
     return _second_derivatives(loss, grad, options, by_vector=False)
 
 
@@ -234,6 +286,7 @@ def hvp(
     grad: Callable[..., Any] | None = None,
     trainable: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     backend: str = "auto",
     executor: Any = None,
     checkpoint: Any = None,
@@ -242,7 +295,7 @@ def hvp(
 
     Parameters
     ----------
-    loss, grad, trainable, scale, backend, executor, checkpoint
+    loss, grad, trainable, scale, bounds, backend, executor, checkpoint
         As of `hessian`; with a gradient some 50 calls of it in all, without 12 to 36 evaluations of
         the loss an entry.
 
@@ -252,7 +305,7 @@ def hvp(
     >>> np.round(product(np.array([1.0, 3.0]), np.array([1.0, 0.0])), 6)
     array([6., 2.])
     """
-    options = (trainable, scale, backend, executor, checkpoint)
+    options = (trainable, scale, bounds, backend, executor, checkpoint)
     return _second_derivatives(loss, grad, options, by_vector=True)
 
 
@@ -262,5 +315,5 @@ def _second_derivatives(
     for name, function in (("loss", loss), ("grad", grad)):
         if not callable(function) and not (name == "grad" and function is None):
             raise TypeError(f"{name} is {type(function).__name__}: expected a function of theta")
-    names = ("trainable", "scale", "backend", "executor", "checkpoint")
+    names = ("trainable", "scale", "bounds", "backend", "executor", "checkpoint")
     return SecondDerivatives(loss, grad, dict(zip(names, options, strict=True)), by_vector)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Indices
 from fastgrad.checking import check_grad
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.edges import REACH
 from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
@@ -35,6 +36,7 @@ SCREENS = 2
 """Random cotangents that a screen takes."""
 STREAM = 0x6A6163
 """Beside the seed, what draws them."""
+FROM_WORST = ("disagrees", "inconclusive", "agrees")
 LOCATED = 16
 """Columns of a Jacobian looked at one by one after a screen."""
 
@@ -51,6 +53,7 @@ def check_jacobian(
     seed: int = 0,
     step: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     backend: str = "auto",
     progress: bool = False,
     executor: Any = None,
@@ -73,7 +76,7 @@ def check_jacobian(
         that it wrongly leaves out are found.
     x : number, array or structure of arrays
         Where to check.
-    trainable, rtol, seed, step, scale, backend, progress, executor, checkpoint
+    trainable, rtol, seed, step, scale, bounds, backend, progress, executor, checkpoint
         As of `check_grad`.
     strategy : {"auto", "sweep", "screen"}
         ``"screen"`` checks random combinations of outputs along random directions, and looks at the
@@ -106,8 +109,9 @@ def check_jacobian(
         raise ValueError(f'strategy={strategy!r}: expected "auto", "sweep" or "screen"')
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
     running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
-    question = Question.of(fun, x, args, {"trainable": trainable, "scale": scale}, running)
+    question = Question.of(fun, x, args, shaped, running)
     options = Options(step, strategy, None if strategy == "sweep" else budget, seed, progress)
     with question.through:
         value = asked(jac, (x, *args), args)
@@ -139,11 +143,13 @@ def _check_dense(
     if options.strategy == "sweep" or (options.strategy == "auto" and fits):
         return _swept(question, question.pairs(), (matrix, unit), rule, (options, budget))
     screened, blamed = _screened(question, matrix, rule, options)
-    if not blamed:
+    near = _near_bounds(question)
+    looked_at = np.union1d(sorted(blamed)[:LOCATED], near[:LOCATED]).astype(np.intp)
+    if looked_at.size == 0:
         return screened
-    pairs = question.pairs(np.array(sorted(blamed)[:LOCATED]))
+    pairs = question.pairs(looked_at)
     found = _swept(question, pairs, (matrix, unit), rule, (options, budget))
-    verdict = "disagrees" if screened.verdict == "disagrees" else found.verdict
+    verdict = min(screened.verdict, found.verdict, key=FROM_WORST.index)
     return replace(
         found,
         verdict=verdict,
@@ -153,8 +159,25 @@ def _check_dense(
             *found.remarks,
             f"Random combinations of the outputs blame {len(blamed)} of {entries.size} inputs"
             + (f", of which {LOCATED} were looked at." if len(blamed) > LOCATED else "."),
+            *_about_near(near),
         ),
     )
+
+
+def _near_bounds(question: Question) -> Indices:
+    """Inputs near a bound, which directions do not move."""
+    run, box = question.run, question.run.box
+    if box is None:
+        return np.zeros(0, np.intp)
+    near = box.near(run.theta, REACH * question.units.entry)
+    return question.entries[near[question.entries]]
+
+
+def _about_near(near: Indices) -> list[str]:
+    if near.size == 0:
+        return []
+    left = f"; {near.size - LOCATED:,} of them were not" if near.size > LOCATED else ""
+    return [f"Inputs near a bound are not seen by directions, and were looked at one by one{left}."]
 
 
 def _swept(
@@ -233,6 +256,7 @@ def _screened(
             x,
             *args,
             trainable=question.free,
+            bounds=question.bounds,
             rtol=rule.rtol,
             strategy="screen",
             budget=seconds,

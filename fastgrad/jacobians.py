@@ -10,7 +10,7 @@ from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.cluster.campaign import NOTHING, Campaign, campaign
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
-from fastgrad.differences.pairs import PairEvaluator, pair_loss, scales_of
+from fastgrad.differences.pairs import PairEvaluator, pair_loss, scales_of, within_bounds
 from fastgrad.estimates import JacobianEstimate
 from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.explain import argument_name
@@ -19,6 +19,7 @@ from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
 from fastgrad.numerics.noise import rounding_noise
 from fastgrad.numerics.stencils import Stencil, stencil
+from fastgrad.parameters.bounds import bounds_of
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.steps import absolute_steps
@@ -37,6 +38,8 @@ class Question:
     """The function, its first argument and the others, as they were passed."""
     through: Campaign = NOTHING
     """The executor and the checkpoint."""
+    bounds: Any = None
+    """As they were passed."""
 
     @classmethod
     def of(
@@ -59,9 +62,11 @@ class Question:
         through = campaign(
             running["executor"], running["checkpoint"], fun, lambda: inputs, {"backend": backend}
         )
-        run = through.outputs(run, fun, inputs, backend)
+        bounds = shaped.get("bounds")
+        box = bounds_of(bounds, layout, flat, free)
+        run = through.outputs(run, fun, inputs, backend).within(box)
         units = Units.of(flat, layout, shaped["scale"])
-        return cls(run, layout, free, units, (fun, x, args), through)
+        return cls(run, layout, free, units, (fun, x, args), through, bounds)
 
     @property
     def entries(self) -> Indices:
@@ -91,7 +96,7 @@ class JacobianFunction:
     fun : callable
     method : Stencil
     shaped : mapping
-        ``trainable``, ``scale`` and ``step``, which are shaped like x.
+        ``trainable``, ``scale``, ``bounds`` and ``step``, which are shaped like x.
     sparsity : scipy.sparse matrix, array, or None
     running : mapping
         ``backend``, ``executor`` and ``checkpoint``.
@@ -122,12 +127,13 @@ class JacobianFunction:
     def _slopes(self, question: Question, pairs: PairLayout) -> Floats:
         """The slopes of all pairs, by the stencil."""
         base = question.run.base()
-        scales = scales_of(pairs, question.units)
-        run = PairEvaluator(question.run, pairs, scales, base, rounding_noise(base))
+        scales = scales_of(question.run, pairs.columns, question.units)
+        plain = PairEvaluator(question.run, pairs, scales, base, rounding_noise(base))
+        run = within_bounds(plain, self._stencil.order)
         steps = question.steps(pairs, self._shaped["step"])
         columns = pairs.pairs(np.arange(pairs.size))[1]
         first = pairs.columns.first
-        default = self._stencil.step * (question.units.entry / scales)[first][columns]
+        default = self._stencil.step * (question.units.entry / np.abs(scales))[first][columns]
         h = default if steps is None else steps
         indices = np.arange(pairs.size)
         values, h = sample_inside(run, pairs, self._stencil, indices, h, steps is None)
@@ -137,11 +143,12 @@ class JacobianFunction:
         """The Jacobian at x with error bars; twice the evaluations, and some 40 more."""
         question, pairs = self._start(x, args)
         with question.through:
-            loss = pair_loss(question.run, pairs, question.units, seed=0)
+            loss = pair_loss(question.run, pairs, question.units, 0, degree=self._stencil.order)
             steps = question.steps(pairs, self._shaped["step"])
             slopes, error, _ = differences(loss, self._stencil, steps)
             value = question.run.outputs.shaped(question.run.base())
-        jacobian, bars = (self._laid_out(question, pairs, part) for part in (slopes, error))
+        jacobian = self._laid_out(question, pairs, slopes)
+        bars = self._laid_out(question, pairs, error, bars=True)
         return JacobianEstimate(jacobian, bars, value, loss.noise, question.run.evaluations)
 
     def _start(self, x: Any, args: tuple[Any, ...]) -> tuple[Question, PairLayout]:
@@ -156,11 +163,14 @@ class JacobianFunction:
         columns = Columns(pattern.colours, int(pattern.colours.max()) + 1)
         return question, PairLayout(outputs, question.layout, columns)
 
-    def _laid_out(self, question: Question, pairs: PairLayout, flat: Floats) -> Any:
-        """Slopes of pairs in the structure of outputs and inputs."""
+    def _laid_out(
+        self, question: Question, pairs: PairLayout, flat: Floats, bars: bool = False
+    ) -> Any:
+        """Slopes of pairs, or their bars, in the structure of outputs and inputs."""
         by_column = pairs.matrix(flat)
         if self._sparsity is not None:
-            return _spread(by_column, self._sparsity, pairs, scales_of(pairs, question.units))
+            scales = scales_of(question.run, pairs.columns, question.units)
+            return _spread(by_column, self._sparsity, pairs, np.abs(scales) if bars else scales)
         outputs, inputs = question.run.outputs, question.layout
         matrix = np.zeros((outputs.layout.size, inputs.size))
         matrix[:, pairs.columns.first] = by_column
@@ -190,6 +200,7 @@ def jacobian(
     order: int = 2,
     step: Any = None,
     scale: Any = None,
+    bounds: Any = None,
     sparsity: Any = None,
     backend: str = "auto",
     executor: Any = None,
@@ -206,7 +217,7 @@ def jacobian(
     sparsity : scipy.sparse matrix or array of shape (outputs, inputs), optional
         Where the Jacobian may differ from zero: inputs that no output shares are moved together, and
         the Jacobian comes back sparse.
-    trainable, step, scale, backend, executor, checkpoint
+    trainable, step, scale, bounds, backend, executor, checkpoint
         As of `fastgrad.grad`.
 
     Examples
@@ -219,6 +230,6 @@ def jacobian(
     if not callable(fun):
         raise TypeError(f"fun is {type(fun).__name__}: expected a function of x")
     require_backend(backend)
-    shaped = {"trainable": trainable, "scale": scale, "step": step}
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds, "step": step}
     running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
     return JacobianFunction(fun, stencil("central", order), shaped, sparsity, running)

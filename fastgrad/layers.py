@@ -22,6 +22,7 @@ from fastgrad.evaluate.layer import STREAM, Layer, Pushforward, inputs_of
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.parameters.bounds import bounds_of
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.results import GradientCheck
 from fastgrad.spaces.placed import spaces_of
@@ -229,6 +230,7 @@ def check_jvp(
     step: Any = None,
     executor: Any = None,
     checkpoint: Any = None,
+    bounds: Any = None,
 ) -> GradientCheck:
     """Is a forward-mode rule right, for which outputs not, and for which inputs?
 
@@ -253,6 +255,8 @@ def check_jvp(
         Along the tangent, whose entries are of the size of their inputs' units.
     executor, checkpoint
         As of `check_grad`; workers call ``fun`` alone.
+    bounds : (low, high), optional
+        As of `check_vjp`; the tangent goes inward from them.
 
     Returns
     -------
@@ -276,7 +280,7 @@ def check_jvp(
     options = Options(step, "sweep", None if budget is None else budget / tangents, seed)
     with campaign(executor, checkpoint, rule.fun, lambda: inputs_of(rule.operands), {}) as through:
         checks = [
-            _check_tangent(rule, Rule(rtol), replace(options, seed=seed + k), through)
+            _check_tangent(rule, bounds, Rule(rtol), replace(options, seed=seed + k), through)
             for k in range(tangents)
         ]
     if tangents == 1:
@@ -285,16 +289,18 @@ def check_jvp(
 
 
 def _check_tangent(
-    rule: Pushforward, allowed: Rule, options: Options, through: Campaign
+    rule: Pushforward, bounds: Any, allowed: Rule, options: Options, through: Campaign
 ) -> GradientCheck:
     """The check with one tangent."""
     clock = Clock()
     layout, flat = flatten(rule.operands.theta)
     units = Units.of(flat, layout)
     of_leaves, given = rule.of_leaves, Inputs(layout, flat)
+    box = bounds_of(bounds, layout, flat)
     run = vector_evaluator(of_leaves, given, "python")
-    run = through.outputs(run, of_leaves, given, "python")
+    run = through.outputs(run, of_leaves, given, "python").within(box)
     v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
+    v = v if box is None else box.turned(flat, v)
     claimed = rule.forward(layout.rebuild(v))
     v = flatten(layout.rebuild(v))[1]  # as it was given, in its own precision
     along = Directional(v, units, rule.outputs.layout)

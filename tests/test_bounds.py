@@ -159,3 +159,37 @@ def test_bad_bounds_are_told_what_to_do(name):
             call()
         for word in words.split():
             assert word in str(caught.value), str(caught.value)
+
+
+def test_the_table_of_steps_is_one_sided_too():
+    def loss(x):
+        return float(np.exp(x).sum())
+
+    x = np.zeros(5)
+    for factor, settles in ((1, False), (2, True)):
+        report = fg.check_grad(
+            loss, factor * np.exp(x), x, bounds=(0, None), backend="python", strategy="sweep"
+        )
+        assert ("settles at" in report.convergence().summary) == settles
+
+
+def test_the_gradient_is_not_asked_outside_either():
+    points = []
+
+    def wrong(x):
+        points.append(x.copy())
+        return slope(x) + np.array([0, 0, 0, 0.1])
+
+    report = fg.check_grad(smooth, wrong, AT, bounds=(LOW, HIGH), backend="python")
+    assert report.verdict == "disagrees"
+    assert len(points) > 3  # its curl was asked for
+    assert np.all((np.array(points) >= LOW) & (np.array(points) <= HIGH))
+
+
+def test_constants_may_be_held_by_their_bounds():
+    x = {"a": np.array([1.0, 2.0]), "b": 3.0}
+    bounds = ({"a": -5.0, "b": 3.0}, {"a": 5.0, "b": 3.0})
+    loss, grad = lambda p: float((p["a"] ** 2).sum() * p["b"]), {"a": 6 * x["a"], "b": 0.0}
+    assert fg.check_grad(loss, grad, x, bounds=bounds, trainable="a", backend="python")
+    with pytest.raises(ValueError, match="b is held at 3 by both"):
+        fg.check_grad(loss, grad, x, bounds=bounds, backend="python")

@@ -101,5 +101,8 @@ def test_as_the_referee_of_a_check():
 def test_options_that_do_not_go_with_it():
     with pytest.raises(ValueError, match="step goes with real differences"):
         fg.grad(smooth, method="complex", step=1e-3)
+    for option in ({"bounds": (0, None)}, {"step": 1e-3}, {"points": 2}, {"scale": 2.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(option))} goes with real differences"):
+            fg.check_grad(smooth, slope, X, method="complex", **option)
     with pytest.raises(ValueError, match='expected "central" or "complex"'):
         fg.check_grad(smooth, slope, X, method="forward")

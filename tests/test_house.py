@@ -51,7 +51,8 @@ LAYERS = {
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
-        parameters.layout parameters.steps parameters.operands parameters.outputs parameters.pairs
+        parameters.layout parameters.bounds parameters.steps parameters.operands parameters.outputs
+        parameters.pairs
     """,
     "spaces": """
         spaces spaces.points spaces.charts spaces.verify spaces.space spaces.frames spaces.coordinates

@@ -5,6 +5,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Judged
+from fastgrad.differences.confined import Confined
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import ConvergenceRow
 from fastgrad.numerics.quotients import Quotients
@@ -41,6 +42,8 @@ def convergence(loss: Loss, claim: Claim, judged: Judged | None) -> Convergence:
     largest = np.abs(residual * unit).max(initial=0.0)
     direction = np.zeros(loss.theta.size)
     direction[indices] = (residual * unit / largest if largest else 1.0) * unit
+    if isinstance(loss.run, Confined):
+        direction = loss.run.box.turned(loss.theta, direction)
     claimed = a * direction[indices]
     rounding = float(np.finfo(np.float64).eps * np.abs(claimed).sum())
     return errors_along(loss, direction, float(claimed.sum()), rounding)
@@ -58,8 +61,11 @@ def errors_along(loss: Loss, direction: Floats, slope: float, bar: float) -> Con
         Rounding of ``slope`` itself.
     """
     steps = np.array(STEPS)
-    values = loss.along(direction, np.concatenate([steps, -steps])).reshape(2, -1)
-    found = Quotients.central(values.T, steps, loss.noise)
+    along, noise = loss.along, loss.noise
+    if isinstance(loss.run, Confined):
+        along, noise = loss.run.continued_along, noise * loss.run.gain
+    values = along(direction, np.concatenate([steps, -steps])).reshape(2, -1)
+    found = Quotients.central(values.T, steps, noise)
     errors, floors = np.abs(found.D - slope), found.bar + bar
     rows, kinds = [], []
     for k, (h, error) in enumerate(zip(steps, errors, strict=True)):

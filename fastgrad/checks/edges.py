@@ -15,6 +15,7 @@ from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.pairs import PairLoss
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
 
 NEAREST = 2.0**-40
@@ -37,38 +38,48 @@ def judged_at_edges(
     judged : Judged
     remarks : list of str
     """
-    if isinstance(loss.run, Confined):
-        return judged, about_bounds(loss.run, judged, loss.layout)
+    said = about_bounds(loss.run, loss.layout) if isinstance(loss.run, Confined) else []
     untold = (judged.verdict == Verdict.INCONCLUSIVE) & ~np.isfinite(judged.numeric + judged.bar)
     open_ = np.flatnonzero(untold)[:MOST_PROBED]
     by_structure = loss.run.structured and not isinstance(loss, PairLoss)
     if open_.size == 0 or by_structure:
-        return judged, []
+        return judged, said
     indices = judged.indices[open_]
     below, above = _finite_sides(loss, indices)
     at_edge = below != above
     if not at_edge.any():
-        return judged, []
+        return judged, said
     open_, indices = open_[at_edge], indices[at_edge]
-    low, high = np.full(loss.theta.size, -np.inf), np.full(loss.theta.size, np.inf)
-    low[indices[above[at_edge]]] = loss.theta[indices[above[at_edge]]]
-    high[indices[below[at_edge]]] = loss.theta[indices[below[at_edge]]]
-    run = Confined(loss.run, low, high)
+    run = _inside(loss, indices, above[at_edge])
     entries = Entries(replace(loss, run=run), indices)
     again = judge(entries, claim, rule, CENTRAL[2].step * entries.units, left=left)
     told = np.flatnonzero(again.verdict != Verdict.INCONCLUSIVE)
     if told.size == 0:
-        return judged, []
-    remark = _at_edges(judged, open_[told], above[at_edge][told], loss.layout)
-    return _replaced(judged, open_, again, told), [remark]
+        return judged, said
+    said.append(_at_edges(judged, open_[told], above[at_edge][told], loss.layout))
+    return _replaced(judged, open_, again, told), said
 
 
-def about_bounds(run: Confined, judged: Judged, layout: Layout) -> list[str]:
+def _inside(loss: Loss, indices: Indices, above: Mask) -> Confined:
+    """The loss of which entries are asked on one side alone, besides the bounds that it has."""
+    box, run = Box.unbounded(loss.theta.size), loss.run
+    if isinstance(run, Confined):
+        box, run = box.within(run.box), run.run
+    box.low[indices[above]] = loss.theta[indices[above]]
+    box.high[indices[~above]] = loss.theta[indices[~above]]
+    return Confined(run, box)
+
+
+def about_bounds(run: Confined, layout: Layout) -> list[str]:
     """What to say of entries at their bounds or near them."""
-    near = judged.indices[run.sided[judged.indices]]
+    return about_sides(*run.beside_bounds(layout))
+
+
+def about_sides(near: Indices, at_bound: Mask, layout: Layout) -> list[str]:
+    """What to say of entries that were moved to one side, of which some are at their bounds."""
     if near.size == 0:
         return []
-    bound = near[run.at_bound[near]]
+    bound = near[at_bound]
     words = f"{_names(bound, layout)} at {'its bound' if bound.size == 1 else 'their bounds'}"
     within = np.setdiff1d(near, bound)
     parts = [words] if bound.size else []
@@ -112,9 +123,14 @@ def _replaced(judged: Judged, which: Indices, again: Judged, told: Indices) -> J
 
 def _at_edges(judged: Judged, which: Indices, above: Mask, layout: Layout) -> str:
     sides = "above" if above.all() else "below" if not above.any() else "on one side"
-    verb = "lies" if which.size == 1 else "lie"
+    return about_edge(judged.indices[which], sides, layout)
+
+
+def about_edge(indices: Indices, sides: str, layout: Layout) -> str:
+    """What to say of entries at the edge of the domain."""
+    verb = "lies" if indices.size == 1 else "lie"
     return (
-        f"{_names(judged.indices[which], layout)} {verb} at the edge of the loss's domain, which is "
+        f"{_names(indices, layout)} {verb} at the edge of the loss's domain, which is "
         f"finite {sides} alone: judged by one-sided differences."
     )
 
@@ -131,7 +147,7 @@ def away_from_bounds(loss: Loss) -> tuple[Loss, tuple[str, ...]]:
     """
     if not isinstance(loss.run, Confined):
         return loss, ()
-    near = loss.run.near(REACH * loss.units.entry)
+    near = loss.run.box.near(loss.theta, REACH * loss.units.entry)
     near &= True if loss.free is None else loss.free
     count = int(np.count_nonzero(near))
     if not count or count == loss.count:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
+from fastgrad.checks.along import slope_along
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import Evidence, diagnose
@@ -19,7 +20,7 @@ from fastgrad.checks.outcome import Differences, Judged, Outcome
 from fastgrad.checks.rules import Rule, Verdict, overall
 from fastgrad.checks.summary import checked_block, summarise
 from fastgrad.checks.sweep import sweep
-from fastgrad.differences.pairs import pair_loss
+from fastgrad.differences.pairs import pair_loss, scales_of
 from fastgrad.errors import StructureMismatchError
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
@@ -48,7 +49,7 @@ class Compressed:
     columns : Columns
         The colours of the inputs.
     scales : ndarray, shape (n,)
-        How far each input moves when its colour moves by one.
+        How far each input moves when its colour moves by one, towards where its bounds leave room.
     """
 
     matrix: Any
@@ -104,10 +105,10 @@ def sparse_sweep(
     colours = Pattern(matrix).colours
     of_entry = colours if free is None else _renumbered(np.where(free, colours, -1))
     columns = Columns(of_entry, int(of_entry.max()) + 1)
-    scales = np.ones(layout.size) if columns.single else units.entry
+    outputs = run.outputs.layout
+    scales = scales_of(run, columns, units)
     compressed = Compressed(matrix, columns, scales)
     owners = compressed.owners
-    outputs = run.outputs.layout
 
     def name_of(output: int, column: int) -> str:
         owner = compressed.found.get((output, column), int(owners[output, column]))
@@ -183,8 +184,8 @@ def _locate(
             moved = members[(np.arange(members.size) >> bit) & 1 == 1]
             direction = np.zeros(compressed.scales.size)
             direction[moved] = compressed.scales[moved]
-            above, below = run.along(direction, np.array([h, -h]))
-            seen = (above - below)[rows] / (2 * h) - np.where(np.isin(own, moved), claimed, 0.0)
+            slope = slope_along(run, direction, h)
+            seen = slope[rows] - np.where(np.isin(own, moved), claimed, 0.0)
             part = seen / residual[inside]
             is_set = part > 0.5
             sure &= np.abs(part - is_set) < SPELT
@@ -217,7 +218,7 @@ def _in_own_units(
     judged = replace(
         judged,
         analytic=analytic / scale,
-        differences=Differences(numeric / scale, d.bar / scale, d.step * scale),
+        differences=Differences(numeric / scale, d.bar / np.abs(scale), d.step * np.abs(scale)),
         notes=notes,
     )
     return judged, names

