@@ -37,7 +37,7 @@ CACHE_BYTES = 1 << 28
 NOISE_LINES = 3
 """Directions of which the largest noise of each output counts."""
 NEAR = 8 * WIDER * CENTRAL[2].step
-"""Of the inputs of a column that was not moved both ways, those are to blame so near a bound."""
+"""Inputs so near a bound are to blame where a column was not moved both ways."""
 SPACINGS = (FIRST_SPACING, FIRST_SPACING * SPACING_FACTOR)
 """Spacings of points on them; at the second only if some output shows no noise at the first."""
 NOISE_STREAM = 1 << 33
