@@ -32,7 +32,7 @@ Ran: TypeAlias = Evaluator | VectorEvaluator
 
 
 ORDER = 4
-"""Of the differences of a gradient."""
+"""The order of differences of a gradient."""
 
 
 @dataclass(frozen=True)

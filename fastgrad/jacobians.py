@@ -39,7 +39,7 @@ class Question:
     through: Campaign = NOTHING
     """The executor and the checkpoint."""
     bounds: Any = None
-    """As they were passed."""
+    """The bounds as they were passed."""
 
     @classmethod
     def of(

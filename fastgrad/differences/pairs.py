@@ -98,7 +98,7 @@ class PairEvaluator(Evaluator):
         raise NotImplementedError("pairs of outputs and inputs have no common line")
 
     def box_of_pairs(self) -> Box:
-        """Where the columns may go, for each pair: all their inputs stay within their bounds."""
+        """What columns may move in, for each pair: all their inputs stay within their bounds."""
         box, columns = self.run.box, self.layout.columns
         assert box is not None
         if self.exact:

@@ -19,7 +19,7 @@ from fastgrad.numerics.bars import NOISE_SDS, OWN_ROUNDING, local_noise
 from fastgrad.parameters.bounds import Box
 
 BY_ACCIDENT = 0.25
-"""Of 12,000 true errors of one-sided Hessians, 5 were outside their bars with 0, none from 1/8 up."""
+"""5 of 12,000 true errors of one-sided Hessians were outside their bars with 0, none from 1/8 up."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class VectorEvaluator:
     """
 
     box: Box | None = None
-    """Where points are to stay: whoever asks sees to it."""
+    """What points are to stay in: whoever asks sees to it."""
 
     def __init__(self, recorder: Evaluator, store: "Store", outputs: Outputs):
         self.recorder, self.store, self.outputs = recorder, store, outputs

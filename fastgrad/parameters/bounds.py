@@ -16,7 +16,7 @@ ROOM = 2.0**-9
 
 @dataclass(frozen=True)
 class Box:
-    """Where theta may go.
+    """A box that theta may move in.
 
     Parameters
     ----------
