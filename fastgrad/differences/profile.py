@@ -35,10 +35,10 @@ WIDE_LOOK = 2.0**-3
 FINE_LOOK = 2.0**-12
 """The finest, in steps that were used."""
 TELLING_BARS = 8.0
-"""Bars that the distance between claim and slope has at the finest step of a first look."""
+"""A first look is for claims that are so many bars off."""
 PLAIN_BARS = 64.0
-"""A first look is for claims that are so many bars off, so that its finest step is an eighth at most of
-the one that was used: between steps that are nearly the same no kink could tell itself from an error."""
+"""Those fewer off have no finer step than an eighth of the one that was used. Between steps that
+are nearly the same no kink could tell itself from an error: the widest must say the same as well."""
 MOVES = 7
 """So many of the nine values of a first look must differ, or it is a staircase or nothing at all."""
 SQUARE = (0.5, 2.0)
@@ -53,6 +53,8 @@ f would move on both sides, while a function that saturates there may be still o
 RIPPLE = 2.0**-23
 """A slope over steps so short that it moves f by less than this part, as single precision does, is
 noise that happens to be smooth, where f has another slope over wider ones."""
+BLOWN_UP = 2.0**10
+"""Values so many times those at most steps are beside a pole."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
 
@@ -143,7 +145,7 @@ class Profile:
         t = scales(unit, x)
         above, below = np.split(line(np.concatenate([t, -t])), 2)
         taken = ((x + t) - (x - t)) / 2
-        grain = max(grain, grain_of(np.concatenate([above, below, [value]])))
+        grain = max(grain, grain_of(_near(np.concatenate([above, below, [value]]))))
         return cls(t, above, below, value, grain, windows_of(taken, above, below, value, grain))
 
     @property
@@ -273,6 +275,12 @@ class Profile:
         )
 
 
+def _near(values: Floats) -> Floats:
+    """Those of the size of most of them: the grain of what f blows up to is not that of the others."""
+    size = np.abs(values[np.isfinite(values)])
+    return values[np.abs(values) <= BLOWN_UP * np.median(size)] if size.size else values
+
+
 def _halved(
     line: Line, ends: tuple[float, float], values: tuple[float, float], slope: float
 ) -> Jump:
@@ -317,7 +325,7 @@ def plainly_off(
     """
     h, slope, bar = near
     distance = abs(claim - slope)
-    if not (np.isfinite(distance) and distance > PLAIN_BARS * bar):
+    if not (np.isfinite(distance) and distance > TELLING_BARS * bar):
         return False
     widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
@@ -332,14 +340,15 @@ def plainly_off(
     bends = np.abs((above - value) + (below - value)) / (2 * t)
     moves = np.unique(values).size >= MOVES
     straight = bends[2:].max() <= distance / 2
-    return bool(moves and straight and _fits(off, distance, t, h, bar))
+    alike, smooth = _fits(off, distance, t, h, bar)
+    return bool(moves and straight and (alike or (smooth and distance > PLAIN_BARS * bar)))
 
 
-def _fits(off: Floats, distance: float, t: Floats, h: float, bar: float) -> bool:
-    """Whether slopes at other steps are the one known, but for truncation at the widest."""
+def _fits(off: Floats, distance: float, t: Floats, h: float, bar: float) -> tuple[bool, bool]:
+    """Whether slopes at other steps are the one known; and whether they are but for truncation."""
     fits = np.abs(off) <= distance / 4 + bar * h / t[: off.size]
     smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
-    return bool(fits[1:].all() and (fits[0] or smooth))
+    return bool(fits.all()), bool(fits[1:].all() and smooth)
 
 
 def scales(unit: float, x: float) -> Floats:

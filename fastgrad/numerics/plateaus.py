@@ -55,11 +55,11 @@ class Stretch:
         """Slopes on both sides of x, where f has a kink there; else the slope of the best window.
 
         Any of its windows may show it: a kink beside x is within the steps of some, and others further
-        off blur it in the wider ones.
+        off blur it in the wider ones. A smooth f shows less than its bar: a fourth power 0.65 of it.
         """
         here = slice(self.start, self.stop)
         bend, bar = np.abs(windows.bend[here]), windows.bend_bar[here]
-        wide = np.where(bend > CLEAR * bar, bend + bar, 0.0)
+        wide = np.where(bend > bar, bend + bar, 0.0)
         k = int(np.argmax(wide))
         reach = float(wide[k] + windows.bar[here][k]) if wide[k] else 0.0
         return self.slope(windows) - reach, self.slope(windows) + reach
@@ -126,14 +126,15 @@ def evidence_for(windows: Windows, claim: float, scale: float, tolerance: float)
 def is_left(windows: Windows, plateau: Stretch, claim: float) -> bool:
     """Whether slopes at finer steps leave a plateau for the claim, as they do where kinks lie near x.
 
-    A claim that is wrong does so by chance alone.
+    They are those of windows too wide to tell the two apart. A claim that is wrong has them lean its way
+    by chance alone.
     """
     finer = slice(plateau.best + 1, None)
     slope, bar = windows.slope[finer], windows.bar[finer]
     with np.errstate(invalid="ignore"):
-        off = np.abs(slope - claim)
-        nearer = np.abs(slope - plateau.slope(windows)) - off
-        return bool(np.any((off <= bar) & (nearer > LEAVES * bar / STANDARD_ERRORS)))
+        off, apart = np.abs(slope - claim), np.abs(slope - plateau.slope(windows))
+        leans = apart - off > LEAVES * bar / STANDARD_ERRORS
+        return bool(np.any(leans & (off <= bar) & (apart <= bar + plateau.bar(windows))))
 
 
 def _meeting(windows: Windows, among: Mask) -> list[Stretch]:
