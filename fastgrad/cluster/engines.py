@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -101,7 +102,7 @@ class Engine:
         return self.executor.submit(function, item)
 
     def require_workers(self) -> None:
-        """Raise TimeoutError where there has been no worker for `NO_WORKER_SECONDS`."""
+        """Raise OSError where there will be no answers: no scheduler, or long no worker."""
 
     def cancel(self, futures: list[Any]) -> None:
         """Take back what no worker has begun."""
@@ -130,11 +131,13 @@ class DaskEngine(Engine):
     @property
     def workers(self) -> int:
         if time.monotonic() - self._counted > COUNT_SECONDS:
-            found = len(self.executor.scheduler_info(n_workers=-1)["workers"])
-            self._workers, self._counted = max(1, found), time.monotonic()
-            self._start_what_was_given_up()
-            if found:
-                self._worked = self._counted
+            self._counted = time.monotonic()
+            with suppress(Exception):  # a scheduler that is gone, of which its futures will tell
+                found = len(self.executor.scheduler_info(n_workers=-1)["workers"])
+                self._workers = max(1, found)
+                self._start_what_was_given_up()
+                if found:
+                    self._worked = time.monotonic()
         return self._workers
 
     def _start_what_was_given_up(self) -> None:
@@ -151,7 +154,9 @@ class DaskEngine(Engine):
             cluster.scale(len(wanted))
 
     def require_workers(self) -> None:
-        if self.workers == 1 and time.monotonic() - self._worked > NO_WORKER_SECONDS:
+        if self.executor.status == "closed":  # its futures stay pending, and tell nobody
+            raise ConnectionError("its scheduler is gone")
+        if self.workers and time.monotonic() - self._worked > NO_WORKER_SECONDS:
             raise TimeoutError(f"it had no worker for {NO_WORKER_SECONDS:g} s")
 
     def submit(self, sent: Sent, part: Part) -> Any:
@@ -173,7 +178,7 @@ class DaskEngine(Engine):
         return self.executor.submit(function, item, key=f"task-{uuid4().hex}", pure=False)
 
     def cancel(self, futures: list[Any]) -> None:
-        if futures:
+        with suppress(Exception):  # a client that is closed
             self.executor.cancel(futures, force=True)
 
     def killed(self, error: BaseException) -> bool:

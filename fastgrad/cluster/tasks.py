@@ -56,6 +56,12 @@ def in_any_order(
             try:
                 future = arrived.get(timeout=PATIENCE)
             except Empty:
+                try:
+                    engine.require_workers()
+                except Exception as error:
+                    for position in sorted((*in_flight.values(), *to_do)):
+                        took(position, Done(error=error, why=why_broken(engine, error)))
+                    break
                 continue
             took(in_flight.pop(future), _result(engine, future))
     finally:

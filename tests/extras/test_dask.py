@@ -147,6 +147,66 @@ def test_a_cluster_without_workers_is_a_broken_executor(client, undisturbed, mon
     assert "no worker for 3 s" in said
 
 
+@pytest.mark.slow
+def test_a_scheduler_that_is_gone_is_a_broken_executor(tmp_path, undisturbed):
+    """Its client tells nobody that what it was to answer will not come."""
+    file = tmp_path / "scheduler.json"
+    run = [sys.executable, "-m"]
+    at = ["--scheduler-file", str(file), "--no-dashboard"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [*run, "distributed.cli.dask_scheduler", "--port", "0", *at]
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+        subprocess.Popen(command, **quiet) as scheduler,
+    ):
+        while not file.exists():
+            time.sleep(0.05)
+        worker = [
+            *run,
+            "distributed.cli.dask_worker",
+            "--nthreads",
+            "1",
+            *at,
+            "--death-timeout",
+            "5",
+        ]
+        with subprocess.Popen(worker, **quiet) as own, Client(scheduler_file=str(file)) as client:
+            client.wait_for_workers(1)
+            before = calls()
+
+            def kill():
+                while calls() < before + 60:
+                    time.sleep(0.01)
+                scheduler.kill()
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            report = nightly.check(executor=client)
+            killer.join()
+            own.kill()
+    (said,) = [remark for remark in report.remarks if "entries judged" in remark]
+    assert "the executor broke" in said
+    assert 0 < report.checked < nightly.N
+
+
+def test_a_large_argument_goes_out_once(client):
+    """From there on from worker to worker, and not with every part."""
+    weights = np.linspace(1.0, 2.0, 50_000)
+
+    def loss(x, weights):
+        time.sleep(0.01)
+        return float((x**3).sum() * weights[0])
+
+    x = np.linspace(0.5, 1.5, 40)
+    expected = fg.grad(loss, backend="python")(x, weights)
+    with distributed.get_task_stream(client) as stream:
+        got = fg.grad(loss, backend="python", executor=client)(x, weights)
+    np.testing.assert_array_equal(got, expected)
+    keys = [task["key"].partition("-")[0] for task in stream.data]
+    assert keys.count("job") == 1
+    assert keys.count("part") >= 4
+
+
 def killed_clients(tmp_path, cluster, undisturbed, seed, times):
     """Checks of which the client is killed at a random moment, and that are then run again."""
     address = cluster.scheduler_address
