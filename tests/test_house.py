@@ -47,7 +47,7 @@ LAYERS = {
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
         numerics.windows numerics.plateaus numerics.levels numerics.evidence
-        numerics.rough
+        numerics.rough numerics.settled
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
@@ -84,7 +84,7 @@ LAYERS = {
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
-        differences.pairs differences.profile
+        differences.pairs differences.profile differences.second_looks
         differences.second differences.confined
     """,
     "report": """

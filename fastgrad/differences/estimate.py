@@ -2,15 +2,20 @@
 
 import numpy as np
 
-from fastgrad.arrays import CHUNK, Floats, Indices
+from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.entries import Entries
-from fastgrad.differences.ladder import extrapolate
+from fastgrad.differences.ladder import extrapolate, has_descended
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.second_looks import doubted, look_again
 from fastgrad.differences.steps import chosen_steps
 from fastgrad.numerics.bars import local_noise
 from fastgrad.numerics.stencils import CENTRAL, Stencil
 from fastgrad.numerics.two_steps import TwoSteps
+
+IN_NOISE = 1e-6
+"""A ladder that goes down until its bar is this part of the slope was driven there by something else
+than a smooth f, whose truncation would have sunk into the noise before."""
 
 
 def differences(loss: Loss, stencil: Stencil, steps: Floats | str | None) -> Floats:
@@ -44,27 +49,56 @@ def adaptive_differences(loss: Loss, indices: Indices) -> Floats:
     """Slopes, their error bars and their steps, shape (3, m).
 
     Extrapolated (`fastgrad.differences.ladder`); what that does not suit, as kinks, gets a central
-    difference of a step of its own (`fastgrad.numerics.steps.adaptive_steps`).
+    difference of a step of its own (`fastgrad.numerics.steps.adaptive_steps`), and is heard at every
+    scale. Ladders that had to go down are looked at again (`fastgrad.differences.second_looks`).
     """
+    found, unknown = _extrapolated(loss, indices)
+    if loss.of_many:
+        return found
+    return look_again(loss, indices, found, has_descended(loss, indices, found), unknown)
+
+
+def _extrapolated(loss: Loss, indices: Indices) -> tuple[Floats, Mask]:
+    """Slopes, bars and steps, and which of them no ladder suits."""
     found = extrapolate(loss, indices)
-    left = np.flatnonzero(~np.isfinite(found[1]))
+    unknown = ~np.isfinite(found[1])
+    left = np.flatnonzero(unknown)
     if left.size:
         entries = Entries(loss, indices[left])
         h = entries.adapted_steps(np.arange(left.size), entries.loss.steps(entries.indices))
-        found[:, left] = _with_bars(loss, CENTRAL[2], entries.indices, h, default=False)
-    return found
+        found[:, left] = _read(loss, CENTRAL[2], entries.indices, h, default=False)[0]
+    into_noise = ~(found[1] <= IN_NOISE * np.abs(found[0]))
+    return found, unknown | (into_noise & has_descended(loss, indices, found))
 
 
 def _with_bars(loss: Loss, stencil: Stencil, indices: Indices, h: Floats, default: bool) -> Floats:
     """Slopes, their error bars and their steps, shape (3, m); other steps where a default fails."""
+    found, plain = _read(loss, stencil, indices, h, default)
+    if not default:
+        return found
+    if loss.of_many:  # entries share evaluations only at steps that they share
+        left = np.flatnonzero(~plain)
+        if left.size:
+            found[:, left] = _extrapolated(loss, indices[left])[0]
+        return found
+    doubtful, unknown = np.zeros((2, indices.size), np.bool_)
+    left = np.flatnonzero(~plain)
+    if left.size:
+        found[:, left], unknown[left] = _extrapolated(loss, indices[left])
+    known = np.flatnonzero(plain)
+    doubtful[known] = doubted(loss, indices[known], found[:, known], stencil)
+    doubtful[left] = has_descended(loss, indices[left], found[:, left])
+    return look_again(loss, indices, found, doubtful, unknown)
+
+
+def _read(
+    loss: Loss, stencil: Stencil, indices: Indices, h: Floats, default: bool
+) -> tuple[Floats, Mask]:
+    """Slopes, bars and steps of differences at two steps, and whether these bear each other out."""
     both = TwoSteps(stencil)
     values, h = sample_inside(loss.run, loss.layout, both, indices, h, default)
     sigma = local_noise(loss.noise_of(indices), *values[:, : len(stencil.multiples)].T)
     reading = both.read(values, loss.base, loss.theta[indices], h, sigma)
-    if not default:
-        return np.stack([reading.D, np.where(reading.converges, reading.bar, np.inf), h])
-    found = np.stack([reading.D, reading.bar, h])
-    left = np.flatnonzero(~(reading.converges & reading.smooth))
-    if left.size:
-        found[:, left] = adaptive_differences(loss, indices[left])
-    return found
+    plain = reading.converges & reading.smooth
+    bar = reading.bar if default else np.where(reading.converges, reading.bar, np.inf)
+    return np.stack([reading.D, bar, h]), plain

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.bars import NEGLIGIBLE, local_noise
 from fastgrad.numerics.richardson import GAP, RATIO, RUNGS, Reading, few_bits, read_ladder
@@ -96,6 +96,12 @@ def extrapolate(loss: Loss, indices: Indices) -> Floats:
         open_, descent = open_[left], reading.descent[left]
     _lengthen(ladder, found)
     return found
+
+
+def has_descended(loss: Loss, indices: Indices, found: Floats) -> Mask:
+    """Which slopes, shape (3, m), are of shorter steps than every ladder begins with."""
+    first = LONGEST_STEP / RATIO ** (RUNGS.size - 1) * loss.units.entry[indices]
+    return np.asarray(found[2] < first / RATIO**0.5)
 
 
 def _lengthen(ladder: Ladder, found: Floats) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -174,6 +174,8 @@ class Loss:
     free: Mask | None
     units: Units
     measured: Measured
+    of_many: ClassVar[bool] = False
+    """Whether it stands for many functions that share evaluations."""
 
     @classmethod
     def measure(

@@ -201,6 +201,8 @@ class ConfinedPairs(Confined):
 class PairLoss(Loss):
     """The loss of all pairs: the noise of its outputs was measured when it was made."""
 
+    of_many = True
+
     def glimpsed(self, seed: int) -> "PairLoss":
         return self
 

@@ -11,12 +11,14 @@ stopped at a tolerance, and a smooth f or one with kinks has its slope at the fi
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, is_left, left_at
-from fastgrad.numerics.windows import Windows, grain_of, windows_of
+from fastgrad.numerics.settled import settled
+from fastgrad.numerics.windows import PAIRS, Windows, grain_of, windows_of
 
 WIDEST, FINEST = 2, 46
 """Steps go from 2^-2 to 2^-46 of the unit."""
@@ -39,6 +41,9 @@ TELLING_BARS = 8.0
 PLAIN_BARS = 64.0
 """Those fewer off have no finer step than an eighth of the one that was used. Between steps that
 are nearly the same no kink could tell itself from an error: the widest must say the same as well."""
+GROWING, GROWTH = 8, 2.0**4
+"""What is left beside a pole grows by more than that in the last so many halvings, as it doubles but for
+where in the interval the pole lies; a jump stays what it is."""
 MOVES = 7
 """So many of the nine values of a first look must differ, or it is a staircase or nothing at all."""
 SQUARE = (0.5, 2.0)
@@ -53,8 +58,12 @@ f would move on both sides, while a function that saturates there may be still o
 RIPPLE = 2.0**-23
 """A slope over steps so short that it moves f by less than this part, as single precision does, is
 noise that happens to be smooth, where f has another slope over wider ones."""
-BLOWN_UP = 2.0**10
+BLOWN_UP = 2.0**4
 """Values so many times those at most steps are beside a pole."""
+JUMP_GRAINS = 2.0
+"""A change of f by so many of its grains is its rounding, and no jump of it."""
+WIDEST_PAIRS, WIDEST_GRAINS = 3, 2.0
+"""Pairs that tell of a slope where no window is resolved, and grains by which each end may be off."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
 
@@ -99,6 +108,16 @@ class Judgment:
     """The finest step at which f is resolved."""
     sides: tuple[float, float] | None = None
     """One-sided slopes, of a kink."""
+
+
+class Told(NamedTuple):
+    """An estimate of a slope."""
+
+    slope: float
+    bar: float
+    step: float
+    jumps: bool
+    """Whether f jumps where it leaves the slope of the finest steps."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +226,58 @@ class Profile:
         bar = PLAIN_GRAINS * grain / (2 * widest) if widest else float("inf")
         return Judgment(Ruling.WRONG if abs(claim) > bar else Ruling.OPEN, 0.0, bar, widest)
 
+    def estimate(self, line: Line) -> Told:
+        """The slope at x with its error bar, and the step that tells it.
+
+        That on which the finest steps settle. Where f jumps beyond them, that of steps wider than the
+        jump, or what is known of the slope between two jumps, whichever is narrower.
+
+        Parameters
+        ----------
+        line : callable
+            The line again, to look for jumps on it.
+        """
+        still = self._still()
+        if still is not None:
+            jump = None if still == 0 else self._jump_at(still - 1, 0.0, line)
+            if jump is None or not jump.size:
+                step = float(self.t[still]) if self.t.size else 0.0
+                bar = PLAIN_GRAINS * self.grain / (2 * step) if step else float("inf")
+                return Told(0.0, bar, step, False)
+        w, stop = self.windows, self.windows.count
+        known, jumps = (float("inf"), 0.0, 0.0), False
+        while (found := settled(w, stop)) is not None:
+            jump = self._jump_beyond(found, line)
+            here = found.bar(w) + found.kink(w), found.slope(w), found.step(w)
+            if jump is None or jump.size <= JUMP_GRAINS * self.grain:
+                known = min(known, here)
+                break
+            jumps = True
+            between = max(here[0], KNOWN_BESIDE_JUMP * jump.size / jump.at)
+            known = min(known, (between, *here[1:]))
+            beyond = int(np.count_nonzero(self.t >= jump.at)) - PAIRS + 1
+            stop = max(min(beyond, found.start), 0)
+        if not np.isfinite(known[0]):
+            known = self._of_the_widest()
+        bar, slope, step = known
+        return Told(slope, bar, step, jumps)
+
+    def _still(self) -> int | None:
+        """The widest of the steps up to which f is the same on both sides; None if they are few."""
+        moves = np.flatnonzero((self.above != self.value) | (self.below != self.value))
+        first = int(moves[-1]) + 1 if moves.size else 0
+        return first if self.t.size - first >= STILL else None
+
+    def _of_the_widest(self) -> tuple[float, float, float]:
+        """Bar, slope and step of the widest pair where no window is resolved: by grains of f."""
+        finite = np.flatnonzero(np.isfinite(self.above) & np.isfinite(self.below))[:WIDEST_PAIRS]
+        if finite.size < WIDEST_PAIRS:
+            return float("inf"), 0.0, 0.0
+        t = self.t[finite]
+        slopes = (self.above[finite] - self.below[finite]) / (2 * t)
+        bar = np.ptp(slopes) + WIDEST_GRAINS * self.grain / float(t[0])
+        return float(bar), float(slopes[0]), float(t[0])
+
     def _still_beside(self, claim: float) -> Judgment | None:
         """That f does not move near x, where a claim says that it must; None if it does, or may.
 
@@ -259,20 +330,23 @@ class Profile:
         """What f does where it leaves a plateau towards wider steps; None if it never does."""
         odd = (self.above - self.below) / 2
         k = left_at(self.windows, plateau, self.t, odd)
-        if k is None:
-            return None
-        slope = plateau.slope(self.windows)
+        return None if k is None else self._jump_at(k, plateau.slope(self.windows), line)
+
+    def _jump_at(self, k: int, slope: float, line: Line) -> Jump:
+        """What f does between the steps k + 1 and k, beside a slope."""
         sides = []
         for sign, values in ((1.0, self.above), (-1.0, self.below)):
             change = values[k] - values[k + 1] - sign * slope * (self.t[k] - self.t[k + 1])
             sides.append((abs(change) if np.isfinite(change) else np.inf, sign, values))
         _, sign, values = max(sides, key=lambda side: side[0])
-        return _halved(
+        found = halved(
             line,
             (sign * self.t[k + 1], sign * self.t[k]),
             (float(values[k + 1]), float(values[k])),
             slope,
         )
+        is_jump = found.left > JUMPS * found.first and not found.grows
+        return Jump(found.at, found.left if is_jump else 0.0)
 
 
 def _near(values: Floats) -> Floats:
@@ -281,13 +355,50 @@ def _near(values: Floats) -> Floats:
     return values[np.abs(values) <= BLOWN_UP * np.median(size)] if size.size else values
 
 
-def _halved(
-    line: Line, ends: tuple[float, float], values: tuple[float, float], slope: float
-) -> Jump:
-    """A jump between two offsets, found by halving towards the larger change of f."""
+@dataclass(frozen=True)
+class Halved:
+    """What is left of a change of f beside a slope after halving towards the larger part of it."""
+
+    at: float
+    """The nearer end, by its distance."""
+    first: float
+    left: float
+    before: float
+    """What was left `GROWING` halvings before."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether what is left has begun to double, as beside a pole: f is smooth on this side of it."""
+        return self.left > GROWTH * self.before
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it stays what it is, as a jump does."""
+        return self.before / GROWTH < self.left <= GROWTH * self.before
+
+
+def halved(
+    line: Line,
+    ends: tuple[float, float],
+    values: tuple[float, float],
+    slope: float,
+    floor: float = 0.0,
+    times: int = HALVINGS,
+) -> Halved:
+    """Halve the interval between two offsets.
+
+    Parameters
+    ----------
+    ends, values : (float, float)
+        The offsets, the nearer first, and f there.
+    floor : float
+        A change of f that is none: there the search ends, and nothing is left.
+    """
     (near, far), (f_near, f_far) = ends, values
-    first = abs(f_far - f_near - slope * (far - near))
-    for _ in range(HALVINGS):
+    changes = [abs(f_far - f_near - slope * (far - near))]
+    for _ in range(times):
+        if changes[-1] <= floor:
+            return Halved(abs(near), changes[0], 0.0, changes[0])
         middle = (near + far) / 2
         if middle in (near, far):
             break
@@ -298,8 +409,9 @@ def _halved(
             far, f_far = middle, f_middle
         else:
             near, f_near = middle, f_middle
-    left = abs(f_far - f_near - slope * (far - near))
-    return Jump(abs(near), left if left > JUMPS * first else 0.0)
+        changes.append(abs(f_far - f_near - slope * (far - near)))
+    before = changes[-1 - GROWING] if len(changes) > GROWING else changes[0]
+    return Halved(abs(near), changes[0], changes[-1], before)
 
 
 def plainly_off(

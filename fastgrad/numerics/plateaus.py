@@ -64,6 +64,12 @@ class Stretch:
         reach = float(wide[k] + windows.bar[here][k]) if wide[k] else 0.0
         return self.slope(windows) - reach, self.slope(windows) + reach
 
+    def kink(self, windows: Windows) -> float:
+        """What a kink at x, or nearer than steps can tell, adds to the bar."""
+        k = self.start + int(np.argmin(windows.bend_bar[self.start : self.stop]))
+        bend, bar = abs(float(windows.bend[k])), float(windows.bend_bar[k])
+        return bend if bend > bar else 0.0
+
 
 @dataclass(frozen=True)
 class Evidence:

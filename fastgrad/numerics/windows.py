@@ -110,7 +110,10 @@ def _fitted(
         left = values - first[:, None] * one - second[:, None] * two
         residual = np.sqrt(np.sum(left**2, axis=1) / (PAIRS - 2))
         known = np.where(np.isfinite(residual), residual, 0.0)
-        rough = np.array([known[k : k + MEMORY + 1].max() for k in range(known.size)])
+        tail = max(
+            known.size - MEMORY - 1, 0
+        )  # the finest have none finer: what they leave is noise
+        rough = np.array([known[min(k, tail) : k + MEMORY + 1].max() for k in range(known.size)])
         bar = STANDARD_ERRORS * np.maximum(rough, GRAIN_SDS * grain) * np.sqrt(s22 / det)
     return first, bar, residual
 

@@ -1,0 +1,203 @@
+"""Second looks at estimates: no bar rests on one scale alone.
+
+An estimate of differences at two neighbouring steps, or of a ladder of them, holds where f is what it
+seems at those steps. A few entries are therefore looked at where f should have told by now, at one wide
+step; where that says something else, or where a ladder had to go down, f is halved up for a jump. If
+there is one, slopes between jumps mean nothing, and all entries are heard in full: their slope at every
+scale (`fastgrad.differences.profile`). So are those that no step suits, and those of a loss whose
+values are coarse.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.differences.loss import FEW_VALUES, Loss
+from fastgrad.differences.profile import PLAIN_GRAINS, Line, Profile, halved
+from fastgrad.numerics.stencils import Stencil
+from fastgrad.numerics.windows import grain_of
+
+WIDE_STEP = 2.0**-5 * 1.0625
+"""The wide step of a look, in units; no power of two."""
+LOOKED_AT = 64
+"""Entries that are looked at over it, at most."""
+WIDER_AT_LEAST = 16.0
+"""It is so many times the step that was used at least."""
+SLACK = 4.0
+"""What the truncation of a smooth f may be beyond the leading order at the wide step."""
+PROBED = 3
+"""Entries on which a jump is looked for."""
+HALVINGS = 30
+"""How often f is halved up for a jump, of which there may be many within the wide step."""
+NOISES = 16.0
+"""Less than so many sds of f is no jump."""
+HEARD = 64
+"""Entries that are heard in full before others are believed."""
+COARSE = 2.0**8
+"""A loss is coarse whose values are multiples of so many of their units in the last place."""
+
+
+class Wide(NamedTuple):
+    """Differences of some entries at a wide step."""
+
+    which: Indices
+    slope: Floats
+    step: Floats
+
+
+def look_again(
+    loss: Loss, indices: Indices, found: Floats, doubtful: Mask, unknown: Mask
+) -> Floats:
+    """Slopes, bars and steps, shape (3, m), with those heard that do not hold at every scale.
+
+    Parameters
+    ----------
+    indices : ndarray, shape (m,)
+    found : ndarray, shape (3, m)
+        Slopes, their bars, and their steps.
+    doubtful : ndarray of bool, shape (m,)
+        Whose slope may be one between two jumps.
+    unknown : ndarray of bool, shape (m,)
+        Those that nothing is known of.
+    """
+    if is_coarse(loss) or _jumps(loss, indices, found, doubtful & ~unknown):
+        unknown = np.ones(indices.size, np.bool_)
+    rows = np.flatnonzero(unknown)
+    if rows.size == 0:
+        return found
+    found = found.copy()
+    first = rows
+    if rows.size > HEARD:
+        first = np.sort(np.random.default_rng(rows.size).choice(rows, HEARD, replace=False))
+    if _hear(loss, indices, found, first):
+        _hear(loss, indices, found, np.setdiff1d(np.arange(indices.size), first))
+    return found
+
+
+def is_coarse(loss: Loss) -> bool:
+    """Whether the values of a loss are coarser than float64, as those of single precision are.
+
+    One of a few values wherever its noise was looked for may be coarser still.
+    """
+    seen = _seen(loss)
+    if np.unique(seen).size <= FEW_VALUES:
+        return True
+    return bool(loss.measured.grain > COARSE * np.spacing(np.abs(seen).max()))
+
+
+def _seen(loss: Loss) -> Floats:
+    """The values of the loss that its noise was looked for in."""
+    seen = np.concatenate([[loss.value], *(line.values for line in loss.measured.lines)])
+    return seen[np.isfinite(seen)]
+
+
+def doubted(loss: Loss, indices: Indices, found: Floats, stencil: Stencil) -> Mask:
+    """Entries whose difference at a wide step is another than truncation makes it, shape (m,).
+
+    Truncation of order p grows with the p-th power of the step, and a bar holds what it is at its own.
+    """
+    rows = np.flatnonzero(np.isfinite(found[1]))
+    if rows.size > LOOKED_AT:
+        rows = np.sort(np.random.default_rng(rows.size).choice(rows, LOOKED_AT, replace=False))
+    D, bar, h = found[:, rows]
+    x = loss.theta[indices[rows]]
+    wide = np.maximum(WIDE_STEP * loss.units.entry[indices[rows]], WIDER_AT_LEAST * h)
+    values = loss.run.coordinates(indices[rows], wide[:, None] * np.array(stencil.multiples))
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(stencil.combine(values, loss.base, x, stencil.offsets(wide)) - D)
+        allowed = SLACK * (wide / h) ** stencil.order * bar
+    flat = (values == loss.base).all(axis=1)
+    result = np.zeros(indices.size, np.bool_)
+    result[rows] = np.isfinite(off) & (off > allowed) & ~(flat & (D == 0.0))
+    return result
+
+
+def _jumps(loss: Loss, indices: Indices, found: Floats, doubtful: Mask) -> bool:
+    """Whether f jumps near one of a few of the doubtful."""
+    rows = np.flatnonzero(doubtful & np.isfinite(found[1]))
+    effect = np.abs(found[0, rows]) * loss.units.entry[indices[rows]]
+    worst = rows[np.argsort(-effect, kind="stable")[:PROBED]]
+    sigma = np.broadcast_to(loss.noise_of(indices[worst]), worst.shape)
+    for k, noise in zip(worst.tolist(), sigma.tolist(), strict=True):
+        far = max(WIDE_STEP * float(loss.units.entry[indices[k]]), WIDER_AT_LEAST * found[2, k])
+        if jumps_between(_line(loss, indices[k]), found[:, k], far, noise, loss.base):
+            return True
+    return False
+
+
+def jumps_between(line: Line, known: Floats, far: float, noise: float, value: float) -> bool:
+    """Whether f jumps between the step at which a slope is known and a wide one.
+
+    Halved towards the larger change of f beside that slope: what does not shrink is a jump.
+
+    Parameters
+    ----------
+    line : callable
+    known : ndarray, shape (3,)
+        A slope, its bar, and its step.
+    far : float
+        The wide step.
+    noise : float
+        sd of f.
+    value : float
+        f at x.
+    """
+    slope, _, step = map(float, known)
+    ends = line(np.array([step, -step, far, -far]))
+    changes = np.abs(ends[2:] - ends[:2] - slope * (far - step) * np.array([1.0, -1.0]))
+    changes[~np.isfinite(changes)] = -1.0
+    side = int(np.argmax(changes))
+    sign = 1.0 - 2.0 * side
+    floor = NOISES * (noise + float(np.spacing(np.abs(ends[side::2]).max())))
+    if not changes[side] > floor:
+        return False
+    places = sign * step, sign * far
+    found = halved(line, places, (float(ends[side]), float(ends[2 + side])), slope, floor, HALVINGS)
+    return found.lasts
+
+
+def _hear(loss: Loss, indices: Indices, found: Floats, rows: Indices) -> bool:
+    """Put what their profiles say of some entries; whether any was off, or any jumps."""
+    off, grain = False, loss.measured.grain
+    seen = [_seen(loss) - loss.run.reference]
+    for k in rows.tolist():
+        i = int(indices[k])
+        line, unit = _line(loss, i), float(loss.units.entry[i])
+        with np.errstate(invalid="ignore", over="ignore"):
+            x, least = float(loss.theta[i]), max(grain, _least_grain(loss, i))
+            profile = Profile.take(line, unit, loss.base, x, least)
+            slope, bar, step, jumps = profile.estimate(line)
+        grain = max(grain, profile.grain)
+        seen += [profile.above, profile.below]
+        off |= jumps or bool(not abs(slope - found[0, k]) <= max(bar, found[1, k]))
+        found[:, k] = slope, bar, step
+    still = rows[(found[0, rows] == 0.0) & (found[2, rows] > 0.0)]
+    if still.size:  # others may have shown a coarser grain
+        grain = max(grain, apart(np.concatenate(seen)))
+        found[1, still] = np.maximum(found[1, still], PLAIN_GRAINS * grain / (2 * found[2, still]))
+    return off
+
+
+def apart(values: Floats) -> float:
+    """The grain of some values; of very few, how near each other they are."""
+    values = np.unique(values[np.isfinite(values)])
+    few = 1 < values.size <= FEW_VALUES
+    return float(np.diff(values).min()) if few else grain_of(values)
+
+
+def _least_grain(loss: Loss, index: int) -> float:
+    """What noise the values of a structure's own differences have, as a grain; 0 for plain values."""
+    if not loss.run.structured:
+        return 0.0
+    return 2 * float(np.ravel(loss.noise_of(np.array([index])))[0])
+
+
+def _line(loss: Loss, index: int) -> Callable[[Floats], Floats]:
+    return partial(_values, loss, np.array([index]))
+
+
+def _values(loss: Loss, index: Indices, offsets: Floats) -> Floats:
+    return loss.values(index, offsets[None, :])[0]
