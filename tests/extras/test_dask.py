@@ -303,6 +303,37 @@ def test_losses_of_all_kinds_travel(client, kind):
     assert len(stream.data) >= 2  # parts that workers did
 
 
+def test_layers_jacobians_and_hessians_go_out(client):
+    from tests.cluster.test_all_checks import told
+
+    def slowly(x, w):
+        time.sleep(0.01)
+        return np.tanh(x @ w)
+
+    def backward(c, x, w):
+        inner = c * (1 - np.tanh(x @ w) ** 2)
+        return inner @ w.T, x.T @ inner
+
+    def energy(x):
+        time.sleep(0.01)
+        return float((x**4).sum() + x[0] * x[1])
+
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((5, 4)), rng.standard_normal((4, 3))
+    one, hessian = w[:, 0].copy(), np.diag(12 * w[:, 0] ** 2)
+    hessian[0, 1] = hessian[1, 0] = 1.0
+    for check in (
+        lambda **through: fg.check_vjp(slowly, backward, x, w, strategy="sweep", **through),
+        lambda **through: fg.check_hessian(energy, hessian, one, backend="python", **through),
+    ):
+        with distributed.get_task_stream(client) as stream:
+            got = check(executor=client)
+        assert len(stream.data) >= 4
+        assert "on 2 workers of a dask Client" in got.ran
+        assert told(got) == told(check())
+        assert got.verdict == "agrees"
+
+
 def test_what_cannot_travel_is_named(client):
     lock = threading.Lock()
 
