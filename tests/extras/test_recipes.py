@@ -76,26 +76,47 @@ def objective(margin, y):
     return p - y, p * (1 - p)
 
 
+class CheckedObjective:
+    """An objective that is checked where boosting stands, at every round."""
+
+    def __init__(self, factor):
+        self.factor, self.reports = factor, []
+
+    def both(self, margin, y):
+        slopes, curvatures = objective(margin, y)
+        return slopes, self.factor * curvatures
+
+    def __call__(self, margin, data):
+        y = data.get_label().astype(float)
+        at = margin.astype(float), y
+        report = fg.check_grad(lambda m, y: logistic(m, y).sum(), self.both, *at, backend="python")
+        self.reports.append(report)
+        return self.both(*at)
+
+    def require_found(self):
+        assert len(self.reports) == 3
+        for report in self.reports:
+            wrong = [block.name for block in report.blocks if block.verdict == "disagrees"]
+            assert len(wrong) == (self.factor != 1)
+            assert self.factor == 1 or report.diagnoses[0].constants == {"factor": 2.0}
+            assert bool(report) == (self.factor == 1)
+
+
 @pytest.mark.parametrize("factor", [1.0, 2.0])
-def test_an_objective_for_boosting(factor):
-    margin = RNG.standard_normal(60)
+def test_an_objective_of_xgboost(factor):
+    xgboost = pytest.importorskip("xgboost", reason=f"needs xgboost: {INSTALL}")
+    checked = CheckedObjective(factor)
+    xgboost.train({"base_score": 0.0, "nthread": 1}, xgboost.DMatrix(X, Y), 3, obj=checked)
+    checked.require_found()
 
-    def total(margin, y):
-        return logistic(margin, y).sum()
 
-    def grad(margin, y):
-        return objective(margin, y)[0]
-
-    def slopes(margin, y):
-        return objective(margin, y)[0].sum()
-
-    def curvatures(margin, y):
-        return factor * objective(margin, y)[1]
-
-    assert fg.check_grad(total, grad, margin, Y).verdict == "agrees"
-    # Every row is of its own margin alone: the sum of the slopes has the diagonal for its gradient.
-    report = fg.check_grad(slopes, curvatures, margin, Y)
-    assert report.verdict == ("agrees" if factor == 1 else "disagrees")
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_an_objective_of_lightgbm(factor):
+    lightgbm = pytest.importorskip("lightgbm", reason=f"needs lightgbm: {INSTALL}")
+    checked = CheckedObjective(factor)
+    given = {"objective": lambda *asked: checked(*asked), "verbose": -1, "num_threads": 1}
+    lightgbm.train(given, lightgbm.Dataset(X, Y), 3)
+    checked.require_found()
 
 
 def test_a_callback_of_scipy():
