@@ -9,7 +9,7 @@ from torch import nn
 import fastgrad as fg
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.parameters.layout import flatten
-from fastgrad.torch.evaluator import TorchLoss, layout_values
+from fastgrad.torch.evaluator import TorchLoss
 from fastgrad.torch.program import Program
 from fastgrad.torch.subject import Subject
 
@@ -42,7 +42,7 @@ def overhead(width: int, where: torch.device) -> dict[str, float]:
     """An evaluation of an entry and of a direction, in bare forward passes in float64."""
     module, x = model(width, where)
     program = Program(Subject.of(module, (x,), None, None, 1), torch.float64, 0)
-    layout, flat = flatten(layout_values(program))
+    layout, flat = flatten(program.values())
     run = TorchLoss(program).evaluator_at(Inputs(layout, flat))
     bare, own = module.double(), x.double()
     v, steps = np.random.default_rng(0).standard_normal(flat.size), np.full(FORWARDS, 1e-6)

@@ -7,8 +7,10 @@ cancels. Where there is none in float64, the gradient at leaves moved by a unit 
 what it can.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,10 @@ SPREADS = 12.0
 """Bars in such spreads: six standard deviations of a spread that came out half as large."""
 PLAIN = 8.0
 """Entries that differ by so many rounding units of their block's rms need no bars to be one answer."""
+ROUNDINGS = 64.0
+"""Spreads of more rounding units, in a block's rms, are no rounding: something is drawn."""
+CALLS = 6
+"""Answers at the same leaves that the spread of a gradient is taken from, where two of them differ."""
 FEW_ENTRIES = 1024
 """Entries that are swept where rounding does not explain them."""
 SAME_OUTPUTS = 64.0
@@ -52,6 +58,58 @@ class Comparison:
 
 Ask = Callable[[Blocks], Blocks]
 """A gradient as a function of its leaves."""
+
+
+class Rounds:
+    """What a gradient in less than float64 has beside its values: error bars for its rounding."""
+
+    program: Any
+    """A program of a framework: ``values()`` are its leaves in float64, ``nearest(name, values)`` what a
+    leaf can hold of others, ``next(name, ends)`` the numbers next to its own towards infinite ends."""
+    exact: Ask | None
+    """The same gradient in float64."""
+    eps: float
+
+    def error_bars(self, theta: Blocks) -> dict[str, Floats]:
+        """How far each entry may be off by rounding; as `fastgrad.checks.claim.Gradient` asks."""
+        return self._bars
+
+    @cached_property
+    def _bars(self) -> dict[str, Floats]:
+        assert callable(self)
+        return bars_of_moves((self, self.exact), self.program.values(), self._moved(), self.eps)
+
+    def _moved(self) -> Iterator[Blocks]:
+        """The leaves moved, to numbers that they can hold."""
+        rng = np.random.default_rng([self.program.seed, ULP_MOVES])
+        for _ in range(ULP_MOVES):
+            found = {}
+            for name, own in self.program.values().items():
+
+                def step(ends: Array, name: str = name) -> Array:
+                    return self.program.next(name, ends)
+
+                there = moved_leaf(own, step, self.exact is not None, rng)
+                found[name] = self.program.nearest(name, there)
+            yield found
+
+
+def bars_of_calls(ask: Ask, theta: Blocks, eps: float) -> dict[str, Floats]:
+    """How far an answer may be off because it differs from call to call, as additions in any order do.
+
+    It is 0 where it does not, and in blocks that differ by more than rounding may.
+    """
+    answers = [ask(theta), ask(theta)]
+    if not all(np.array_equal(a, answers[1][name]) for name, a in answers[0].items()):
+        answers += [ask(theta) for _ in range(CALLS - len(answers))]
+    found = {}
+    for name, first in answers[0].items():
+        spread = np.std([a[name].astype(np.float64) for a in answers], axis=0, ddof=1)
+        typical = float(np.sqrt(np.mean(spread**2))) if first.size else 0.0
+        size = float(np.sqrt(np.mean(first.astype(np.float64) ** 2))) if first.size else 0.0
+        bars = SPREADS * np.maximum(spread, typical)
+        found[name] = bars if typical <= ROUNDINGS * eps * size else np.zeros(first.shape)
+    return found
 
 
 def bars_of_moves(

@@ -7,6 +7,7 @@ was just there; one that is never zeroed grows; one that draws random numbers ha
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class Answers:
             self._first = self.gradient.here()
             self._visit(1.0)
         self.compare()
-        own, scatter = self.gradient.error_bars(), self._scatter
+        own, scatter = self._own, self._scatter
         if own is not None:
             scatter = own if scatter is None else np.maximum(own, scatter)
         return Claim(*self._first, self.gradient.elsewhere, scatter=scatter)
@@ -147,6 +148,11 @@ class Answers:
             if not distance:
                 raise
 
+    @cached_property
+    def _own(self) -> Floats | None:
+        """How far the gradient itself says that it may be off, as it may differ from call to call."""
+        return self.gradient.error_bars()
+
     def _differ(self, one: Floats, other: Floats) -> Mask:
         """Entries in which two answers differ beyond noise."""
         assert self._first is not None
@@ -158,6 +164,8 @@ class Answers:
             part = slice(block.start, block.stop)
             typical = np.maximum(size[part], rms(size[part][np.isfinite(size[part])]))
             alike[part] |= apart[part] <= max(self._same, ROUNDINGS * unit) * typical
+        if not alike.all() and self._own is not None:
+            alike |= apart <= self._own
         return np.asarray(~alike)
 
 

@@ -11,7 +11,7 @@ from fastgrad.arrays import Array
 from fastgrad.checking import check_grad
 from fastgrad.checks.rounded import Precision, beside, other_function
 from fastgrad.checks.summary import worst_of
-from fastgrad.jax.evaluator import JaxGradient, JaxLoss, RoundedGradient, eps_of
+from fastgrad.jax.evaluator import JaxGradient, JaxLoss, RoundedGradient
 from fastgrad.jax.program import Program, is_array
 from fastgrad.results import GradientCheck
 
@@ -87,7 +87,7 @@ def check(
     if grad is not None and not own.is_scalar:
         raise TypeError(f"{own.name} does not return a scalar, whose gradient grad would be")
     program, said = _wide(own, (loss, params, args), grad) if dtype == "auto" else (own, ())
-    exact = eps_of(program) <= EXACT
+    exact = program.eps <= EXACT
     compute = JaxGradient(program, grad) if exact else RoundedGradient(program, grad)
     asked = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed, "step": step}
     asked["trainable"] = wrt
@@ -108,7 +108,7 @@ def _as_it_comes(
 ) -> GradientCheck:
     """The report with what the gradient is in the precision of the parameters."""
     program, own = programs
-    eps = eps_of(own)
+    eps = own.eps
     word = next(str(x.dtype) for x in own.leaves.values() if jax.numpy.finfo(x.dtype).eps == eps)
     at, rounded = (
         Precision(word, float(eps), asked["rtol"]),
@@ -131,7 +131,7 @@ def _wide(
     own: Program, given: tuple[Any, Any, Any], grad: Callable[..., Any] | None
 ) -> tuple[Program, tuple[str, ...]]:
     """The program in float64, or its own where that raises, and why."""
-    if eps_of(own) <= EXACT:
+    if own.eps <= EXACT:
         return own, ()
     try:
         program = Program(*given, True, own.seed)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fastgrad.arrays import Array, Floats, Indices
-from fastgrad.checks.rounded import ULP_MOVES, bars_of_moves, moved_leaf
+from fastgrad.checks.rounded import Rounds, bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.compiling import counted_as_compiling
 from fastgrad.evaluate.explain import loss_error
@@ -191,8 +191,12 @@ class JaxGradient:
         """The gradient at other values of the leaves."""
         return self.program.gradient(theta, self.claimed)
 
+    def error_bars(self, theta: dict[str, Array]) -> dict[str, Floats]:
+        """How far each entry may be off because it differs from call to call."""
+        return bars_of_calls(self, theta, self.program.eps)
 
-class RoundedGradient(JaxGradient):
+
+class RoundedGradient(Rounds, JaxGradient):
     """The same in less than float64, with error bars for what rounding does to it.
 
     Parameters
@@ -210,33 +214,4 @@ class RoundedGradient(JaxGradient):
         exact: JaxGradient | None = None,
     ):
         super().__init__(program, claimed)
-        self._exact = exact
-
-    def error_bars(self, theta: dict[str, Array]) -> dict[str, Floats]:
-        """How far each entry may be off by rounding; as `Gradient` asks."""
-        return self._bars
-
-    @cached_property
-    def _bars(self) -> dict[str, Floats]:
-        rng = np.random.default_rng([self.program.seed, ULP_MOVES])
-        moved = (self._moved(rng) for _ in range(ULP_MOVES))
-        asks = self, self._exact
-        return bars_of_moves(asks, self.program.values(), moved, eps_of(self.program))
-
-    def _moved(self, rng: np.random.Generator) -> dict[str, Array]:
-        """The leaves moved, to numbers that they can hold."""
-        found = {}
-        for name, leaf in self.program.leaves.items():
-            own = np.asarray(leaf)
-
-            def step(ends: Array, own: Array = own) -> Array:
-                return np.nextafter(own, ends.astype(own.dtype)).astype(np.float64)
-
-            there = moved_leaf(own.astype(np.float64), step, self._exact is not None, rng)
-            found[name] = there.astype(own.dtype).astype(np.float64)
-        return found
-
-
-def eps_of(program: Program) -> float:
-    """The rounding unit of the coarsest leaf."""
-    return max(float(jnp.finfo(leaf.dtype).eps) for leaf in program.leaves.values())
+        self.exact, self.eps = exact, program.eps

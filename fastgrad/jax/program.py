@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten, tree_flatten_with_path, tree_unflatten
 
-from fastgrad.arrays import Array
+from fastgrad.arrays import Array, Floats
 from fastgrad.evaluate.explain import name_of
 
 STREAM = 0x636F74
@@ -75,9 +75,23 @@ class Program:
         with context:
             yield
 
+    @property
+    def eps(self) -> float:
+        """The rounding unit of the coarsest leaf."""
+        return max(float(jnp.finfo(leaf.dtype).eps) for leaf in self.leaves.values())
+
     def values(self) -> dict[str, Array]:
         """Theta: the leaves as float64 arrays, by name."""
         return {name: np.asarray(leaf).astype(np.float64) for name, leaf in self.leaves.items()}
+
+    def nearest(self, name: str, values: Array) -> Floats:
+        """The nearest numbers that a leaf can hold."""
+        return values.astype(self.leaves[name].dtype).astype(np.float64)
+
+    def next(self, name: str, ends: Array) -> Floats:
+        """The numbers next to a leaf's own, towards ends of infinity."""
+        own = np.asarray(self.leaves[name])
+        return np.nextafter(own, ends.astype(own.dtype)).astype(np.float64)
 
     def scalar(self, leaves: list[Any], arguments: list[Any]) -> Any:
         """The loss, or the random combination of the outputs that stands for it; traced."""

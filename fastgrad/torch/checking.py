@@ -12,12 +12,11 @@ from fastgrad.checking import check_grad
 from fastgrad.checks.summary import worst_of
 from fastgrad.parameters.trees import shortened
 from fastgrad.results import GradientCheck
-from fastgrad.torch.evaluator import TorchGradient, TorchLoss, layout_values
+from fastgrad.torch.evaluator import TorchGradient, TorchLoss
 from fastgrad.torch.precision import (
     RoundedGradient,
     compared,
     dtype_of,
-    eps_of,
     program_of,
 )
 from fastgrad.torch.program import Program
@@ -49,6 +48,9 @@ def check(
     budget: float | None = 10.0,
     seed: int = 0,
     step: Any = None,
+    scale: Any = None,
+    bounds: Any = None,
+    points: int | Sequence[Mapping[str, Any]] | None = None,
     progress: bool = False,
 ) -> GradientCheck:
     """Are the gradients that PyTorch computes of a module or function right, and where are they wrong?
@@ -76,7 +78,12 @@ def check(
         as None does; then with the verdict that this precision allows.
     order : {1, 2}
         2 checks the double backward: a random combination of the first derivatives is the loss.
-    rtol, strategy, budget, seed, step, progress
+    bounds : (low, high), optional
+        Each a number, None, or tensors and numbers by the names of parameters and inputs, of which some
+        may be left out: no point outside is ever evaluated.
+    points : int or sequence of mappings, optional
+        Check there too: at so many points in all, or at others, as ``state_dict()`` gives them.
+    rtol, strategy, budget, seed, step, scale, progress
         As of `fastgrad.check_grad`.
 
     Returns
@@ -109,12 +116,17 @@ def check(
     subject = Subject.of(fn_or_module, inputs, named, loss, order)
     chosen = program_of(subject, dtype, seed)
     program = chosen.program
-    exact = eps_of(program) <= EXACT
+    exact = program.eps <= EXACT
     compute = TorchGradient(program) if exact else RoundedGradient(program)
     asked = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed, "step": step}
-    asked["trainable"] = _chosen_by(wrt, program)
-    inputs_of_check = layout_values(program), *leading_dimensions(program)
-    report = check_grad(TorchLoss(program), compute, *inputs_of_check, **asked, progress=progress)
+    asked["trainable"], asked["scale"] = _chosen_by(wrt, program), scale
+    if bounds is not None:
+        ends = zip(bounds, (-np.inf, np.inf), strict=True)
+        asked["bounds"] = tuple(_by_leaf(given, program, free) for given, free in ends)
+    inputs_of_check = program.values(), *leading_dimensions(program)
+    there = _points_of(points, program)
+    first = {**asked, "points": there, "progress": progress}
+    report = check_grad(TorchLoss(program), compute, *inputs_of_check, **first)
     said = (*chosen.remarks, *_about(subject, compute))
     if report.verdict == "disagrees" and not in_proportion(program):
         said = (*said, LEAVES_OUT)
@@ -148,6 +160,37 @@ def _chosen_by(wrt: str | Sequence[str] | None, program: Program) -> list[str] |
     return chosen
 
 
+def _by_leaf(given: Any, program: Program, missing: Any) -> Any:
+    """What is given for all leaves, or by name, as arrays of all leaves.
+
+    Raises
+    ------
+    ValueError
+        A name is not a leaf's.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    unknown = sorted(set(given) - set(program.leaves))
+    if unknown:
+        names = shortened(tuple(program.leaves))
+        raise ValueError(f"{unknown[0]!r} is no parameter or input: expected some of {names}")
+    found = {}
+    for name, own in program.values().items():
+        value = given.get(name, missing[name] if isinstance(missing, Mapping) else missing)
+        value = value.detach().double().cpu().numpy() if torch.is_tensor(value) else value
+        found[name] = np.broadcast_to(np.asarray(value, np.float64), own.shape).copy()
+    return found
+
+
+def _points_of(points: Any, program: Program) -> Any:
+    """Points as arrays of all leaves; a state also has buffers, which stay as they are."""
+    if points is None or isinstance(points, int):
+        return points
+    here = program.values()
+    known = [{name: value for name, value in p.items() if name in here} for p in points]
+    return [_by_leaf(point, program, here) for point in known]
+
+
 def in_proportion(program: Program) -> bool:
     """Whether the gradient of a number is the same however large the gradient it is asked with."""
     if program.top == 1:
@@ -169,6 +212,11 @@ def _about(subject: Subject, compute: TorchGradient) -> list[str]:
     if compute.unused:
         names = shortened(compute.unused)
         said.append(f"The loss does not use {names}, says autograd: taken for a gradient of zero.")
+    if compute.varies:
+        said.append(
+            "Autograd's gradient differs from call to call (additions in any order?): it has error bars "
+            "of its own."
+        )
     for what, function in (("function", subject.call), ("loss", subject.loss)):
         for name in closed_over(function):
             said.append(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fastgrad.arrays import Array, Floats, Indices
+from fastgrad.checks.rounded import bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import loss_error, place, place_along
 from fastgrad.evaluate.protocol import Evaluator, Inputs
@@ -182,11 +183,6 @@ def _named(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def layout_values(program: Program) -> dict[str, Array]:
-    """Theta: the leaves of a program as float64 arrays, by name."""
-    return {name: leaf.double().cpu().numpy().copy() for name, leaf in program.reals.items()}
-
-
 class TorchLoss:
     """A program as a loss, which brings an evaluator of its own."""
 
@@ -224,6 +220,8 @@ class TorchGradient:
     def __init__(self, program: Program):
         self.program = program
         self.unused: tuple[str, ...] = ()
+        self.varies = False
+        """Whether it was seen to differ from call to call."""
         self.__name__ = f"autograd's gradient of {program.subject.name}"
 
     def __call__(self, theta: dict[str, Array], *_: Any) -> dict[str, Array]:
@@ -236,6 +234,12 @@ class TorchGradient:
                 name: _as_array(g, leaf)
                 for (name, leaf), g in zip(self.program.reals.items(), found, strict=True)
             }
+
+    def error_bars(self, theta: dict[str, Array]) -> dict[str, Floats]:
+        """How far each entry may be off because it differs from call to call."""
+        bars = bars_of_calls(self, theta, self.program.eps)
+        self.varies = any(bar.any() for bar in bars.values())
+        return bars
 
 
 def _as_array(gradient: torch.Tensor | None, leaf: torch.Tensor) -> Array:

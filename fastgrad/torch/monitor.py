@@ -18,7 +18,7 @@ from fastgrad.monitoring.moment import RTOL, Moment
 from fastgrad.monitoring.records import Record
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.results import GradientCheck
-from fastgrad.torch.evaluator import TorchGradient, TorchLoss, layout_values
+from fastgrad.torch.evaluator import TorchGradient, TorchLoss
 from fastgrad.torch.program import Program, all_generators_kept
 from fastgrad.torch.subject import Subject
 from fastgrad.torch.tensors import mapped, to_precision
@@ -204,7 +204,7 @@ class TorchMoment(Moment):
         own = mapped(batch, "", lambda _, tensor: to_precision(tensor, dtype))
         subject = Subject(Step(module, loss, own), (), loss=lambda out: out)
         self.program = Program(subject, dtype, seed)
-        self._values = layout_values(self.program)
+        self._values = self.program.values()
 
     @cached_property
     def _flat(self) -> tuple[Layout, Floats]:

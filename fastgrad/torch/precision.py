@@ -5,22 +5,17 @@ in the module's own precision: that must be the same within its rounding (`fastg
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
 import torch
 
-from fastgrad.arrays import Array, Floats
 from fastgrad.checks.rounded import (
-    ULP_MOVES,
     Comparison,
     Precision,
-    bars_of_moves,
+    Rounds,
     beside,
-    moved_leaf,
     other_function,
 )
-from fastgrad.torch.evaluator import TorchGradient, layout_values
+from fastgrad.torch.evaluator import TorchGradient
 from fastgrad.torch.program import Program
 from fastgrad.torch.subject import Subject
 
@@ -65,18 +60,13 @@ def program_of(subject: Subject, dtype: torch.dtype | str | None, seed: int) -> 
     return Chosen(program, own)
 
 
-def eps_of(program: Program) -> float:
-    """The rounding unit of the coarsest leaf."""
-    return max(torch.finfo(leaf.dtype).eps for leaf in program.reals.values())
-
-
 def dtype_of(program: Program) -> str:
     """The precision of the coarsest leaf, in a word."""
     coarsest = max(program.reals.values(), key=lambda leaf: torch.finfo(leaf.dtype).eps)
     return str(coarsest.dtype).removeprefix("torch.")
 
 
-class RoundedGradient(TorchGradient):
+class RoundedGradient(Rounds, TorchGradient):
     """Autograd's gradient in less than float64, with error bars for what rounding does to it.
 
     Parameters
@@ -88,39 +78,15 @@ class RoundedGradient(TorchGradient):
 
     def __init__(self, program: Program, exact: TorchGradient | None = None):
         super().__init__(program)
-        self._exact = exact
-
-    def error_bars(self, theta: dict[str, Array]) -> dict[str, Floats]:
-        """How far each entry may be off by rounding; as `Gradient` asks."""
-        return self._bars
-
-    @cached_property
-    def _bars(self) -> dict[str, Floats]:
-        rng = np.random.default_rng([self.program.seed, ULP_MOVES])
-        moved = (self._moved(rng) for _ in range(ULP_MOVES))
-        asks = self, self._exact
-        return bars_of_moves(asks, layout_values(self.program), moved, eps_of(self.program))
-
-    def _moved(self, rng: np.random.Generator) -> dict[str, Array]:
-        """The leaves moved, to numbers that they can hold."""
-        found = {}
-        for name, leaf in self.program.reals.items():
-            own = leaf.cpu()
-
-            def step(ends: Array, own: torch.Tensor = own) -> Array:
-                return torch.nextafter(own, torch.as_tensor(ends).to(own.dtype)).double().numpy()
-
-            there = moved_leaf(own.double().numpy(), step, self._exact is not None, rng)
-            found[name] = torch.as_tensor(there).to(own.dtype).double().numpy()
-        return found
+        self.exact, self.eps = exact, program.eps
 
 
 def compared(chosen: Chosen, own: RoundedGradient, rtol: float) -> Comparison:
     """Whether the gradient in the module's own precision is that of float64 within its rounding."""
-    at = Precision(dtype_of(own.program), eps_of(own.program), rtol)
+    at = Precision(dtype_of(own.program), own.program.eps, rtol)
     said = other_function(own.program.outputs(), chosen.program.outputs(), at)
     if said:
         return Comparison(said)
-    theta = layout_values(chosen.program)
+    theta = chosen.program.values()
     exact, rounded = TorchGradient(chosen.program)(theta), own(theta)
     return beside(exact, rounded, lambda: own.error_bars(theta), at)

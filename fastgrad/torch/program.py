@@ -5,7 +5,7 @@ of dropout are frozen, running statistics stand still. Nothing of the user's is 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastgrad.arrays import Array
+from fastgrad.arrays import Array, Floats
 from fastgrad.errors import MutatedInputError
 from fastgrad.torch.subject import Subject
 from fastgrad.torch.tensors import as_real, is_inexact, mapped, tensors_in
@@ -23,6 +23,8 @@ STREAM = 0x636F74
 SECOND_STREAM = 0x636F75
 """The same of the second order."""
 COTANGENT = "cotangent"
+SEEDS: tuple[Callable[[int], None], ...] = random.seed, np.random.seed
+"""What begins the generators of Python and NumPy anew: 7 and 5 us, only if forward passes draw there."""
 SCALAR_COTANGENT = -4.0
 """What the gradient of one number is asked with, and divided by: a backward pass that leaves out what it
 is given is off by it. A power of two, so that nothing is rounded."""
@@ -88,6 +90,8 @@ class Program:
         self.top = 1.0
         """What the loss is multiplied by for autograd."""
         self._recorded = False
+        self._others: tuple[Callable[[int], None], ...] = ()
+        """What seeds the generators of Python and NumPy, if the forward pass draws from them."""
         self._buffers = list(self._own_buffers())
         self._name_leaves()
         self.devices = sorted({t.device.index or 0 for t in self.leaves.values() if t.is_cuda})
@@ -97,6 +101,24 @@ class Program:
     def reals(self) -> dict[str, torch.Tensor]:
         """The leaves as real numbers; views."""
         return {name: as_real(leaf.detach()) for name, leaf in self.leaves.items()}
+
+    @property
+    def eps(self) -> float:
+        """The rounding unit of the coarsest leaf."""
+        return max(torch.finfo(leaf.dtype).eps for leaf in self.reals.values())
+
+    def values(self) -> dict[str, Array]:
+        """Theta: the leaves as float64 arrays, by name."""
+        return {name: leaf.double().cpu().numpy().copy() for name, leaf in self.reals.items()}
+
+    def nearest(self, name: str, values: Array) -> Floats:
+        """The nearest numbers that a leaf can hold."""
+        return torch.as_tensor(values).to(self.reals[name].dtype).double().numpy()
+
+    def next(self, name: str, ends: Array) -> Floats:
+        """The numbers next to a leaf's own, towards ends of infinity."""
+        own = self.reals[name].cpu()
+        return torch.nextafter(own, torch.as_tensor(ends).to(own.dtype)).double().numpy()
 
     @property
     def device(self) -> torch.device:
@@ -188,6 +210,8 @@ class Program:
         return self.subject.call(*inputs, **named)
 
     def _reseed(self) -> None:
+        for begin in self._others:
+            begin(self.seed)
         torch.default_generator.manual_seed(self.seed)
         for index in self.devices:
             torch.cuda.default_generators[index].manual_seed(self.seed)
@@ -229,6 +253,7 @@ class Program:
         """Draw the cotangents; see whether the forward pass needs autograd to be on."""
         before = {name: leaf.detach().clone() for name, leaf in self.leaves.items()}
         with self.kept():
+            generators = _states()
             try:
                 with torch.no_grad():
                     self._loss()
@@ -236,6 +261,8 @@ class Program:
                 self._recorded = True
                 with torch.enable_grad():
                     self._loss()
+            pairs = zip(SEEDS, generators, _states(), strict=True)
+            self._others = tuple(begin for begin, old, new in pairs if old != new)
             for name, leaf in before.items():
                 require_kept(self, name, torch.equal(leaf, self.leaves[name].detach()))
             rng = np.random.default_rng([self.seed, SECOND_STREAM])
@@ -244,6 +271,11 @@ class Program:
                 for name, leaf in self.reals.items()
                 if self.subject.order == 2 and not name.startswith(f"{COTANGENT}.")
             ]
+
+
+def _states() -> tuple[Any, Any]:
+    numpy = np.random.get_state(legacy=False)
+    return random.getstate(), (numpy["state"]["pos"], numpy["state"]["key"].tobytes())
 
 
 def require_kept(program: Program, name: str, kept: bool) -> None:

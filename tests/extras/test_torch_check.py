@@ -1,6 +1,7 @@
 """fastgrad.torch.check: faults planted in modules and functions, and right ones left as they are."""
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -353,3 +354,93 @@ def test_constants_of_a_module_that_returns_a_loss_are_its_own():
     assert report.diagnoses[0].law == "missing-l2"
     assert report.diagnoses[0].constants["lambda"] == pytest.approx(0.1)  # of lambda/2 |W|^2
     assert not any("grad_output" in said for said in report.remarks)
+
+
+def test_random_numbers_of_python_and_numpy_are_frozen_too():
+    class Drawn(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * (random.random() + 0.5) + np.random.random()
+
+    before = random.getstate(), np.random.get_state()[1].tobytes()
+    assert fg.torch.check(Drawn(3, 2), torch.randn(4, 3)).verdict == "agrees"
+    assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
+
+
+class Unordered(torch.autograd.Function):
+    """A backward pass whose sums come out otherwise at every call, as those of atomics do."""
+
+    rng, factor, part = np.random.default_rng(0), 1.0, 0.0
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        off = torch.as_tensor(Unordered.rng.standard_normal(x.shape), dtype=x.dtype)
+        part = max(Unordered.part, torch.finfo(x.dtype).eps)
+        return g * (Unordered.factor * x.cos() + part * off * x.cos().square().mean().sqrt())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("precision", ["auto", None])
+def test_a_gradient_that_differs_from_call_to_call_has_bars(dtype, precision, monkeypatch):
+    x = torch.randn(12, dtype=dtype)
+    asked = {"dtype": precision, "loss": lambda out: out.double().sum()}
+    asked["rtol"] = 1e-5 if dtype == torch.float64 or precision else 0.05
+    report = fg.torch.check(Unordered, x, **asked)
+    assert report.verdict != "disagrees", report
+    if precision or dtype == torch.float64:
+        assert report.verdict == "agrees", report
+        assert any("differs from call to call" in said for said in report.remarks)
+    monkeypatch.setattr(Unordered, "factor", 1.5)
+    assert fg.torch.check(Unordered, x, **asked).verdict == "disagrees"
+    monkeypatch.setattr(Unordered, "factor", 1.0)
+    monkeypatch.setattr(Unordered, "part", 0.3)  # of no rounding
+    assert fg.torch.check(Unordered, x, **asked).verdict != "agrees"
+
+
+def test_bounds_by_name():
+    outside = []
+
+    def root(x, y):
+        outside.append(bool((x < 0).any() or (x > 1).any()))
+        return (x * (1.5 - x)).sqrt() * y
+
+    x, y = torch.tensor([0.001, 0.5, 1.0]), torch.randn(3)
+    high = {"x": torch.ones(3)}
+    report = fg.torch.check(root, x, y, bounds=({"x": 0.0}, high))
+    assert report.verdict == "agrees"
+    assert not any(outside)
+    with pytest.raises(ValueError, match="'z' is no parameter or input"):
+        fg.torch.check(root, x, y, bounds=({"z": 0.0}, None))
+
+
+def test_states_of_training_are_points():
+    class Threshold(torch.autograd.Function):  # right for small numbers alone
+        @staticmethod
+        def forward(ctx, w):
+            ctx.save_for_backward(w)
+            return w**2
+
+        @staticmethod
+        def backward(ctx, g):
+            (w,) = ctx.saved_tensors
+            return 2 * w.clamp(-1, 1) * g
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return x @ Threshold.apply(self.weight).T
+
+    module, x = Net(3, 2), torch.randn(4, 3)
+    assert fg.torch.check(module, x).verdict == "agrees"
+    state = {name: 5 * value for name, value in module.state_dict().items()}
+    report = fg.torch.check(module, x, points=[state])
+    assert [point.verdict for point in report.points] == ["agrees", "disagrees"]
+
+
+def test_scale():
+    report = fg.torch.check(lambda t: torch.sin(t / 60), torch.tensor([1.7e9]).double(), scale=60.0)
+    assert report.verdict == "agrees"

@@ -11,7 +11,7 @@ import fastgrad as fg  # noqa: E402
 from fastgrad.evaluate.protocol import Inputs  # noqa: E402
 from fastgrad.parameters.layout import flatten  # noqa: E402
 from fastgrad.torch.evaluator import TorchLoss  # noqa: E402
-from fastgrad.torch.precision import RoundedGradient, TorchGradient, layout_values  # noqa: E402
+from fastgrad.torch.precision import RoundedGradient, TorchGradient  # noqa: E402
 from fastgrad.torch.program import Program  # noqa: E402
 from fastgrad.torch.subject import Subject  # noqa: E402
 
@@ -81,7 +81,7 @@ def test_bars_of_a_rounded_gradient_hold_its_errors():
         subject = Subject.of(module, (x,), None, None, 1)
         own = Program(subject, None, seed)
         exact = Program(subject, torch.float64, seed, own.cotangents)
-        right, theta = TorchGradient(exact), layout_values(own)
+        right, theta = TorchGradient(exact), own.values()
         rounded = RoundedGradient(own, right if seed % 2 else None)
         bars, expected = rounded.error_bars(theta), right(theta)
         for name, got in rounded(theta).items():
@@ -120,5 +120,5 @@ def test_points_of_half_precision_are_on_the_line_on_average():
 
 
 def evaluator_of(program):
-    layout, theta = flatten(layout_values(program))
+    layout, theta = flatten(program.values())
     return TorchLoss(program).evaluator_at(Inputs(layout, theta))
