@@ -293,9 +293,14 @@ class Profile:
         borne = np.sign(claim) * (up + down) >= abs(claim) * self.t[:first]
         if abs(claim) * self.t[first] > PLAIN_RISE * np.abs(self.above[:first]).max(initial=1.0):
             borne &= (up != 0.0) & (down != 0.0)
-        if abs(claim) <= bar or borne.any():
+        if abs(claim) <= bar or borne.any() or any(map(self._is_stair, (up, down))):
             return None
         return Judgment(Ruling.WRONG, 0.0, bar, float(self.t[first]))
+
+    def _is_stair(self, rise: Floats) -> bool:
+        """Whether f, where it begins to move on one side, moves at once and then no further."""
+        grown = np.abs(rise) > PLAIN_GRAINS * self.grain
+        return bool(np.any(grown[1:] & (rise[1:] == rise[:-1])))
 
     def _judgment(
         self,

@@ -24,7 +24,9 @@ two or three."""
 GRAIN_SDS = 0.5
 """Residual that a grain leaves at least, in grains: rounding has sd 0.29, and a pair has two."""
 FEWEST_VALUES = 4
-"""Fewer different values have no grain that could be told."""
+"""Fewer different values may be round by themselves, as 0, 1 and 12.5 are..."""
+LONG = 1e5
+"""... but not if they have so many digits before the decimals end: one value in 1e8 would by chance."""
 DECIMALS = 12
 """Decimals up to which a loss may be given."""
 TEXT_ULPS = 4.0
@@ -129,21 +131,21 @@ def grain_of(values: Floats) -> float:
     0.01
     >>> grain_of(np.float64(np.float32([0.1, 0.2, 0.3, 0.7, 0.9]))) == 2.0**-24
     True
+    >>> grain_of(np.array([-23999.98])), grain_of(np.array([12.5])) < 1e-14
+    (0.01, True)
     """
     values = np.unique(values[np.isfinite(values)])
     if values.size == 0:
         return 0.0
     largest = float(np.abs(values).max())
-    ulp = float(np.spacing(largest))
-    if values.size < FEWEST_VALUES:
-        return ulp
+    ulp, few = float(np.spacing(largest)), values.size < FEWEST_VALUES
     with np.errstate(over="ignore"):
-        if np.all(values.astype(np.float32) == values):
+        if not few and np.all(values.astype(np.float32) == values):
             return float(np.spacing(np.float32(largest)))
     for decimals in range(DECIMALS + 1):
         unit = 10.0**-decimals
         if unit <= TEXT_ULPS * ulp * 2:
             break
         if np.all(np.abs(values - np.round(values, decimals)) <= TEXT_ULPS * ulp):
-            return unit
+            return unit if not few or largest >= LONG * unit else ulp
     return ulp
