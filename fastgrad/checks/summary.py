@@ -236,7 +236,7 @@ def about_the_loss(loss: Loss) -> list[str]:
 
 def _worst(judged: Judged, rule: Rule) -> Indices:
     residual = np.abs(judged.analytic - judged.numeric)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         excess = residual / rule.allowance(judged.bar, judged.scales.entry)
     excess[np.isnan(excess)] = np.where(np.isfinite(judged.analytic), 0.0, np.inf)[np.isnan(excess)]
     chosen = np.flatnonzero(judged.verdict != Verdict.AGREES)
