@@ -19,8 +19,10 @@ class Differentiates(Protocol):
         """Whether what the loss reads from outside is still the same; None where it cannot change."""
         ...
 
-    def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
-        """The loss around a theta, with its other arguments."""
+    def start(
+        self, theta: Any, arguments: tuple[Any, ...], place: tuple[Layout, Floats] | None = None
+    ) -> tuple[Layout, Evaluator]:
+        """The loss around a theta, with its other arguments; ``place`` is what was read of it."""
         ...
 
     def differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
@@ -90,5 +92,5 @@ class BoundGradient:
             if run is not None:
                 return layout, run
         self._direct, self._is_current = None, self._function.watch()
-        self._latest = self._function.start(theta, self._arguments)
+        self._latest = self._function.start(theta, self._arguments, (layout, flat))
         return self._latest

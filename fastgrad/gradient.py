@@ -243,10 +243,12 @@ class GradientFunction:
         """Whether what the loss reads from outside is still the same; None where it cannot change."""
         return watch(self._loss)
 
-    def start(self, theta: Any, arguments: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
-        """The loss around a theta, with its other arguments."""
+    def start(
+        self, theta: Any, arguments: tuple[Any, ...], place: tuple[Layout, Floats] | None = None
+    ) -> tuple[Layout, Evaluator]:
+        """The loss around a theta, with its other arguments; ``place`` is what was read of it."""
         whole = self.whole(theta)
-        layout, flat = placed(whole, self._space, self.root)
+        layout, flat = place or placed(whole, self._space, self.root)
         if layout.mixed or is_labelled(whole):
             layout = layout.holding(whole, layout.mask(self._trainable))
         inputs = Inputs(layout, flat, arguments, self._argnum)

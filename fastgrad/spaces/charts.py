@@ -62,6 +62,10 @@ class Chart(ABC):
     def __init__(self, shape: tuple[int, ...], origin: Floats):
         self.shape, self.origin = shape, origin
 
+    def values(self) -> Floats:
+        """The values of the entries at the point, shape (size,)."""
+        return self.origin
+
     @abstractmethod
     def point(self, x: Floats) -> Any:
         """The point that the loss is handed for these entries; its own, or a view of ``x``."""

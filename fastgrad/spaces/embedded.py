@@ -24,6 +24,7 @@ def _sym(w: Array) -> Array:
 class Embedded(Space):
     """A set of arrays, with the projection onto its tangent spaces."""
 
+    trusted = True
     for_arrays = True
     axes = 1
     """How many dimensions its points have at least."""

@@ -83,6 +83,7 @@ class Rotation(Space):
     """Rotation matrices, an array of shape (..., 3, 3): R Exp(w), or Exp(w) R on the left."""
 
     title = "rotation"
+    trusted = True
     for_arrays = True
     one_unit = True
 
@@ -125,6 +126,7 @@ class Quaternion(Space):
     """Unit quaternions, an array of shape (..., 4): q exp(w/2), or exp(w/2) q on the left."""
 
     title = "quaternion"
+    trusted = True
     for_arrays = True
     one_unit = True
 
@@ -178,6 +180,7 @@ class Pose(Space):
     """Poses, an array of shape (..., 4, 4): T Exp(v), or Exp(v) T on the left."""
 
     title = "pose"
+    trusted = True
     for_arrays = True
 
     def __init__(self, side: str = "right", order: str = "wv"):

@@ -49,16 +49,32 @@ class Complex(Space):
 
 
 class ComplexChart(Chart):
-    """Complex numbers around their values: entries are real and imaginary parts in turn."""
+    """Complex numbers around their values: entries are real and imaginary parts in turn.
+
+    Charts are equal if they are alike but for these values, which are handed over once.
+    """
 
     linear = True
 
     def __init__(self, space: Complex, point: Any, name: str):
-        self.space, self.base, self.name = space, point, name
+        self.space, self.name = space, name
         array = np.asarray(point)
         self.scalar = np.isscalar(point)
         self.dtype, self.points = array.dtype.newbyteorder("="), array.shape
-        super().__init__((*array.shape, 2), pairs_of(array))
+        self._values: Floats | None = pairs_of(array)
+        super().__init__((*array.shape, 2), np.broadcast_to(np.float64(0), (2 * array.size,)))
+        self._alike = space.convention, name, self.points, self.dtype, self.scalar
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ComplexChart) and self._alike == other._alike
+
+    def __hash__(self) -> int:
+        return hash(self._alike)
+
+    def values(self) -> Floats:
+        values, self._values = self._values, None
+        assert values is not None
+        return values
 
     def point(self, x: Floats) -> Any:
         z = x.view(np.complex128).reshape(self.points)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from fastgrad.parameters.trees import (
 from fastgrad.spaces.charts import Chart
 from fastgrad.spaces.foreign import as_space
 from fastgrad.spaces.layout import SpaceLayout
-from fastgrad.spaces.linear import Complex
+from fastgrad.spaces.linear import Complex, ComplexChart
 from fastgrad.spaces.space import Space
 
 
@@ -49,7 +50,9 @@ def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]
         return flatten(theta, root)
     reader = _Reader(root)
     tree = reader.read(theta, space, "")
-    layout = SpaceLayout(tree, root, reader.charts)
+    charts = tuple(reader.charts)
+    alike = all(chart is None or isinstance(chart, ComplexChart) for chart in charts)
+    layout = _shared(tree, root, charts) if alike else SpaceLayout(tree, root, charts)
     if layout.size == 0:
         raise ValueError(f"{root} is empty: expected at least one parameter to differentiate")
     flat = np.concatenate(reader.values)
@@ -60,6 +63,10 @@ def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]
             f"({bad.size} of {flat.size} are not)"
         )
     return layout, flat
+
+
+_shared = lru_cache(maxsize=64)(SpaceLayout)
+"""The layout of thetas that are alike but for their values: of complex and plain numbers."""
 
 
 def spaces_of(space: Any, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -170,7 +177,7 @@ class _Reader:
 
     def _chart(self, chart: Chart) -> Leaf:
         self.charts.append(chart)
-        self.values.append(chart.origin)
+        self.values.append(chart.values())
         return Leaf(chart.shape, np.dtype(np.float64), scalar=False)
 
 

@@ -52,6 +52,8 @@ class Space:
 
     title = "space"
     """What messages call it."""
+    trusted = False
+    """Whether it need not be verified at every point: tests hold it to be a space."""
     for_arrays = False
     """Whether its points are arrays, so that one space stands for every array of a structure."""
 

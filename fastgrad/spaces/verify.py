@@ -36,6 +36,10 @@ FRACTION = 1e-5
 agreed, at 1e-4 111, without 100."""
 
 
+NO_STEP = 1e-9
+"""Steps up to here are none: three orders of magnitude below the shortest that differences take."""
+
+
 def called(what: str, function: Callable[..., Any], *given: Any) -> Any:
     """What a function of the space returns.
 
@@ -152,7 +156,7 @@ def require_same_point(made: Any, base: Any, call: str) -> None:
 def fraction_moved(chart: Any, moves: Floats | None) -> Floats | None:
     """The least step of each coordinate beside which the point's last places are small, flat.
 
-    None where nothing is known, or the point is of float64 and has too many coordinates to look at each:
+    None where nothing is known, or the point is of float64 and has too many coordinates for a look:
     then every step of a default size is long enough.
     """
     numbers = numbers_of(chart.base)
@@ -160,23 +164,29 @@ def fraction_moved(chart: Any, moves: Floats | None) -> Floats | None:
         return None
     last = precision_of(chart.base) * np.abs(numbers)
     if moves is not None:
-        return np.array([_least(move, last) for move in moves])
-    if len(chart.shape) > 1:
-        return _least_in_batch(chart, last)
+        return _least(moves, last)
+    if chart.space.trusted and last.max(initial=0.0) <= FRACTION * NO_STEP:
+        return None  # its coordinates move it by about one
+    if chart.space.for_arrays:
+        return _least_of_each(chart, last)
     if precision_of(chart.base) <= SAME**2:
         return None
     call = f"{chart.space.title}: retract({chart.name}, v)"
-    return np.array([_least(_move(chart, k, call), last) for k in range(chart.origin.size)])
+    every = range(chart.origin.size)
+    return np.concatenate([_least(_move(chart, k, call)[None], last) for k in every])
 
 
-def _least(move: Floats, last: Floats) -> float:
-    """The least step, of how the point's numbers move and their last places."""
-    size = np.abs(move).max(initial=0.0)
-    moved = np.abs(move) > FLAT * size
-    return float(last[moved].max(initial=0.0) / (FRACTION * size)) if size else 0.0
+def _least(moves: Floats, last: Floats) -> Floats:
+    """The least steps of coordinates, of how each moves numbers, and the last places of these.
+
+    Arrays of shape (m, numbers), or (numbers,) for the last places of all.
+    """
+    size = np.abs(moves).max(axis=-1, initial=np.finfo(float).tiny)
+    moved = np.abs(moves) > FLAT * size[:, None]
+    return np.asarray(np.where(moved, last, 0.0).max(axis=-1, initial=0.0) / (FRACTION * size))
 
 
-def _least_in_batch(chart: Any, last: Floats) -> Floats:
+def _least_of_each(chart: Any, last: Floats) -> Floats:
     """The least steps of an array of points, all of which are moved at once by the same coordinate."""
     count = int(np.prod(chart.shape[:-1]))
     rows = last.reshape(count, -1)
@@ -185,8 +195,7 @@ def _least_in_batch(chart: Any, last: Floats) -> Floats:
         along = np.zeros(chart.shape)
         along[..., k] = 1.0
         moves = _moved_along(chart, along, f"{chart.space.title}: retract({chart.name}, v)")
-        both = zip(moves.reshape(count, -1), rows, strict=True)
-        found[:, k] = [_least(move, row) for move, row in both]
+        found[:, k] = _least(moves.reshape(count, -1), rows)
     return found.reshape(-1)
 
 
