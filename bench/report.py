@@ -22,7 +22,17 @@ from bench.tables import TABLES, tables
 HERE = Path(__file__).parent
 READMES = (HERE.parent / "README.md", HERE / "README.md")
 RESULTS = HERE.parent / ".benchmarks" / "report.json"
-ORDER = ("gradient", "structured", "first_use", "scale", "locate", "accuracy", "checking", "museum")
+ORDER = (
+    "gradient",
+    "structured",
+    "first_use",
+    "scale",
+    "locate",
+    "accuracy",
+    "spaces",
+    "checking",
+    "museum",
+)
 """What starts threads of its own comes last, in one process with the rest."""
 
 

@@ -306,6 +306,36 @@ def museum_kinds(results: dict[str, Any]) -> str:
     return f"{markdown(head, body)}\n\n{museum_tables.amiss(rows)}"
 
 
+def spaces(results: dict[str, Any]) -> str:
+    body = []
+    for row in rows_of(results, "spaces"):
+        cells = [row["rival"], ""]
+        if "beside" in row:
+            cells = [
+                f"{row['rival']}: {duration(row['beside'])}",
+                f"{row['seconds'] / row['beside']:.2f}",
+            ]
+        errors = [f"{row[key]:.0e}" if key in row else "" for key in ("error", "their_error")]
+        body.append(
+            [row["what"], f"{row['n']:,}", duration(row["seconds"]), *cells, row["target"], *errors]
+        )
+    head = [
+        "on a space",
+        "entries",
+        "time",
+        "beside",
+        "time over that",
+        "target",
+        "error",
+        "theirs",
+    ]
+    note = (
+        "\n\nBeside: measured in turns, the same loss and gradient. Errors are largest ones, over the "
+        "largest entry."
+    )
+    return markdown(head, body) + note
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "gradient": gradient,
@@ -319,6 +349,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "first-use": first_use,
     "scale": scale,
     "locate": locate,
+    "spaces": spaces,
     "museum": museum,
     "museum-kinds": museum_kinds,
 }

@@ -107,7 +107,7 @@ LAYERS = {
         checks.diagnose.laws checks.diagnose.boxes checks.diagnose.change_of_variables
         checks.diagnose.few_entries checks.diagnose.invariance checks.diagnose.line_offsets
         checks.diagnose.masks checks.diagnose.second_derivative checks.diagnose.several_blocks
-        checks.diagnose.symmetric checks.diagnose.readings
+        checks.diagnose.symmetric checks.diagnose.readings checks.diagnose.turned
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
+from fastgrad.spaces.lie import exp_rotation
 from tests.spaces.engines import pose_near
 
 rng = np.random.default_rng(0)
@@ -56,3 +57,116 @@ def test_a_loss_that_refuses_every_neighbour_asks_for_its_set():
 def test_six_numbers_for_sixteen_ask_for_a_space():
     with pytest.raises(ValueError, match=r"a gradient in a tangent space\? Say which by space="):
         fg.check_grad(lambda T: T[0, 3], lambda T: np.zeros(6), pose_near(rng), backend="python")
+
+
+B = rng.standard_normal((4, 4)) + 1j * rng.standard_normal((4, 4))
+PAIRS = rng.standard_normal(8)
+
+
+def of_pairs(x):
+    return (np.abs(B @ x.view(complex)) ** 2).sum() + (np.real(B @ x.view(complex)) ** 3).sum()
+
+
+def by_pairs(x, conjugate=True, factor=1.0):
+    y = B @ x.view(complex)
+    g = factor * (2 * B.conj().T @ y + B.conj().T @ (3 * np.real(y) ** 2))
+    return (g.conj() if conjugate else g).view(float)
+
+
+TURNS = exp_rotation(rng.standard_normal((4, 3)))
+POINTS, TARGETS = rng.standard_normal((2, 4, 3))
+
+
+def of_vectors(w):
+    moved = np.einsum("bij,bj->bi", TURNS @ exp_rotation(w), POINTS)
+    return ((moved - TARGETS) ** 3).sum()
+
+
+def by_vectors(w, frame="body"):
+    force = 3 * (np.einsum("bij,bj->bi", TURNS, POINTS) - TARGETS) ** 2
+    body = np.cross(POINTS, np.einsum("bji,bj->bi", TURNS, force))
+    return body if frame == "body" else np.einsum("bij,bj->bi", TURNS, body)
+
+
+def moved_alike(x):
+    return (np.sin(x) * TARGETS).sum()
+
+
+M = S @ S
+
+
+def of_matrix(P):
+    return (M * (P @ P)).sum()
+
+
+def by_matrix(P, part=lambda g: g):
+    return part(M @ P.T + P.T @ M)
+
+
+def doubled(g):
+    return 2 * g - np.diag(np.diag(g))
+
+
+ZEROS, SYMMETRIC = np.zeros((4, 3)), S + 5 * np.eye(5)
+WITHOUT_SPACE = {
+    "pairs, conjugated": (of_pairs, by_pairs, PAIRS, "conjugate", "every second entry"),
+    "pairs, half of it": (
+        *(of_pairs, lambda x: by_pairs(x, factor=0.5), PAIRS),
+        *("convention", "half of the right one"),
+    ),
+    "world for body": (
+        *(of_vectors, lambda w: by_vectors(w, "world"), ZEROS),
+        *("frame", "the norm is right and the direction is not: it is in another frame"),
+    ),
+    "one frame for all": (
+        *(moved_alike, lambda x: (np.cos(x) * TARGETS) @ TURNS[0], POINTS),
+        *("frame", "all by one rotation, of "),
+    ),
+    "doubled off the diagonal": (
+        *(of_matrix, lambda P: by_matrix(P, doubled), SYMMETRIC),
+        *("off-diagonal", "twice the numerical one off it"),
+    ),
+    "one triangle": (
+        *(of_matrix, lambda P: by_matrix(P, np.tril), SYMMETRIC),
+        *("one-triangle", "has its lower triangle alone, which is right"),
+    ),
+    "one triangle for both": (
+        *(of_matrix, lambda P: by_matrix(P, lambda g: np.triu(doubled(g))), SYMMETRIC),
+        *("one-triangle", "upper triangle alone, which is twice the right one off the diagonal"),
+    ),
+    "degrees": (
+        *(moved_alike, lambda x: np.pi / 180 * np.cos(x) * TARGETS, POINTS),
+        *("scale", "perhaps degrees taken for radians"),
+    ),
+    **{
+        f"a unit, {factor}": (
+            *(moved_alike, lambda x, f=factor: f * np.cos(x) * TARGETS, POINTS),
+            *("scale", f"perhaps {said}"),
+        )
+        for factor, said in (
+            (0.529177, "bohr and angstrom"),
+            (27.2114, "hartree and electron volt"),
+            (96.4853, "electron volt and kJ/mol"),
+            (4.184, "calorie and joule"),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_SPACE)
+def test_conventions_are_named_without_a_space(name):
+    loss, grad, theta, law, said = WITHOUT_SPACE[name]
+    report = fg.check_grad(loss, grad, theta, backend="python")
+    assert report.verdict == "disagrees"
+    assert report.diagnoses[0].law == law
+    assert said in report.diagnoses[0].sentence
+
+
+def test_no_frame_is_seen_where_norms_differ_or_signs_alone():
+    for seed in range(20):
+        wrong = np.random.default_rng(seed).standard_normal((4, 3))
+        wrong *= np.linalg.norm(by_vectors(ZEROS), axis=1)[:, None] / 2
+        report = fg.check_grad(of_vectors, wrong, ZEROS, backend="python")
+        assert report.diagnoses[0].law != "frame"
+    signs = by_vectors(ZEROS) * [[1, -1, 1], [-1, 1, 1], [1, 1, 1], [1, 1, -1]]
+    assert fg.check_grad(of_vectors, signs, ZEROS, backend="python").diagnoses[0].law != "frame"

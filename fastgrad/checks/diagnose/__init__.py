@@ -49,8 +49,9 @@ masked (entries)
     right, but for entries on which the loss does not depend: dropout, a clip, a ReLU.
 conjugate
     of the wrong sign in every second entry; of complex theta, its conjugate.
-frame, exchanged-halves, degrees (factor)
-    right, by a rotation or pose in another frame, order or unit than its space has.
+frame (degrees), exchanged-halves, degrees (factor)
+    right, by a rotation or pose in another frame, order or unit than its space has; without a space,
+    right but for a turn of every three entries.
 normal-part (norm, part)
     right but for a part that is normal to the tangent space.
 metric, convention, without-weights, weights-twice, one-triangle

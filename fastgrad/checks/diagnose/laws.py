@@ -19,7 +19,8 @@ from fastgrad.checks.diagnose.readings import read_otherwise, smeared
 from fastgrad.checks.diagnose.row_factors import by_lines
 from fastgrad.checks.diagnose.second_derivative import hessian
 from fastgrad.checks.diagnose.several_blocks import shared, unused
-from fastgrad.checks.diagnose.symmetric import off_diagonal, triangle
+from fastgrad.checks.diagnose.symmetric import off_diagonal, one_triangle, triangle
+from fastgrad.checks.diagnose.turned import turned
 from fastgrad.checks.diagnose.where_to_start import start_here
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm
@@ -48,6 +49,7 @@ LAWS: tuple[Law, ...] = (
     not_projected,
     lambda case: best_fit(case, most=1),
     smeared,
+    one_triangle,
     *ELEMENTWISE,
     masked,
     alternate,
@@ -61,6 +63,7 @@ LAWS: tuple[Law, ...] = (
     fingerprint,
     with_outliers,
     by_lines,
+    turned,
     invariance,
 )
 """All laws in order of complexity: the first that holds is the diagnosis."""

@@ -35,6 +35,30 @@ def triangle(case: Case) -> Finding | None:
     return None
 
 
+def one_triangle(case: Case) -> Finding | None:
+    """Theta is symmetric and so is D, and of the gradient one triangle is there."""
+    if not _square(case):
+        return None
+    a, D, bar, x = (v.reshape(case.shape) for v in (case.a, case.D, case.bar, case.theta))
+    if not np.array_equal(x, x.T) or np.any(np.abs(D - D.T) > bar + bar.T):
+        return None
+    slack = 2 * (bar + case.unit * np.abs(a))
+    upper = np.triu(np.ones_like(D), 1) > 0
+    for side, missing in (("lower", upper), ("upper", upper.T)):
+        told = missing & (np.abs(D) > SHOWS * bar)
+        if np.any(a[missing]) or np.count_nonzero(told) < SIDE - 1:
+            continue
+        for factor, said in ((1.0, "right"), (2.0, "twice the right one off the diagonal")):
+            expected = np.where(missing, 0.0, np.where(missing.T, factor * D, D))
+            if np.all(np.abs(a - expected) <= slack):
+                clause = (
+                    f"it has its {side} triangle alone, which is {said}: the other was not filled in; "
+                    f"if {case.name} lives on the symmetric matrices, say so by space="
+                )
+                return Finding(("one-triangle",), {"factor": factor}, clause)
+    return None
+
+
 def off_diagonal(case: Case) -> Finding | None:
     """Right on the diagonal, and twice or half of it elsewhere."""
     if not _square(case):
