@@ -13,7 +13,7 @@ SEVERAL = 2
 
 
 def turned(case: Case) -> Finding | None:
-    """In every three entries the norm is right, and the direction is not."""
+    """The norm of every three entries is right, and the direction is not."""
     if case.chart is not None or not case.complete or not case.shape or case.shape[-1] % AXES:
         return None
     a, D = case.a.reshape(-1, AXES), case.D.reshape(-1, AXES)
