@@ -159,7 +159,7 @@ def _check_matrix(curved: Curved, hess: Any, rule: Rule, options: Options) -> Gr
 
 
 def _check_product(curved: Curved, hvp: Any, rule: Rule, options: Options) -> GradientCheck:
-    """The check of a product with it, by what is asked through its campaign."""
+    """The check of a Hessian's product with a vector, by what is asked through its campaign."""
     clock = Clock()
     failed, said = _gradient_first(curved, rule, options)
     if failed is not None:

@@ -1,16 +1,19 @@
 """Executors: the answer is that of one process, whoever answers, in any order, and whatever breaks."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.cluster import engines, pace, spread
+from fastgrad.cluster import engines, pace, spread, worker
 from fastgrad.cluster.dispatch import AHEAD
-from fastgrad.cluster.question import Question, Span, left_over
+from fastgrad.cluster.question import Part, Question, Span, left_over
 from fastgrad.errors import ExecutorError, LossError
+from fastgrad.evaluate.protocol import Evaluator
 from tests.cluster.executors import KilledWorker, Mortal, Shuffled
 from tests.cluster.losses import CALLS, A, N, X, check, quartic, quartic_grad, said
 
@@ -232,6 +235,36 @@ def test_threads_need_nothing_sent():
         got, made = check(loss=loss, executor=pool)
     expected, calls = check(loss=loss)
     assert (said(got), made) == (said(expected), calls)
+
+
+class Threads(Evaluator):
+    """A loss that is the number of threads it may use."""
+
+    def coordinates(self, indices, offsets):
+        return np.full(offsets.shape, float(numba.get_num_threads()))
+
+    def along(self, direction, offsets):
+        return np.full(offsets.shape, float(numba.get_num_threads()))
+
+
+def test_workers_use_their_share_of_threads():
+    part = Part(np.zeros(1, np.intp), np.zeros((1, 2)))
+    before = numba.get_num_threads()
+    for threads, expected in ((1, 1), (10**6, numba.config.NUMBA_NUM_THREADS), (None, before)):
+        answer = worker.answered(Threads(X), part, threads)
+        assert answer.values.tolist() == [expected, expected]
+        assert numba.get_num_threads() == before
+    given = []
+
+    class Recording:
+        _max_workers = max(1, (os.cpu_count() or 1) // 2)
+
+        def submit(self, function, *args):
+            given.append(args)
+
+    engine = engines.Engine(Recording())
+    engine.submit(engines.Sent(worker.Job(quartic, None, {})), part)
+    assert given[0][-1] == (os.cpu_count() or 1) // Recording._max_workers
 
 
 def test_compiled_losses_go_out_too():
