@@ -13,7 +13,7 @@ import numpy as np
 import fastgrad as fg
 
 N = 60
-SECONDS = 0.01
+SECONDS = 0.02
 X = np.arange(N) / N + 0.5
 A = np.linspace(1.0, 3.0, N)
 
@@ -61,5 +61,5 @@ def main():
 if __name__ == "__main__":
     from fastgrad.cluster import pace
 
-    pace.PART_SECONDS = 0.1
+    pace.PART_SECONDS = 0.2
     main()

@@ -46,8 +46,8 @@ def client(cluster):
 
 @pytest.fixture(autouse=True)
 def short_parts(monkeypatch):
-    """Parts of a tenth of a second: some ten evaluations."""
-    monkeypatch.setattr(pace, "PART_SECONDS", 0.1)
+    """Parts of a fifth of a second, some ten evaluations: longer than it takes to hear of a death."""
+    monkeypatch.setattr(pace, "PART_SECONDS", 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def disturbed(client, undisturbed, seed, times, victims):
     usual, most = calls() - before, 0
     rng = np.random.default_rng(seed)
     for _ in range(times):
-        got, made = killed_meanwhile(client, rng.uniform(0.1, 1.0), victims)
+        got, made = killed_meanwhile(client, rng.uniform(0.1, 1.8), victims)
         assert got == undisturbed
         most = max(most, made - usual)
     return most
@@ -219,7 +219,7 @@ def killed_clients(tmp_path, cluster, undisturbed, seed, times):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             while calls() == before:  # it starts for some seconds
                 time.sleep(0.02)
-            time.sleep(rng.uniform(0.0, 0.8))
+            time.sleep(rng.uniform(0.0, 1.6))
             run.kill()
         time.sleep(0.3)  # parts that were begun on workers are finished there
         done = subprocess.run(command, capture_output=True, text=True, check=True)
