@@ -31,6 +31,7 @@ ORDER = (
     "accuracy",
     "spaces",
     "checking",
+    "frameworks",
     "museum",
 )
 """What starts threads of its own comes last, in one process with the rest."""

@@ -336,6 +336,45 @@ def spaces(results: dict[str, Any]) -> str:
     return markdown(head, body) + note
 
 
+def frameworks(results: dict[str, Any]) -> str:
+    body = []
+    for row in rows_of(results, "frameworks"):
+        found = [share(row["wrong"][fault]) for fault in row["wrong"]]
+        failed = share([not passed for passed in row["right"]])
+        where = f"{NETS_TOLD[row['net']]}, {row['precision']}"
+        body.append([row["tool"], where, failed, *found, duration(row["right_seconds"])])
+    faults = [f"found: {fault}" for fault in rows_of(results, "frameworks")[0]["wrong"]]
+    head = ["checker", "perceptron", "right ones failed", *faults, "CPU time of a right one"]
+    return markdown(head, body)
+
+
+def overhead(results: dict[str, Any]) -> str:
+    body = [
+        [
+            f"{row['parameters']:,}",
+            f"{row['forward ms']:.2g} ms",
+            f"{row['entry / forward']:.3g}",
+            f"{row['direction / forward']:.3g}",
+        ]
+        for row in rows_of(results, "overhead")
+    ]
+    head = [
+        "parameters",
+        "a bare forward pass",
+        "an entry moved, and a pass",
+        "a direction, and a pass",
+    ]
+    text = markdown([*head[:2], *(f"{words}, over a bare one" for words in head[2:])], body)
+    for row in rows_of(results, "monitor"):
+        text += (
+            f"\n\nA check of `fastgrad.torch.Monitor` takes {row['evaluations']} forward passes and one "
+            f"gradient, {row['checks'] / row['steps']:.2g} steps of training of a perceptron of 99,530 "
+            f"parameters and a batch of 64: every 500 steps {100 * row['part']:.2g}% of the run."
+        )
+    return text
+
+
+NETS_TOLD = {"mlp": "99,530 parameters", "small mlp": "248 parameters"}
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "gradient": gradient,
@@ -350,6 +389,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scale": scale,
     "locate": locate,
     "spaces": spaces,
+    "frameworks": frameworks,
+    "overhead": overhead,
     "museum": museum,
     "museum-kinds": museum_kinds,
 }

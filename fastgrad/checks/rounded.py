@@ -29,6 +29,10 @@ ROUNDINGS = 64.0
 """Spreads of more rounding units, in a block's rms, are no rounding: something is drawn."""
 CALLS = 6
 """Answers at the same leaves that the spread of a gradient is taken from, where two of them differ."""
+SINGLE = 4
+"""Bytes of a number from which on points of a line are rounded to the nearest one. In half precision
+that would leave entries where they are up to half a unit, 0.2% in bfloat16, and a difference would see
+nothing of them; rounded up or down at random they are on the line on average."""
 FEW_ENTRIES = 1024
 """Entries that are swept where rounding does not explain them."""
 SAME_OUTPUTS = 64.0

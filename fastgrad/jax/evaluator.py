@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fastgrad.arrays import Array, Floats, Indices
-from fastgrad.checks.rounded import Rounds, bars_of_calls
+from fastgrad.checks.rounded import SINGLE, Rounds, bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.compiling import counted_as_compiling
 from fastgrad.evaluate.explain import loss_error
@@ -140,7 +140,7 @@ class JaxEvaluator(Evaluator):
     @cached_property
     def _line(self) -> Callable[..., Any]:
         def one(t: Any, flat: Any, v: Any, arguments: Any) -> Any:
-            return self._scalar(flat + t.astype(flat.dtype) * v, arguments)
+            return self._scalar(flat + t.astype(flat.dtype) * v, arguments, t)
 
         return self._many(one, (0, None, None, None))
 
@@ -154,12 +154,23 @@ class JaxEvaluator(Evaluator):
 
         return jax.jit(many)
 
-    def _scalar(self, flat: Any, arguments: Any) -> Any:
-        leaves = [
-            flat[block.start : block.stop].reshape(block.shape).astype(dtype)
-            for block, dtype in zip(self._layout.blocks, self._dtypes, strict=True)
-        ]
+    def _scalar(self, flat: Any, arguments: Any, t: Any = None) -> Any:
+        """The loss at a point; at one of a line, by its offset, numbers of half precision are drawn."""
+        leaves = []
+        for block, dtype in zip(self._layout.blocks, self._dtypes, strict=True):
+            part = flat[block.start : block.stop].reshape(block.shape)
+            if t is not None and dtype.itemsize < SINGLE:
+                part = _up_or_down(part, dtype, t)
+            leaves.append(part.astype(dtype))
         return self._program.scalar(leaves, arguments)
+
+
+def _up_or_down(values: Any, dtype: Any, t: Any) -> Any:
+    """Values that are rounded up or down at random, by their distance; equal offsets draw the same."""
+    bits = jax.lax.bitcast_convert_type(t.astype(jnp.float32), jnp.uint32)
+    draw = jax.random.uniform(jax.random.PRNGKey(bits), values.shape, values.dtype)
+    unit = jnp.ldexp(jnp.ones_like(values), jnp.frexp(values)[1] - 1) * float(jnp.finfo(dtype).eps)
+    return values + (draw - 0.5) * unit
 
 
 class JaxLoss:

@@ -7,6 +7,7 @@ the caller is not changed.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -116,12 +117,17 @@ class Program:
         with self.x64():
             leaves = [jnp.asarray(theta[name], leaf.dtype) for name, leaf in self.leaves.items()]
             if claimed is None:
-                found = jax.jit(self._own_gradient)(leaves, self.arguments_given())
+                found = self._compiled(leaves, self.arguments_given())
             else:
                 found = self._leaves_of(
                     claimed(self._params(leaves), *self._args(self.arguments_given()))
                 )
             return dict(zip(self.leaves, map(_as_array, found), strict=True))
+
+    @cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        """JAX's gradient, compiled once: a method that is jitted anew is compiled anew."""
+        return jax.jit(self._own_gradient)
 
     def _own_gradient(self, leaves: list[Any], arguments: list[Any]) -> Any:
         """That of JAX; of one number, by a cotangent that no rule may leave out."""

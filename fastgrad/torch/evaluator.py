@@ -9,17 +9,13 @@ import numpy as np
 import torch
 
 from fastgrad.arrays import Array, Floats, Indices
-from fastgrad.checks.rounded import bars_of_calls
+from fastgrad.checks.rounded import SINGLE, bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import loss_error, place, place_along
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.torch.program import Program, require_kept
 from fastgrad.torch.tensors import as_real
 
-SINGLE = 4
-"""Bytes of a number from which on points of a line are rounded to the nearest one. In half precision
-that would leave entries where they are up to half a unit, 0.2% in bfloat16, and a difference would see
-nothing of them; rounded up or down at random they are on the line on average."""
 POSITIVE = 2**63 - 1
 """Bits of a seed: equal offsets draw the same."""
 

@@ -1,5 +1,7 @@
 """A multilayer perceptron and a small transformer of 1e5 parameters, with common faults planted."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
@@ -87,15 +89,18 @@ class Net(nn.Module):
 
 
 class Perceptron(Net):
-    """99,530 parameters: 64-256-256-64-10, with a skip from the first hidden layer to the third."""
+    """99,530 parameters: 64-256-256-64-10, with a skip from the first hidden layer to the third.
+
+    A small one, 6-10-10-5-3, has 248.
+    """
 
     weight_name, bias_name, rows = "second.weight", "second.bias", 16
     upstream = "first.weight", "first.bias"
 
-    def __init__(self, fault=None):
+    def __init__(self, fault=None, sizes=(64, 256, 256, 64, 10)):
         super().__init__(fault)
-        self.first, self.second = nn.Linear(64, 256), nn.Linear(256, 256)
-        self.third, self.last = nn.Linear(256, 64), nn.Linear(64, 10)
+        pairs = pairwise(sizes)
+        self.first, self.second, self.third, self.last = (nn.Linear(n, m) for n, m in pairs)
 
     def forward(self, x, y):
         h = self.activation(self.first(x))
@@ -150,6 +155,9 @@ SOUND = Net(None)
 def problem(kind, dtype, seed, fault=None):
     """A net and its inputs in a precision."""
     torch.manual_seed(seed)
+    if kind == "small mlp":
+        net = Perceptron(fault, (6, 10, 10, 5, 3)).to(dtype)
+        return net, (torch.randn(16, 6, dtype=dtype), torch.randint(3, (16,)))
     net = {"mlp": Perceptron, "transformer": Transformer}[kind](fault).to(dtype)
     if kind == "mlp":
         return net, (torch.randn(16, 64, dtype=dtype), torch.randint(10, (16,)))

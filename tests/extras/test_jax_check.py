@@ -10,8 +10,17 @@ jax = pytest.importorskip("jax", reason="needs jax: pip install -e '.[test,jax]'
 import jax.numpy as jnp  # noqa: E402
 
 import fastgrad as fg  # noqa: E402
+from fastgrad.evaluate.protocol import Inputs  # noqa: E402
+from fastgrad.jax.evaluator import JaxLoss  # noqa: E402
+from fastgrad.jax.program import Program  # noqa: E402
+from fastgrad.parameters.layout import flatten  # noqa: E402
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 def normal(*shape, dtype=jnp.float32):
@@ -221,3 +230,31 @@ def test_a_rule_of_a_loss_that_leaves_out_its_cotangent():
     squared_norm.defvjp(lambda x: (squared_norm(x), x), lambda x, g: (x,))
     report = fg.jax.check(squared_norm, normal(5))
     assert report.diagnoses[0].constants == {"factor": -0.25}
+
+
+def test_a_gradient_is_compiled_once():
+    traced = []
+
+    def loss(x):
+        traced.append(1)
+        return jnp.sum(x**2)
+
+    program = Program(loss, jnp.ones(3), (), False)
+    program.gradient(program.values(), None)
+    count = len(traced)
+    program.gradient({"params": np.zeros(3)}, None)
+    assert len(traced) == count
+
+
+def test_points_of_half_precision_are_on_the_line_on_average():
+    """Nearest ones, a tenth of a unit away, are all where they were: the slope would be 0."""
+    x = jnp.asarray(np.random.default_rng(0).random(4000) + 1, jnp.bfloat16)
+    c = np.random.default_rng(1).standard_normal(4000)
+    program = Program(lambda x: jnp.sum(c * x.astype(jnp.float32)), x, (), False)
+    run = JaxLoss(program).evaluator_at(Inputs(*flatten(program.values())))
+    h = 0.1 * 2.0**-7
+    above, below, again = run.along(c, np.array([h, -h, h]))
+    noise = 2.0**-7 * np.sqrt(0.1 * (c**2 * abs(c)).sum() / 2) / h
+    assert above == again
+    assert (above - below) / (2 * h) == pytest.approx((c**2).sum(), abs=5 * noise)
+    assert noise < 0.2 * (c**2).sum()
