@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numba.core.registry import CPUDispatcher
 
 from fastgrad.adjoints import has_complex_leaves, named, real_view, said_of_adjoint, transposed
 from fastgrad.arrays import Floats
@@ -16,8 +17,11 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import worst_of
 from fastgrad.cluster.campaign import Campaign, campaign
 from fastgrad.differences.pairs import Directional
+from fastgrad.errors import LossCompilationError
+from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.evaluate.explain import argument_name, name_of
+from fastgrad.evaluate.contracted import contracted
+from fastgrad.evaluate.explain import argument_name, in_python, name_of
 from fastgrad.evaluate.layer import STREAM, Layer, Pushforward, inputs_of
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
@@ -42,6 +46,7 @@ def check_vjp(
     step: Any = None,
     scale: Any = None,
     bounds: Any = None,
+    backend: str = "auto",
     space: Any = None,
     progress: bool = False,
     executor: Any = None,
@@ -74,6 +79,9 @@ def check_vjp(
     rtol, strategy, budget, seed, step, scale, bounds, progress, executor, checkpoint
         As of `check_grad`; what is shaped like theta is a dict by the names of the inputs. Workers call
         ``fun`` alone.
+    backend : {"auto", "compiled", "python"}
+        ``"auto"`` evaluates an njit ``fun`` of arrays and numbers in compiled threads, and calls any
+        other from Python; ``"compiled"`` compiles a plain ``fun``, too. ``vjp`` is called from Python.
     space : Space, manifold, or structure of them by the names of the inputs, optional
         Where inputs live that are not in R^n, as of `check_grad`: ``space={"R": fg.spaces.rotation()}``.
         The function is called with points, of any type, and what ``vjp`` returns for such an input is a
@@ -116,6 +124,7 @@ def check_vjp(
     given = inputs
     if view is not None:
         fun, vjp, inputs = view
+    require_backend(backend)
     layer = Layer.of(fun, vjp, inputs, argnums, cache, spaces)
     options = {"rtol": rtol, "strategy": strategy, "seed": seed, "step": step, "scale": scale}
     options |= {"bounds": bounds, "progress": progress}
@@ -127,10 +136,14 @@ def check_vjp(
         lambda: inputs_of(layer.operands),
         {"cache": cache},
     )
+    here = executor is None and checkpoint is None
+    if backend == "auto" and not (here and isinstance(layer.fun, CPUDispatcher)):
+        backend = "python"
     with through:
         checks = [
             _check_with(
                 layer,
+                backend,
                 layer.cotangent(seed + k),
                 {**options, "executor": through.within(f"cotangent {seed + k}")},
             )
@@ -149,20 +162,33 @@ def check_vjp(
     return worst_of([replace(check, label=f"for cotangent {k}") for k, check in enumerate(checks)])
 
 
-def _check_with(layer: Layer, cotangent: Floats, options: dict[str, Any]) -> GradientCheck:
-    """The check with one cotangent."""
-    report = check_grad(
-        layer.projected(cotangent),
-        layer.pulled(cotangent),
-        layer.operands.theta,
-        *layer.operands.values,
-        space=layer.operands.space,
-        backend="python",
-        **options,
-    )
+def _check_with(
+    layer: Layer, backend: str, cotangent: Floats, options: dict[str, Any]
+) -> GradientCheck:
+    """The check with one cotangent: compiled if the function is, from Python otherwise."""
+    try:
+        report = _check_as(layer, backend, cotangent, options)
+    except LossCompilationError as error:
+        if backend != "auto":
+            raise
+        report = _check_as(layer, "python", cotangent, options)
+        report = replace(report, remarks=(*report.remarks, in_python(error)))
     single = _in_single_precision(layer, cotangent)
     report = replace(report, subject="vjp", remarks=(*report.remarks, *single))
     return report if report.verdict != "disagrees" else _blamed(report, layer, cotangent)
+
+
+def _check_as(
+    layer: Layer, backend: str, cotangent: Floats, options: dict[str, Any]
+) -> GradientCheck:
+    """The check of the layer as a loss and its gradient, compiled or in Python."""
+    theta, pulled = layer.operands.theta, layer.pulled(cotangent)
+    if backend != "python":
+        loss, others = contracted(layer, cotangent)
+        return check_grad(loss, pulled, theta, *others, backend="compiled", **options)
+    loss, space = layer.projected(cotangent), layer.operands.space
+    others = layer.operands.values
+    return check_grad(loss, pulled, theta, *others, space=space, backend="python", **options)
 
 
 def _as_map(

@@ -64,8 +64,9 @@ LAYERS = {
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.explain evaluate.protocol
         evaluate.scratch evaluate.compiling evaluate.units evaluate.outside evaluate.deadline
         evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
-        evaluate.layer evaluate.vector evaluate.complex_step evaluate.proofs evaluate.direct
-        evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows evaluate.sharing
+        evaluate.layer evaluate.vector evaluate.contracted evaluate.complex_step evaluate.proofs
+        evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
+        evaluate.sharing
         evaluate.writes evaluate.failing evaluate.interrupts evaluate.instances
         evaluate.quicker
     """,

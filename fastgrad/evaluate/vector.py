@@ -277,7 +277,7 @@ def _compiled(fun: Callable[..., Any], inputs: Inputs) -> VectorEvaluator:
     compiled_for(compiled, tuple(map(type_of, all_given)))  # its message names the function itself
     outputs = _example(compiled, (*native[:argnum], given), inputs._replace(arguments=native))
     store = CompiledStore(outputs.layout.size)
-    wrapped = recorder_of(compiled, len(all_given), _puts(outputs.example, "out"))
+    wrapped = recorder_of(compiled, len(all_given), parts_of(outputs.example, "out"))
     recorder = RecordingEvaluator(wrapped, inputs._replace(arguments=native), store)
     recorder.writes.guard = _guard(fun, inputs._replace(arguments=native)) if native else None
     return VectorEvaluator(recorder, store, outputs)
@@ -303,10 +303,12 @@ def _example(fun: Callable[..., Any], first: tuple[Any, ...], inputs: Inputs) ->
 
 
 @lru_cache(maxsize=256)
-def recorder_of(fun: CPUDispatcher, count: int, puts: tuple[str, ...]) -> CPUDispatcher:
+def recorder_of(
+    fun: CPUDispatcher, count: int, parts: tuple[tuple[str, str], ...]
+) -> CPUDispatcher:
     """An njit loss of ``fun``'s arguments and a sink: it records the outputs, as the store says."""
     given = ", ".join(f"a{k}" for k in range(count))
-    lines = "".join(f"    at = {expression}\n" for expression in puts)
+    lines = "".join(f"    at = put_{kind}(target, at, {part})\n" for kind, part in parts)
     source = (
         f"def recorder({given}, sink, failed=0):\n"
         f"    out = fun({given})\n"
@@ -360,15 +362,14 @@ def _put_array(target: Any, at: Any, values: Any) -> Any:
     return at
 
 
-def _puts(example: Any, path: str) -> tuple[str, ...]:
-    """What writes the floating parts of an output, in compiled code."""
+def parts_of(example: Any, path: str) -> tuple[tuple[str, str], ...]:
+    """Kind ("array" or "number") and place of each floating part of an output, in compiled code."""
     if is_floating(example):
-        kind = "array" if isinstance(example, np.ndarray) else "number"
-        return (f"put_{kind}(target, at, {path})",)
+        return (("array" if isinstance(example, np.ndarray) else "number", path),)
     if not children(example):
         return ()
     _, _, parts = taken_apart(example)
-    return tuple(name for k, part in enumerate(parts) for name in _puts(part, f"{path}[{k}]"))
+    return tuple(found for k, part in enumerate(parts) for found in parts_of(part, f"{path}[{k}]"))
 
 
 def require_alike(repeats: Floats) -> None:
