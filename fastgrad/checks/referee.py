@@ -21,6 +21,7 @@ from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import FEW_ROUNDINGS, Loss
 from fastgrad.differences.profile import (
     PLAIN_GRAINS,
+    PROFILE_EVALUATIONS,
     WIDE_LOOK,
     Judgment,
     Profile,
@@ -36,8 +37,8 @@ AT_RANDOM = 3
 """So many of them are not the worst."""
 HEARD_ONE_BY_ONE = 64
 """The most that are heard of a block where one was not convicted."""
-LOOK_EVALUATIONS, PROFILE_EVALUATIONS = 9, 114
-"""What a first look takes, and a profile with the search for one jump."""
+LOOK_EVALUATIONS = 9
+"""What a first look takes."""
 BENDS = 2.0**-6
 """A second difference beyond this part of the first over the same step is looked at again."""
 JUMP_SDS = 16.0
@@ -115,7 +116,7 @@ class Referee:
     def confirm(self, brief: bool) -> Judged:
         """The same entries, those that are called wrong heard; if ``brief``, the worst of them first.
 
-        Others are heard only if it has an alibi; its look is at one wider step alone.
+        Others are heard only if it has an alibi; its look is at two wider steps alone.
         """
         accused = np.flatnonzero(
             (self.before.verdict == Verdict.DISAGREES) & np.isfinite(self.before.analytic)
@@ -144,7 +145,7 @@ class Referee:
     def _hear_accused(self, accused: Indices) -> None:
         """Hear those of one block that are called wrong, the worst first.
 
-        Where there is no time for any of them, the worst has one more pair; where that does not show
+        Where there is no time for any of them, the worst has two more pairs; where these do not show
         the error as well, nobody is called wrong by the single step that was looked at.
         """
         first = _chosen(accused, np.abs(self.before.analytic - self.before.numeric)[accused])
@@ -172,7 +173,7 @@ class Referee:
     def _is_convicted(self, k: int, brief: bool = False) -> bool | None:
         """Hear one entry that is called wrong; whether it stays so, None if there is no time to.
 
-        If ``brief``, one wider step is looked at in any case.
+        If ``brief``, two wider steps are looked at in any case.
         """
         self._is_late = not self._has_time(LOOK_EVALUATIONS)
         if self._is_late and not brief:

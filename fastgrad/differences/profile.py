@@ -20,6 +20,8 @@ from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, is_left,
 from fastgrad.numerics.settled import settled
 from fastgrad.numerics.windows import PAIRS, Windows, grain_of, windows_of
 
+PROFILE_EVALUATIONS = 114
+"""What a profile takes with the search for one jump."""
 WIDEST, FINEST = 2, 46
 """Steps go from 2^-2 to 2^-46 of the unit."""
 WOBBLE = 0.2
@@ -438,7 +440,8 @@ def plainly_off(
     near : (float, float, float)
         A step, the slope there, and its bar.
     brief : bool
-        Whether to look at one wider step alone, where others are known already.
+        Whether to look at the wider steps alone, where others are known already: the claim must not be
+        nearer than the slope to what the widest says.
     """
     h, slope, bar = near
     distance = abs(claim - slope)
@@ -448,9 +451,11 @@ def plainly_off(
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
     t *= 1 + WOBBLE * np.array([0.5, -0.3, 0.4, -0.6])
     if brief:
-        above, below = line(np.array([t[1], -t[1]]))
+        far, above, below, near_far = line(np.array([t[0], t[1], -t[1], -t[0]]))
         off = abs((above - below) / (2 * t[1]) - slope)
-        return bool(above != below and off <= distance / 4 + bar * h / t[1])
+        widest_slope = (far - near_far) / (2 * t[0])
+        alibi = abs(widest_slope - claim) < abs(widest_slope - slope)
+        return bool(above != below and off <= distance / 4 + bar * h / t[1] and not alibi)
     values = line(np.concatenate([t, -t, np.zeros(1)]))
     above, below, value = values[:4], values[4:8], values[8]
     off = (above - below) / (2 * t) - slope

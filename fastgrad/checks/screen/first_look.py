@@ -10,6 +10,7 @@ before anything is known of the noise: after repeats, in some 10 + 2 blocks eval
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.profile import PROFILE_EVALUATIONS, Profile, Ruling
 from fastgrad.numerics.steps import power_of_two
+from fastgrad.numerics.windows import grain_of
 
 FIRST_EVALUATIONS = 2
 """What it takes where nothing is wrong."""
@@ -39,12 +42,12 @@ GROSS = 0.1
 CLEAR = 256.0
 """Such a line moves the loss by so many roundings, or is claimed to, or a wider step is taken."""
 WIDER = 16.0
-FAR_APART = (2.0**6, 2.0**-3, 2.0**-6)
-"""The other steps, in the first one; the finer ones no finer than `CLEAR` allows."""
-TRUNCATED = 2.0
-"""At the widest step truncation may add so many times what other steps may differ by."""
+FURTHEST = 2.0**-4
+"""A step, in units, at which a right gradient has its alibi where others see the treads of a stair."""
+FINER = (2.0**-3, 2.0**-6)
+"""Other steps, in the first one, no finer than `CLEAR` allows."""
 BETWEEN = 0.25
-"""Slopes at all steps are within this part of the distance to what is claimed."""
+"""Slopes at finer steps are within this part of the distance to what is claimed."""
 ROUNDINGS = 16.0
 """Roundings by which a gross error moves the loss at least."""
 LAW = 0.03
@@ -185,16 +188,18 @@ class FirstLook:
         block, off = self.loss.layout.blocks[first.block], first.off
         v = self.directions.signs_of(self.claim.values, block.start, block.stop)
         least = CLEAR * self.noise / max(off, abs(first.slope))
-        wide, fine, finest = (min(max(first.step * part, least), 0.25) for part in FAR_APART)
+        fine, finest = (max(first.step * part, least) for part in FINER)
         other = self.directions.draw(OTHER + first.block, block.start, block.stop)
-        values = self.loss.along(v, np.array([wide, -wide, finest, -finest]))
+        far = max(FURTHEST, first.step)
+        values = self.loss.along(v, np.array([far, -far, finest, -finest]))
         above, below = values[::2], values[1::2]
-        h = np.array([wide, finest])
+        h = np.array([far, finest])
         slopes = (above - below) / (2 * h)
-        bends = np.abs(above - 2 * self.loss.base + below) / (2 * h)
-        apart = np.abs(slopes - first.slope) - self.noise / h
-        bounds = BETWEEN * off * np.array([TRUNCATED, 1.0])
-        if not (np.all(apart <= bounds) and bends[1] <= off / 2 + 2 * self.noise / finest):
+        bend = abs(above[1] - 2 * self.loss.base + below[1]) / (2 * finest)
+        apart = abs(slopes[1] - first.slope) - self.noise / finest
+        if not (apart <= BETWEEN * off and bend <= off / 2 + 2 * self.noise / finest):
+            return None
+        if not (self._says_far_off(slopes[0], first) or self._is_refuted_at_every_scale(v, first)):
             return None
         up, down = self.loss.along(other, np.array([fine, -fine]))
         beside = float((up - down) / (2 * fine))
@@ -202,6 +207,20 @@ class FirstLook:
         factor = self._factor(first, (self.claim.along(other)[0], beside), self.noise / fine)
         made = self.loss.run.evaluations
         return Along(first.block, first.claimed, first.slope, bar, first.step, made, factor)
+
+    def _says_far_off(self, far: float, first: Along) -> bool:
+        """Whether the slope at a wide step is nearer to the others than to what is claimed."""
+        return abs(far - first.claimed) > abs(far - first.slope)
+
+    def _is_refuted_at_every_scale(self, v: Floats, first: Along) -> bool:
+        """Whether the profile along a line rules that a claim is wrong which a wide step bears out."""
+        if not self.allows(PROFILE_EVALUATIONS):
+            return False
+        line, size = partial(self.loss.along, v), abs(first.claimed)
+        profile = Profile.take(line, 1.0, self.loss.base)
+        return (
+            profile.judge(first.claimed, (size, self.rule.rtol * size), line).ruling is Ruling.WRONG
+        )
 
     def _factor(self, first: Along, other: tuple[float, float], bar: float) -> float | None:
         """The factor, if a direction of other signs is off by the same."""
@@ -219,9 +238,12 @@ OTHER = 1 << 31
 
 
 def rounding_of(loss: Loss) -> float:
-    """One rounding of the loss, by its value alone: of single or half precision if that is one."""
+    """One rounding of the loss, by its value alone: of single or half precision if that is one.
+
+    Or of so many decimals, if it ends after few.
+    """
     value = abs(loss.value)
-    least = max(loss.noise, float(np.spacing(value)))
+    least = max(loss.noise, grain_of(np.array([value])))
     with np.errstate(over="ignore"):
         single = float(np.float32(value))  # beside a float32 a number is rounded to one
     if value == 0.0 or single != value:
