@@ -26,6 +26,7 @@ ORDER = (
     "gradient",
     "structured",
     "first_use",
+    "small",
     "scale",
     "locate",
     "accuracy",

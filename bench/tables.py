@@ -293,6 +293,33 @@ def faster(seconds: float, other: float) -> str:
     return f"{other / seconds:.3g} times faster"
 
 
+def small(results: dict[str, Any]) -> str:
+    """Calls of a microsecond, and each tool beside a loop by hand that was measured in turns."""
+    rows = rows_of(results, "small")
+    problems = unique(rows, "problem")
+    body = []
+    for tool in unique(rows, "tool"):
+        cells = []
+        for problem in problems:
+            row = one(rows, tool=tool, problem=problem)
+            if row is None:
+                cells.append("-")
+                continue
+            times = f" ({row['seconds'] / row['beside']:.3g})" if "beside" in row else ""
+            cells.append(f"{duration(row['seconds'])}{times}")
+        body.append([tool, *cells])
+    return markdown(["a call (times a loop by hand)", *problems], body)
+
+
+def small_costs(results: dict[str, Any]) -> str:
+    """First calls, which compile, and calls."""
+    body = [
+        [row["problem"], duration(row["first_call"]), duration(row["seconds"])]
+        for row in rows_of(results, "small costs")
+    ]
+    return markdown(["a gradient of", "first call", "a call"], body)
+
+
 def museum(results: dict[str, Any]) -> str:
     return markdown(
         museum_tables.HEAD, museum_tables.by_checker(rows_of(results, "museum"), duration)
@@ -386,6 +413,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "checking": checking,
     "check-time": check_time,
     "first-use": first_use,
+    "small": small,
+    "small-costs": small_costs,
     "scale": scale,
     "locate": locate,
     "spaces": spaces,

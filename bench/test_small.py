@@ -1,6 +1,8 @@
-"""Small losses, called often; long lists, and an argument that is large."""
+"""Small losses, called often; what costs more than one expects: lists, large arguments, first calls."""
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,14 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
-from bench.measure import measured
+from bench.measure import measured, seconds_of
 
 SIZES = (2, 3, 5, 10)
 ROWS = 20
 LISTS = (10, 100, 1000)
 MEGABYTES = 320
+HAND_CALLS = 2000
+"""Calls of the loop by hand that are timed together, before every round of another tool."""
 READ = 100
 """Rows of the large argument that a loss reads."""
 
@@ -89,7 +93,10 @@ def test_small(tool, n, benchmark, quick):
     y = np.sign(X[:, 0])
     call = TOOLS[tool](t, X, y)
     call()
-    got = measured(benchmark, call, table="small", problem=f"logistic, n = {n}", tool=tool)
+    by_hand(t, X, y)
+    beside = partial(seconds_of, lambda: by_hand(t, X, y), HAND_CALLS)
+    facts = {"table": "small", "problem": f"n = {n}", "tool": tool}
+    got = measured(benchmark, call, beside, **facts)
     exact = -X.T @ (y / (1 + np.exp(y * (X @ t))))
     np.testing.assert_allclose(got, exact, rtol=1e-6, atol=1e-7)
 
@@ -106,11 +113,63 @@ def of_groups(t, groups):
 def test_lists_of_arrays(count, benchmark, quick):
     """The first of them compiles for all."""
     t, groups = np.ones(2), [np.ones(5) for _ in range(count)]
-    g = fg.grad(of_groups)
-    facts = {"table": "small", "problem": f"a list of {count} arrays", "tool": "fastgrad"}
-    got = measured(benchmark, lambda: g(t, groups), **facts)
+    got = costly(benchmark, of_groups, f"{count} arrays in a list that is an argument", t, groups)
     np.testing.assert_allclose(got, [2.5 * count, 2.5 * count], rtol=1e-8)
     assert len(of_groups.signatures) == 1
+
+
+@njit
+def of_weights(p):
+    total = 0.0
+    for k in range(len(p)):
+        total += (p[k] * p[k]).sum()
+    return total
+
+
+@pytest.mark.parametrize("count", LISTS)
+def test_lists_of_parameters(count, benchmark, quick):
+    p = [np.ones(5) for _ in range(count)]
+    got = costly(benchmark, of_weights, f"theta a list of {count} arrays", p)
+    np.testing.assert_allclose(got, 2 * np.array(p), rtol=1e-6)
+    assert len(of_weights.signatures) == 1
+
+
+def costly(benchmark, loss, problem, *args, backend="auto"):
+    g = fg.grad(loss, backend=backend)
+    facts = {"table": "small costs", "problem": problem, "tool": "fastgrad"}
+    return measured(benchmark, lambda: g(*args), **facts)
+
+
+def tanh_net(w, X):
+    """A net 20-30-1 in NumPy's own loops, which are quicker than compiled ones."""
+    hidden = np.tanh(X @ w[:600].reshape((20, 30)) + w[600:630])
+    return ((hidden @ w[630:660] + w[660]) ** 2).sum()
+
+
+@pytest.mark.parametrize("backend", ["auto", "compiled", "python"])
+def test_the_quicker_of_python_and_compiled(backend, benchmark, quick):
+    rng = np.random.default_rng(0)
+    X, w = rng.normal(size=(256, 20)), rng.normal(size=661) / 5
+    got = costly(
+        benchmark, tanh_net, f"a net in NumPy, 661 parameters, {backend}", w, X, backend=backend
+    )
+    assert np.abs(got).max() > 0.0
+
+
+def test_first_calls_of_the_zoo(benchmark, quick):
+    """Compiling included, of one loss in each of its forms."""
+    zoo = pytest.importorskip("tests.evaluate.zoo")
+    forms = zoo.FORMS[:2] if quick else zoo.FORMS
+    seconds = []
+    for form in forms:
+        animal = form(zoo.KINDS["square"][0])
+        began = time.perf_counter()
+        fg.grad(animal.loss)(animal.theta(zoo.P.copy()), *animal.arguments())
+        seconds.append(time.perf_counter() - began)
+    g, theta, args = fg.grad(animal.loss), animal.theta(zoo.P.copy()), animal.arguments()
+    facts = {"table": "small costs", "problem": f"{len(forms)} forms of loss, the median"}
+    measured(benchmark, lambda: g(theta, *args), **facts)
+    benchmark.extra_info["first_call"] = float(np.median(seconds))
 
 
 @njit
@@ -138,10 +197,7 @@ def test_a_large_argument_of_which_little_is_read(loss, benchmark, quick):
     count = (1 if quick else MEGABYTES) * 1_000_000 // (8 * n)
     X, t = np.ones((count, n)), np.ones(n)
     rows = np.linspace(0, count - 1, READ).astype(np.int64)
-    g = fg.grad(loss)
-    g(t, X, rows)
-    problem = f"{READ} rows of {X.nbytes // 10**6} MB, {loss.__name__}"
-    got = measured(
-        benchmark, lambda: g(t, X, rows), table="small", problem=problem, tool="fastgrad"
+    got = costly(
+        benchmark, loss, f"{READ} rows of {X.nbytes // 10**6} MB, {loss.__name__}", t, X, rows
     )
     np.testing.assert_allclose(got, np.full(n, 2.0 * n * READ), rtol=1e-7)

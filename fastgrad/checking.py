@@ -344,16 +344,20 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
     layout = layout.holding(place.theta, free)
     run = question.evaluator(layout, flat)
     budget = Budget(run, options.seconds)
-    units = Units.of(flat, layout, question.shaped["scale"])
+    options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
+    units = Units.of(flat, layout, question.shaped["scale"]).within(options.steps)
     outward = outward_of(flat, units.entry, free)
+    away = outward
+    if isinstance(options.steps, np.ndarray):
+        away = np.copysign(np.minimum(np.abs(outward), options.steps), outward)
     answers: Answers | None = None
     if callable(question.gradient):
         gradient = question.claim(layout, flat, place.theta)
         with budget.stopped():
             answers = Answers(gradient, run, outward, rule)
     with budget.timing():
-        measured = Measured.of(repeat_loss(run, outward))
-    del outward  # an array like theta, which may be large
+        measured = Measured.of(repeat_loss(run, away))
+    del outward, away  # an array like theta, which may be large
     with budget.stopped():
         claim = Claim.read(question.gradient, layout) if answers is None else answers.claim()
     unsteady = None if answers is None else answers.unsteady
@@ -369,7 +373,6 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         outcome = outcome or _refusal(layout, budget, cheapest)
         report = _summary(outcome, unsteady, loss, rule, options)
         return replace(report, strategy=cheapest[1], label=place.label)
-    options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
     strategy, made = _chosen(loss, budget, options), 0
     if run.structured and strategy != "sweep":  # directions are for the plain loss
         loss = loss.studied(options.seed)

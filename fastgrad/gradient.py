@@ -148,8 +148,9 @@ class GradientFunction:
     def compiled(self) -> Any:
         """The gradient as an njit function of the loss's arguments, to be called from njit code.
 
-        Theta is an array or a number. Nothing is checked, and nothing raised: the slope is NaN where
-        the loss is not finite at any step.
+        Theta is an array, a number, or tuples, NamedTuples and typed Lists of them. It runs on the
+        thread that calls it, which may be one of a ``prange``. Nothing is checked, and nothing raised:
+        the slope is NaN where the loss is not finite at any step.
 
         Raises
         ------
@@ -207,8 +208,8 @@ class GradientFunction:
         count = layout.size if free is None else int(np.count_nonzero(free))
         try:
             with self._bar(run, 2 * len(self._stencil.multiples) * count):
-                loss = Loss.measure(run, layout, free, self._units(layout, run))
-                loss = loss.entry_by_entry(seed=0)
+                units = self._units(layout, run).within(steps)
+                loss = Loss.measure(run, layout, free, units).entry_by_entry(seed=0)
                 gradient, error, step = differences(loss, self._stencil, steps)
             run.certified(None if free is None else loss.indices, gradient)
         finally:
@@ -381,9 +382,10 @@ def grad(
         Each a number, None, or shaped like theta: no point outside is ever evaluated, and differences
         near a bound are one-sided, of the same order.
     backend : {"auto", "compiled", "python"}
-        ``"auto"`` runs compiled code; what numba cannot compile it calls from Python, and says why
-        in a `PythonBackendWarning`, once a loss. ``"compiled"`` insists; ``"python"`` calls the loss
-        from Python, one evaluation at a time.
+        ``"auto"`` runs compiled code, and calls a plain function from Python where that was timed and is
+        quicker; what numba cannot compile it calls from Python too, and says why in a
+        `PythonBackendWarning`, once a loss. ``"compiled"`` insists; ``"python"`` calls the loss from
+        Python, one evaluation at a time.
     structure : bool
         Whether a loss that comes with a structure may be evaluated by it.
     scratch : str, int or sequence of them, optional

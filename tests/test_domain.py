@@ -34,6 +34,31 @@ class Counted:
             return float(self.loss(x))
 
 
+@pytest.mark.parametrize("step", [1e-9, 1e-7, 1e-4])
+def test_a_given_step_is_obeyed_from_the_first_evaluation_on(step):
+    """Beside an edge two steps away, where longer ones raise."""
+    edge, seen = [1.0 + 2 * step], []
+
+    def loss(x):
+        seen.append(x.copy())
+        if x[0] > edge[0]:
+            raise ValueError("beyond the edge")
+        return float(np.sin(x).sum())
+
+    x = np.array([1.0, -0.7])
+    report = fg.check_grad(loss, np.cos(x), x, step=step, backend="python")
+    assert report.verdict == "agrees"
+    assert not any("utside" in remark for remark in report.remarks)
+    assert np.abs(np.array(seen) - x).max() <= step * (1 + 1e-6)
+    wrong = fg.check_grad(loss, 1.1 * np.cos(x), x, step=step, backend="python")
+    assert wrong.verdict == "disagrees"
+    seen.clear()
+    edge[0] = 1.0 + 10 * step  # bars take a second, wider step
+    estimate = fg.grad(loss, step=step, backend="python").estimate(x)
+    assert np.abs(np.array(seen) - x).max() <= 10 * step
+    assert np.all(np.abs(estimate.gradient - np.cos(x)) <= estimate.error)
+
+
 @pytest.mark.parametrize("name", EDGES)
 @pytest.mark.parametrize("method", METHODS)
 def test_entries_closer_to_an_edge_than_the_default_step(name, method):

@@ -1,12 +1,13 @@
 """A numerical gradient that compiled code calls: an njit function made around an njit loss."""
 
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from typing import Any
 
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
+from numba.typed import List
 
 from fastgrad.evaluate.kernels import fill_units
 from fastgrad.evaluate.units import SETTINGS
@@ -19,8 +20,9 @@ SHORTENED = 16
 def embedded(loss: Any, argnum: int, stencil: Stencil, step: float | None) -> Any:
     """An njit function of the arguments of the loss: its gradient by one of them.
 
-    The parameters are an array of any shape, or a number; each entry is differenced as by
-    `fastgrad.grad`. Nothing is raised: where the loss is not finite at any step, the slope is NaN.
+    The parameters are an array of any shape, a number, or tuples, NamedTuples and typed Lists of them;
+    each entry is differenced as by `fastgrad.grad`. Nothing is raised: where the loss is not finite at
+    any step, the slope is NaN.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def embedded(loss: Any, argnum: int, stencil: Stencil, step: float | None) -> An
         "            h /= 8.0\n"
         f"def gradient({given}):\n"
         "    row = flat(theta)\n"
-        "    gradient = steps(row)\n"
+        "    gradient = steps(theta, row)\n"
         f"    slopes(row, theta, gradient, ({held},))\n"
         "    return shaped(gradient, theta)\n"
     )
@@ -83,42 +85,154 @@ def _call(before: list[str], theta: str) -> str:
 
 
 def _steps(unit_step: float, step: float | None) -> Any:
-    """An njit function of theta: the step of each entry."""
+    """An njit function of theta, and of theta in a row: the step of each entry."""
     if step is not None:
-        return njit(lambda row: np.full(row.size, step))
+        return njit(lambda theta, row: np.full(row.size, step))
 
     @njit
-    def steps(row):
+    def steps(theta, row):
+        stops = np.empty(_blocks(theta), np.int64)
+        _fill_stops(theta, stops, 0, 0)
         units = np.empty(row.size)
-        fill_units(units, row, np.array([row.size]), np.empty(1, np.bool_), SETTINGS)
+        fill_units(units, row, stops, np.empty(stops.size, np.bool_), SETTINGS)
         return unit_step * units
 
     return steps
 
 
+@njit
 def _flat(theta):
     """A copy of theta as a flat array of floats."""
+    row = np.empty(_size(theta))
+    _fill(theta, row, 0)
+    return row
 
 
+@njit
 def _shaped(row, theta):
-    """A flat array in the shape of theta."""
+    """A flat array in the structure of theta."""
+    return _taken(theta, row, 0)
 
 
-@overload(_flat)
-def _flat_of(theta):
-    if isinstance(theta, types.Array):
-        return lambda theta: theta.astype(np.float64).copy().reshape(-1)
-    if isinstance(theta, types.Float | types.Integer):
-        return lambda theta: np.array([float(theta)])
-    return None
+NUMBER = types.Float | types.Integer
 
 
-@overload(_shaped)
-def _shaped_like(row, theta):
-    if isinstance(theta, types.Array) and theta.ndim == 1:
-        return lambda row, theta: row
-    if isinstance(theta, types.Array):
-        return lambda row, theta: row.reshape(theta.shape)
-    if isinstance(theta, types.Float | types.Integer):
-        return lambda row, theta: row[0]
-    return None
+def _size(part):
+    """The number of entries of a part of theta."""
+
+
+@overload(_size)
+def _size_of(part):
+    return _over(part, lambda part: 1, lambda part: part.size, "total += _size({})")
+
+
+def _blocks(part):
+    """The number of arrays and numbers in a part of theta."""
+
+
+@overload(_blocks)
+def _blocks_of(part):
+    return _over(part, lambda part: 1, lambda part: 1, "total += _blocks({})")
+
+
+def _over(part: Any, number: Any, array: Any, line: str) -> Any:
+    """A function of one part of theta: of a number, of an array, or a sum over what is inside."""
+    if isinstance(part, NUMBER):
+        return number
+    if isinstance(part, types.Array):
+        return array
+    return _made("part", "total = 0", part, line, "total")
+
+
+def _fill(part, row, at):
+    """Write a part of theta to a row, from ``at`` on; return where it ends."""
+
+
+@overload(_fill)
+def _fill_of(part, row, at):
+    if isinstance(part, NUMBER):
+        return _fill_number
+    if isinstance(part, types.Array):
+        return _fill_array
+    return _made("part, row, at", "total = at", part, "total = _fill({}, row, total)", "total")
+
+
+def _fill_number(part, row, at):
+    row[at] = part
+    return at + 1
+
+
+def _fill_array(part, row, at):
+    for value in part.flat:
+        row[at] = value
+        at += 1
+    return at
+
+
+def _fill_stops(part, stops, k, at):
+    """Write where each block of a part ends, from the k-th on and from ``at``; return the next k."""
+
+
+@overload(_fill_stops)
+def _fill_stops_of(part, stops, k, at):
+    if isinstance(part, NUMBER | types.Array):
+        return _fill_stop
+    line = "k, at = _fill_stops({0}, stops, k, at), at + _size({0})"
+    return _made("part, stops, k, at", "pass", part, line, "k")
+
+
+def _fill_stop(part, stops, k, at):
+    stops[k] = at + _size(part)
+    return k + 1
+
+
+def _taken(part, row, at):
+    """What stands in a row from ``at`` on, in the structure of a part of theta."""
+
+
+@overload(_taken)
+def _taken_of(part, row, at):
+    if isinstance(part, NUMBER):
+        return lambda part, row, at: row[at]
+    if isinstance(part, types.Array) and part.ndim == 1:
+        return lambda part, row, at: row[at : at + part.size]
+    if isinstance(part, types.Array):
+        return lambda part, row, at: row[at : at + part.size].reshape(part.shape)
+    if isinstance(part, types.ListType):
+        return _taken_list
+    if not isinstance(part, types.BaseTuple):
+        return None
+    lines = [f"a{k} = _taken(part[{k}], row, at); at += _size(part[{k}])" for k in range(len(part))]
+    given = ", ".join(f"a{k}" for k in range(len(part)))
+    named = isinstance(part, types.BaseNamedTuple)
+    scope = {"Record": part.instance_class} if named else {}
+    returned = f"Record({given})" if named else f"({given},)"
+    return _compiled("part, row, at", [*lines, f"return {returned}"], scope)
+
+
+def _taken_list(part, row, at):
+    made = List()
+    for item in part:
+        made.append(_taken(item, row, at))
+        at += _size(item)
+    return made
+
+
+def _made(given: str, first: str, part: Any, line: str, returned: str) -> Any:
+    """A function that does a line for everything in a tuple or a typed List; None for other types."""
+    if isinstance(part, types.BaseTuple):
+        lines = [line.format(f"part[{k}]") for k in range(len(part))]
+    elif isinstance(part, types.ListType):
+        lines = ["for item in part:", f"    {line.format('item')}"]
+    else:
+        return None
+    return _compiled(given, [first, *lines, f"return {returned}"], {})
+
+
+def _compiled(given: str, lines: list[str], scope: dict[str, Any]) -> Any:
+    """A function of some lines."""
+    source = "\n    ".join([f"def function({given}):", *lines])
+    known = {"_size": _size, "_blocks": _blocks, "_fill": _fill, "_fill_stops": _fill_stops}
+    scope = {**known, "_taken": _taken, **scope}
+    exec(compile(source, "<fastgrad gradient>", "exec"), scope)
+    return scope["function"]

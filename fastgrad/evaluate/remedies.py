@@ -26,7 +26,8 @@ USUAL = (
     ),
     (
         r"Invalid use of type\(CPUDispatcher",
-        "Leave the signature of the function it calls out, so that numba compiles it for float64 too",
+        "Leave the signature of the function it calls out, so that numba compiles it for float64 too; "
+        "if it is not yours, hand it x.astype(np.float32)",
     ),
     (
         r"arguments must all have the same dtype",

@@ -11,13 +11,15 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.evaluate.kernels import fill_units
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.layout import Layout
 
 FEWEST_OF_ONE_UNIT = 8
@@ -58,6 +60,8 @@ class Units:
 
     entry: Floats
     one_unit: Mask
+    reach: Floats | None = None
+    """What noise is looked for within, where the user gave steps; powers of two, shape (n,)."""
 
     @classmethod
     def of(cls, theta: Floats, layout: Layout, scale: Any = None) -> "Units":
@@ -87,6 +91,18 @@ class Units:
             )
         _, exponent = np.frexp(given)
         return cls(np.ldexp(1.0, np.clip(exponent - 1, -900, 900)), one_unit)
+
+    def within(self, steps: Floats | str | None) -> "Units":
+        """The same for steps that the user gave, one an entry, which nothing is to leave unasked."""
+        if not isinstance(steps, np.ndarray):
+            return self
+        reach = np.minimum(self.entry, power_of_two(steps / CENTRAL[2].step))
+        return replace(self, reach=reach)
+
+    @property
+    def near(self) -> Floats:
+        """The units that noise is looked for in."""
+        return self.entry if self.reach is None else self.reach
 
     def own(self, theta: Floats, indices: Indices) -> Floats:
         """The units that entries have by themselves, shape (m,)."""

@@ -1,11 +1,14 @@
 """Gradients that njit code calls."""
 
+from collections import namedtuple
+
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, prange
+from numba.typed import List
 
 import fastgrad as fg
-from tests.losses import rosenbrock, rosenbrock_grad
+from tests.losses import log_sum_exp, log_sum_exp_grad, rosenbrock, rosenbrock_grad
 
 
 @njit
@@ -58,6 +61,56 @@ def test_theta_is_left_alone_and_poles_are_approached():
     np.testing.assert_allclose(logs(x), [1e9, 1.0], rtol=1e-3)
     assert np.array_equal(x, [1e-9, 1.0])
     assert np.isnan(logs(np.array([-1.0, 1.0]))[0])
+
+
+Net = namedtuple("Net", "W b")
+
+
+@njit
+def net(p, x):
+    total = 0.0
+    for k in range(len(p[2])):
+        total += (k + 1) * np.sin(p[2][k]).sum()
+    return (np.tanh(x @ p[0].W) * p[0].b).sum() + p[1] ** 3 + total
+
+
+@pytest.mark.slow
+def test_structures_of_parameters():
+    """Beside `grad` of the same structure, whose blocks have units of their own."""
+    rng = np.random.default_rng(1)
+    W, x = 1e-3 * rng.normal(size=(3, 2)), rng.normal(size=3)
+    p = (Net(W, rng.normal(size=2)), 0.5, [rng.normal(size=2) for _ in range(9)])
+    items = List()
+    for item in p[2]:
+        items.append(item)
+    got = fg.grad(net).compiled((p[0], p[1], items), x)
+    expected = fg.grad(net)(p, x)
+    assert type(got[0]).__name__ == "Net"
+    np.testing.assert_allclose(got[0].W, expected[0].W, rtol=1e-12)
+    np.testing.assert_allclose(got[0].b, expected[0].b, rtol=1e-12)
+    assert got[1] == pytest.approx(expected[1], rel=1e-12)
+    np.testing.assert_allclose(np.array(list(got[2])), np.array(expected[2]), rtol=1e-12)
+    np.testing.assert_allclose(got[0].b, np.tanh(x @ W), atol=1e-7)
+
+
+@pytest.mark.slow
+def test_it_runs_on_the_threads_of_its_caller():
+    """A row that was allocated in a loop on threads was seen to lose its last store."""
+    slope = fg.grad(log_sum_exp).compiled
+
+    @njit(parallel=True)
+    def everywhere(starts):
+        made = np.empty_like(starts)
+        for k in prange(starts.shape[0]):
+            made[k] = slope(starts[k])
+        return made
+
+    starts = np.random.default_rng(0).normal(size=(500, 20))
+    for _ in range(5):
+        got = everywhere(starts)
+        np.testing.assert_array_equal(got, np.array([slope(x) for x in starts]))
+        expected = [log_sum_exp_grad(x) for x in starts]
+        np.testing.assert_allclose(got, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_what_it_does_not_know_is_said():

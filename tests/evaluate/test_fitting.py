@@ -213,6 +213,17 @@ def test_what_numba_refuses_has_a_line_and_the_usual_remedy(case):
         assert f"line {loss.__code__.co_firstlineno + line})" in str(caught.value)
 
 
+def test_the_remedy_for_functions_of_float32_alone_cures():
+    def cured(t, v):
+        return single(t.astype(np.float32), v)
+
+    t, v = np.linspace(0.5, 1.5, 3), np.array([1.0, -2.0, 3.0], np.float32)
+    report = fg.check_grad(cured, v.astype(float), t, v, backend="compiled")
+    assert report.verdict == "agrees"
+    wrong = fg.check_grad(cured, -v.astype(float), t, v, backend="compiled")
+    assert wrong.verdict == "disagrees"
+
+
 def test_a_theta_that_is_not_the_first_argument_is_pointed_at():
     def loss(X, y, theta):
         return ((X @ theta - y) ** 2).sum()
