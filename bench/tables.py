@@ -336,16 +336,13 @@ def museum_kinds(results: dict[str, Any]) -> str:
 def spaces(results: dict[str, Any]) -> str:
     body = []
     for row in rows_of(results, "spaces"):
-        cells = [row["rival"], ""]
+        seconds, cells = row.get("least", row["seconds"]), [row["rival"], ""]
         if "beside" in row:
-            cells = [
-                f"{row['rival']}: {duration(row['beside'])}",
-                f"{row['seconds'] / row['beside']:.2f}",
-            ]
+            ratio = f"{seconds / row['beside']:.2f}"
+            cells = [f"{row['rival']}: {duration(row['beside'])}", ratio]
         errors = [f"{row[key]:.0e}" if key in row else "" for key in ("error", "their_error")]
-        body.append(
-            [row["what"], f"{row['n']:,}", duration(row["seconds"]), *cells, row["target"], *errors]
-        )
+        fixed = row["what"], f"{row['n']:,}", duration(seconds)
+        body.append([*fixed, *cells, row["target"], *errors])
     head = [
         "on a space",
         "entries",
@@ -357,8 +354,8 @@ def spaces(results: dict[str, Any]) -> str:
         "theirs",
     ]
     note = (
-        "\n\nBeside: measured in turns, the same loss and gradient. Errors are largest ones, over the "
-        "largest entry."
+        "\n\nBeside: the same loss and gradient, measured in turns; times are the least of 25. Errors "
+        "are the largest, over the largest entry."
     )
     return markdown(head, body) + note
 

@@ -17,7 +17,15 @@ from fastgrad.spaces.lie import exp_rotation
 POINTS = 20
 TARGET = "1.3"
 """Times the same in plain coordinates, at most."""
+TURNS = 25
 SWEEP = {"budget": None, "strategy": "sweep", "backend": "compiled"}
+
+
+def in_turns(ours: Callable[[], Any], theirs: Callable[[], Any]) -> dict[str, float]:
+    """The least time of either in many turns: a machine that does other things lengthens any other."""
+    both = [(seconds_of(ours), seconds_of(theirs)) for _ in range(TURNS)]
+    least, beside = map(min, zip(*both, strict=True))
+    return {"least": least, "beside": beside}
 
 
 @njit
@@ -133,10 +141,12 @@ def test_beside_plain_coordinates(what, benchmark, quick):
     make, count, entries = PAIRS[what]
     on_space, plain = make(5 if quick else count)
     assert plain().verdict == "agrees"
-    facts = {"table": "spaces", "what": what, "n": count * entries, "target": TARGET}
-    report = measured(benchmark, on_space, beside=lambda: seconds_of(plain), **facts)
+    target = TARGET if what.startswith("sweep") else ""
+    facts = {"table": "spaces", "what": what, "n": count * entries, "target": target}
+    report = measured(benchmark, on_space, rival="plain coordinates", **facts)
     assert report.verdict == "agrees"
-    benchmark.extra_info.update(rival="plain coordinates", evaluations=report.evaluations)
+    if not benchmark.disabled:
+        benchmark.extra_info.update(in_turns(on_space, plain))
 
 
 def on_sphere(rng: np.random.Generator):
@@ -191,10 +201,10 @@ def test_a_check_of_pymanopt(benchmark):
         space=manifold,
         backend="python",
     )
-    beside = (lambda: seconds_of(theirs)) if said == "a figure" else None
-    report = measured(benchmark, call, beside=beside, **facts)
+    report = measured(benchmark, call, **facts)
     assert report.verdict == "agrees"
-    benchmark.extra_info["evaluations"] = report.evaluations
+    if said == "a figure" and not benchmark.disabled:
+        benchmark.extra_info.update(in_turns(call, theirs))
 
 
 def test_a_derivative_of_gtsam(benchmark):
@@ -216,7 +226,9 @@ def test_a_derivative_of_gtsam(benchmark):
     g = fg.grad(loss, space=fg.Space(gtsam.Pose3.retract, dim=6), backend="python")
     facts = {"table": "spaces", "what": "gradient by a Pose3", "n": 6, "target": ""}
     facts |= {"rival": "GTSAM numericalDerivative11"}
-    got = measured(benchmark, lambda: g(T), beside=lambda: seconds_of(theirs, 10), **facts)
+    got = measured(benchmark, lambda: g(T), **facts)
+    if not benchmark.disabled:
+        benchmark.extra_info.update(in_turns(lambda: g(T), theirs))
     size = np.abs(exact).max()
     benchmark.extra_info["error"] = float(np.abs(got - exact).max() / size)
     benchmark.extra_info["their_error"] = float(np.abs(theirs() - exact).max() / size)

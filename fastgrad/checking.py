@@ -57,6 +57,10 @@ from fastgrad.spaces.placed import has_complex, placed
 SPARE = 1.3
 """What a budget that would do has to spare: evaluations take unlike times."""
 
+AT_ONCE = 2.0**-33
+"""Steps in units that nothing leads to but a loss that is not finite at longer ones."""
+MOST_ENTRIES = 0.5
+
 Strategy = Callable[[Loss, Claim, Rule, Budget, Options], Outcome]
 
 STRATEGIES: dict[str, Strategy] = {"sweep": sweep, "screen": screen}
@@ -394,7 +398,7 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         with budget.stopped():
             answers.at_the_end()
         unsteady = answers.unsteady
-    if outcome.verdict == "inconclusive" and run.outside is not None:
+    if outcome.verdict == "inconclusive" and (run.outside is not None or _is_left_at_once(outcome)):
         hint = looks_like(layout, flat)
         outcome = replace(outcome, remarks=(*outcome.remarks, *([hint] if hint else [])))
     if unsteady is None:
@@ -411,6 +415,15 @@ def _check_at(place: Point, question: _Question, rule: Rule, options: Options) -
         _convergence=lambda: convergence(loss, claim, outcome.judged),
         _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
     )
+
+
+def _is_left_at_once(outcome: Outcome) -> bool:
+    """Whether the loss is not finite beside theta in most entries, as off a set that it refuses."""
+    judged = outcome.judged
+    if judged is None:
+        return False
+    short = judged.differences.step <= AT_ONCE * judged.scales.unit
+    return bool(np.mean(short | ~np.isfinite(judged.numeric)) > MOST_ENTRIES)
 
 
 def _refuted(

@@ -214,6 +214,8 @@ class Gradient:
             result = self.function(*merged(self.layout.native(own), others, self.argnum))
         else:
             given = self.layout.copied(theta)
+            if isinstance(self.layout, SpaceLayout):  # points are in precisions of their own
+                flat = self.layout.reread(given)
             result = self.function(*merged(given, self.args, self.argnum))
             own = self.layout.reread(given)
         changed = np.flatnonzero(own != flat)

@@ -24,6 +24,9 @@ from fastgrad.spaces.verify import fraction_moved, require_retraction
 class CoordinatesChart(PointChart):
     """A space that is told by coordinates, around a point."""
 
+    _by_entries: Floats | None = None
+    """The gradient under test, where it is by the numbers of the point itself."""
+
     def __init__(self, space: Any, point: Any, name: str):
         super().__init__(space, point, name)
         moves = None if space.trusted else require_retraction(self)
@@ -75,6 +78,7 @@ class CoordinatesChart(PointChart):
         said = f"the coordinates of {self.name} ({self.space.title})"
         require_shape(array, shapes, what, said)
         if ambient and array.shape == self.base.shape:
+            self._by_entries = np.asarray(array, np.float64)
             return self._pulled_back(array), rounding_of(array)
         return np.asarray(array, np.float64).reshape(-1), rounding_of(array)
 
@@ -95,6 +99,10 @@ class CoordinatesChart(PointChart):
     def readings(self, slopes: Floats) -> Iterator[Reading]:
         yield from self.space.readings(self.base, slopes)
         yield from of_frames(self, slopes)
+        by_entries = self._by_entries
+        if by_entries is not None and np.array_equal(self._pulled_back(by_entries), slopes):
+            for word, said, other in self.space.orders(by_entries):
+                yield Reading(word, said, self._pulled_back(other))
 
     def native(self, x: Floats) -> Any:
         base = self.base

@@ -5,6 +5,7 @@ B = (1 - cos t) / t^2 and t = |w|; of a pose its translation is V v, V = 1 + B [
 C = (t - sin t) / t^3 (Sola, Deray and Atchuthan, arXiv 1812.01537, eqs. 132 and 174).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,12 @@ class Quaternion(Space):
         v, s = q[..., :3], q[..., 3, None, None]
         K = hat(v)
         return np.asarray(np.eye(3) + 2 * s * K + 2 * K @ K)
+
+    def orders(self, gradient: Floats) -> Iterator[tuple[str, str, Floats]]:
+        first = self.order_of_entries == "wxyz"
+        own, other = ("first", "last") if first else ("last", "first")
+        said = f"its real part is {other} where the space has it {own}: read so, all of it agrees"
+        yield "exchanged-halves", said, np.roll(gradient, 1 if first else -1, axis=-1)
 
     def compiled(self, point: Any) -> Any:
         from fastgrad.spaces import retractions

@@ -86,6 +86,7 @@ class Space:
         self.dim = None if dim is None else int(dim)
         self.names = None if names is None else tuple(map(str, names))
         self.gradient, self.flat = gradient, flat
+        self.verified: dict[Any, float] = {}
 
     def __repr__(self) -> str:
         form = f"dim={self.dim}" if self.project is None else f"gradient={self.gradient!r}"
@@ -116,6 +117,10 @@ class Space:
 
     def readings(self, point: Any, slopes: Floats) -> Iterator[Reading]:
         """The slopes that a gradient claims, shape (size,), under other conventions."""
+        return iter(())
+
+    def orders(self, gradient: Floats) -> Iterator[tuple[str, str, Floats]]:
+        """A gradient by the numbers of a point in other orders of them: a law, what it is, and that."""
         return iter(())
 
     def dimension_at(self, point: Any) -> float | None:

@@ -70,8 +70,8 @@ def require_retraction(chart: Any) -> Floats | None:
     here = called(call, space.retract, base, v)
     require_type(here, base, f"{space.title}: retract({name}, v)")
     require_same_point(here, base, f"{space.title}: retract({name}, 0)")
-    size = chart.origin.size
-    if numbers_of(base) is None or size > LOOKED_AT:
+    size, numbers = chart.origin.size, numbers_of(base)
+    if numbers is None or size > LOOKED_AT or _is_known(chart, numbers):
         return None
     moves = np.array([_move(chart, k, call) for k in range(size)])
     bad = ~np.isfinite(moves).all(axis=1)
@@ -88,7 +88,17 @@ def require_retraction(chart: Any) -> Floats | None:
             f"{space.title}: dim={size} does not fit: retract moves {name} in {rank} directions alone, "
             f"not {size}"
         )
+    space.verified[type(base), chart.shape] = float(lengths.min())
     return moves
+
+
+def _is_known(chart: Any, numbers: Floats) -> bool:
+    """Whether a space was verified at another point like this one, which no step is too short for."""
+    least = chart.space.verified.get((type(chart.base), chart.shape))
+    if least is None:
+        return False
+    last = precision_of(chart.base) * np.abs(numbers).max(initial=0.0)
+    return bool(last <= FRACTION * NO_STEP * min(1.0, least))
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -82,3 +82,59 @@ def test_one_space_stands_for_every_array_of_a_structure():
         poses
     )
     assert np.allclose(got, [[0, 0, 0, 1, 0, 0], [0, 0, 0, 0, -1, 0]], atol=1e-9)
+
+
+def test_complex64_right_and_conjugated():
+    """Of single precision: points between are complex64, and are not taken for writes."""
+    rng = np.random.default_rng(2)
+    B = (rng.standard_normal((5, 5)) + 1j * rng.standard_normal((5, 5))).astype(np.complex64)
+    z = (rng.standard_normal(5) + 1j * rng.standard_normal(5)).astype(np.complex64)
+
+    def loss(z, B):
+        return (np.abs(B @ z) ** 2).sum()
+
+    def grad(z, B):
+        return 2 * B.conj().T @ (B @ z)
+
+    for backend in ("python", "auto"):
+        report = fg.check_grad(loss, grad, z, B, backend=backend)
+        assert report.verdict == "agrees"
+        assert any('df/dx + i df/dy, convention "steepest"' in said for said in report.remarks)
+        wrong = fg.check_grad(loss, lambda z, B: grad(z, B).conj(), z, B, backend=backend)
+        assert (wrong.verdict, wrong.diagnoses[0].law) == ("disagrees", "conjugate")
+
+
+def test_a_euclidean_gradient_is_projected_and_its_normal_part_is_free():
+    rng = np.random.default_rng(3)
+    S, x = rng.standard_normal((6, 6)), rng.standard_normal(6)
+    x /= np.linalg.norm(x)
+    given = {"space": fg.spaces.sphere(gradient="euclidean"), "backend": "python"}
+
+    def euclidean(x):
+        return (S + S.T) @ x
+
+    assert fg.check_grad(lambda x: x @ S @ x, euclidean, x, **given)
+    assert fg.check_grad(lambda x: x @ S @ x, lambda x: euclidean(x) + 3 * x, x, **given)
+    wrong = fg.check_grad(lambda x: x @ S @ x, lambda x: euclidean(x) + np.eye(6)[2], x, **given)
+    assert (wrong.verdict, wrong.diagnoses[0].law) == ("disagrees", "smeared")
+
+
+@pytest.mark.parametrize("order", ["xyzw", "wxyz"])
+def test_a_gradient_by_the_four_numbers_of_a_quaternion(order):
+    """Right as it is; with the real part in the other place it is named."""
+    rng = np.random.default_rng(4)
+    A, q = rng.standard_normal((4, 4)), rng.standard_normal(4)
+    q /= np.linalg.norm(q)
+    given = {"space": fg.spaces.quaternion(order), "backend": "python"}
+
+    def grad(q):
+        return (A + A.T) @ q + 3 * q**2
+
+    def loss(q):
+        return q @ A @ q + (q**3).sum()
+
+    assert fg.check_grad(loss, grad, q, **given)
+    turn = 1 if order == "xyzw" else -1
+    wrong = fg.check_grad(loss, lambda q: np.roll(grad(q), turn), q, **given)
+    assert (wrong.verdict, wrong.diagnoses[0].law) == ("disagrees", "exchanged-halves")
+    assert "its real part is " in wrong.diagnoses[0].sentence

@@ -43,11 +43,64 @@ def test_points_that_leave_the_sphere_ask_for_it():
     )
 
 
-def test_a_loss_that_refuses_every_neighbour_asks_for_its_set():
+X = np.linalg.qr(rng.standard_normal((5, 2)))[0]
+
+
+def invariant(X):
+    return np.trace(np.linalg.solve(X.T @ X, X.T @ S @ X))
+
+
+ON_SETS = {
+    "the Riemannian gradient of a loss of all vectors": (
+        *(lambda x: x @ S @ x, lambda x: 2 * (S @ x - (x @ S @ x) * x), x),
+        *("has norm 1", "the tangent part of the numerical one", "sphere"),
+    ),
+    "a frame, the projection forgotten": (
+        *(invariant, lambda X: 2 * S @ X, X),
+        *("has orthonormal columns", "right but for a part that is normal", "stiefel"),
+    ),
+    "a frame, by a loss of all matrices": (
+        *(lambda X: (S @ X * X).sum(), lambda X: 2 * (S @ X - X @ (X.T @ S @ X)), X),
+        *("has orthonormal columns", "the tangent part of the numerical one", "stiefel"),
+    ),
+    "a symmetric matrix, by both triangles": (
+        *(lambda P: (np.tril(P) * S).sum(), lambda P: (np.tril(S) + np.tril(S).T) / 2, S.copy()),
+        *("is symmetric", "the tangent part of the numerical one", "symmetric"),
+    ),
+    "a distribution": (
+        *(lambda p: (p**3).sum(), lambda p: 3 * p**2 - (3 * p**2).mean(), np.arange(1.0, 5) / 10),
+        *("sums to 1", "the tangent part of the numerical one", "simplex"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ON_SETS)
+def test_gradients_that_are_right_along_a_set_ask_for_it(name):
+    loss, grad, theta, looks, part, space = ON_SETS[name]
+    report = fg.check_grad(loss, grad, theta, backend="python")
+    assert (report.verdict, report.diagnoses[0].law) == ("disagrees", "normal-part")
+    for said in (f"theta {looks}", part, f"space=fg.spaces.{space}()"):
+        assert said in report.diagnoses[0].sentence
+    if "tangent" in part:
+        kind = getattr(fg.spaces, space)()
+        assert fg.check_grad(loss, grad, theta, space=kind, backend="python")
+
+
+def test_a_norm_of_one_alone_asks_for_nothing():
+    for seed in range(10):
+        wrong = 2 * S @ x + 0.1 * np.random.default_rng(seed).standard_normal(5)
+        report = fg.check_grad(lambda x: x @ S @ x, wrong, x, backend="python")
+        assert report.diagnoses[0].law != "normal-part"
+
+
+@pytest.mark.parametrize("refusal", ["raises", "is not a number"])
+def test_a_loss_that_refuses_every_neighbour_asks_for_its_set(refusal):
     def strict(P):
-        if not np.array_equal(P, P.T):
+        if np.array_equal(P, P.T):
+            return (P * S).sum()
+        if refusal == "raises":
             raise ValueError("not symmetric")
-        return (P * S).sum()
+        return np.nan
 
     report = fg.check_grad(strict, lambda P: S, S.copy(), backend="python")
     assert report.verdict == "inconclusive"

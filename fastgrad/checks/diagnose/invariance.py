@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
+from fastgrad.numerics.norms import norm
 from fastgrad.spaces.guess import guess
 
 CANCELS = 1e4
@@ -23,6 +24,8 @@ HINT = ""
 """The cause of what is no cause."""
 FEWEST_ENTRIES = 3
 """Entries wanted where something is along theta."""
+PROJECTED = ("sphere", "oblique", "stiefel", "simplex", "symmetric")
+"""Sets of arrays that a theta may seem to live on, told by a projection."""
 DIMENSIONS = (2, 3)
 """Columns of points that are rotated."""
 
@@ -97,6 +100,38 @@ def not_projected(case: Case) -> Finding | None:
             clause += f"; {case.name} {seems[0]}: if it lives on {seems[1]}, say so by space="
         return Finding(("not-projected",), {"lambda": largest}, clause)
     return None
+
+
+def right_on_a_set(case: Case) -> Finding | None:
+    """Theta seems to live on a set, along whose tangent space the gradient is right."""
+    if not case.complete or case.k < FEWEST_ENTRIES or case.chart is not None:
+        return None
+    seems = guess(case.theta.reshape(case.shape))
+    if seems is None or seems[2] not in PROJECTED:
+        return None
+    from fastgrad import spaces
+
+    space, x = getattr(spaces, seems[2])(), case.theta.reshape(case.shape)
+
+    def tangent(w: Floats) -> Floats:
+        return np.asarray(space.tangent(x, w.reshape(case.shape)).reshape(-1))
+
+    r = case.a - case.D
+    slack = norm(case.bar + case.unit * np.abs(case.a))
+    if norm(tangent(r)) > slack or norm(r) <= BROKEN * slack:
+        return None
+    is_tangent = norm(case.a - tangent(case.a)) <= slack
+    what = (
+        "the tangent part of the numerical one"
+        if is_tangent
+        else "right but for a part that is normal to the tangent space"
+    )
+    clause = (
+        f"{case.name} {seems[0]}, and the analytic gradient is {what}: it differs by a part of norm "
+        f"{norm(r):.6g}, along which {seems[1]} does not go; if {case.name} lives there, say so by "
+        f"space=fg.spaces.{seems[2]}()"
+    )
+    return Finding(("normal-part",), {"norm": norm(r), "part": norm(r) / norm(case.D)}, clause)
 
 
 def _parts(case: Case) -> Iterator[tuple[str, Floats, int]]:

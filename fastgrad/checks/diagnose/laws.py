@@ -10,7 +10,7 @@ from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case
 from fastgrad.checks.diagnose.few_entries import alternate, exchanged, one_number, same_size
 from fastgrad.checks.diagnose.fingerprint import fingerprint
 from fastgrad.checks.diagnose.fitting import best_fit, roughly
-from fastgrad.checks.diagnose.invariance import invariance, not_projected
+from fastgrad.checks.diagnose.invariance import invariance, not_projected, right_on_a_set
 from fastgrad.checks.diagnose.line_offsets import by_line_offsets
 from fastgrad.checks.diagnose.masks import masked
 from fastgrad.checks.diagnose.named_constants import beside_one
@@ -46,10 +46,11 @@ LAWS: tuple[Law, ...] = (
     read_otherwise,
     one_number,
     exchanged,
+    one_triangle,
     not_projected,
+    right_on_a_set,
     lambda case: best_fit(case, most=1),
     smeared,
-    one_triangle,
     *ELEMENTWISE,
     masked,
     alternate,
