@@ -31,6 +31,7 @@ ORDER = (
     "locate",
     "accuracy",
     "spaces",
+    "jacobian",
     "checking",
     "frameworks",
     "museum",

@@ -398,6 +398,47 @@ def overhead(results: dict[str, Any]) -> str:
     return text
 
 
+def jacobian(results: dict[str, Any]) -> str:
+    body = [
+        [
+            row["method"],
+            f"{row['error']:.0e}",
+            f"{row['evaluations']:,}" if row["evaluations"] else "none of the function",
+            duration(row["seconds"]),
+            f"{row['seconds'] / row['beside']:.3g}" if "beside" in row else "1",
+        ]
+        for row in rows_of(results, "jacobian")
+    ]
+    head = ["Jacobian of 200 outputs by 100 inputs", "largest error", "evaluations", "time"]
+    note = "\n\nTimes over fastgrad's are measured in turns with it. jax differentiates by itself."
+    return markdown([*head, "over fastgrad's"], body) + note
+
+
+def jacobian_sparse(results: dict[str, Any]) -> str:
+    body = [
+        [
+            row["method"],
+            f"{row['error']:.0e}" if "error" in row else "agrees",
+            duration(row["seconds"]),
+            f"{row['seconds'] / row['beside']:.3g}" if "beside" in row else "1",
+        ]
+        for row in rows_of(results, "jacobian sparse")
+    ]
+    head = ["tridiagonal Jacobian of 100,000", "largest error", "time", "over fastgrad's"]
+    return markdown(head, body)
+
+
+def jacobian_errors(results: dict[str, Any]) -> str:
+    return "\n".join(
+        f"Standard errors of a logistic regression of {row['parameters']} parameters on the 6,366 "
+        "answers of Fair's survey, from the inverse of a numerical Hessian, beside those of "
+        f"statsmodels: equal to {row['error']:.0e} of them by the loss alone (in "
+        f"{duration(row['seconds'])}), to "
+        f"{row['by_score']:.0e} by differences of the score."
+        for row in rows_of(results, "jacobian errors")
+    )
+
+
 NETS_TOLD = {"mlp": "99,530 parameters", "small mlp": "248 parameters"}
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
@@ -415,6 +456,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scale": scale,
     "locate": locate,
     "spaces": spaces,
+    "jacobian": jacobian,
+    "jacobian-sparse": jacobian_sparse,
+    "jacobian-errors": jacobian_errors,
     "frameworks": frameworks,
     "overhead": overhead,
     "museum": museum,

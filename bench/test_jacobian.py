@@ -1,6 +1,7 @@
 """Jacobians and Hessians: errors, evaluations and time beside those who do the same."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from scipy import sparse
 
 import fastgrad as fg
-from bench.measure import measured
+from bench.measure import measured, seconds_of
 from bench.rivals import version
 
 OUTPUTS, INPUTS = 200, 100
@@ -101,7 +102,8 @@ def test_dense(benchmark, quick, name):
     got = method(fun, x)
     error = float(np.abs(got - exact).max() / np.abs(exact).max())
     facts = {"table": "jacobian", "method": name, "error": error, "evaluations": fun.calls}
-    measured(benchmark, lambda: method(fun, x), **facts)
+    beside = None if name == "fastgrad" else partial(seconds_of, partial(ours, fun, x))
+    measured(benchmark, lambda: method(fun, x), beside, **facts)
     assert error <= MOST_ERROR.get(name, np.inf)
 
 
@@ -135,14 +137,17 @@ def test_sparse(benchmark, quick, name):
         report = measured(
             benchmark,
             lambda: fg.check_jacobian(chain, of_chain, x, backend="python"),
-            table="sparse jacobian",
+            partial(seconds_of, partial(ours_sparse, x)),
+            table="jacobian sparse",
             method=name,
         )
         assert report
         benchmark.extra_info["evaluations"] = report.evaluations
         return
     method = ours_sparse if name == "fastgrad" else scipy_sparse
-    got = measured(benchmark, lambda: method(x), table="sparse jacobian", method=name)
+    beside = None if name == "fastgrad" else partial(seconds_of, partial(ours_sparse, x))
+    facts = {"table": "jacobian sparse", "method": name}
+    got = measured(benchmark, lambda: method(x), beside, **facts)
     error = float(np.abs((got - of_chain(x)).tocsr().data).max(initial=0.0))
     benchmark.extra_info["error"] = error
     assert name != "fastgrad" or error < 1e-7
@@ -172,6 +177,8 @@ def test_standard_errors_of_a_fit_beside_statsmodels(benchmark):
         return np.sqrt(np.diag(np.linalg.inv(H)))
 
     np.testing.assert_allclose(errors(grad=score), expected, rtol=1e-8)
-    got = measured(benchmark, errors, table="standard errors", method="fastgrad, from the loss")
+    facts = {"table": "jacobian errors", "method": "from the loss", "parameters": w.size}
+    facts["by_score"] = float(np.max(np.abs(errors(grad=score) / expected - 1)))
+    got = measured(benchmark, errors, **facts)
     benchmark.extra_info["error"] = float(np.max(np.abs(got / expected - 1)))
     np.testing.assert_allclose(got, expected, rtol=1e-6)

@@ -1,7 +1,7 @@
 """hessian and hvp: a loss in, its second derivatives out, by its gradient where there is one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, TypeAlias
 
@@ -10,10 +10,12 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.cluster.campaign import Campaign, campaign
 from fastgrad.differences.confined import Confined
+from fastgrad.differences.domain import edges_of
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.pairs import pair_loss
 from fastgrad.differences.second import hessian_of, product_of
+from fastgrad.errors import LossError, NonFiniteLossError
 from fastgrad.estimates import HessianEstimate
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Evaluator, Inputs
@@ -155,15 +157,30 @@ class Curved:
 
     def matrix(self) -> Curvature:
         """The Hessian by all entries, shape (n, n); 0 for constants."""
-        n = self.point()[0].size
-        whole, bars = np.zeros((2, n, n))
         if not self.by_gradient:
             loss, box = self.measured()
+            whole, bars = np.zeros((2, loss.theta.size, loss.theta.size))
             found = hessian_of(loss, box)
             at = np.ix_(loss.indices, loss.indices)
             whole[at], bars[at] = found.value, found.bar
             return Curvature(whole, bars, loss.noise, loss.run, found.sided)
-        run, pairs = self.gradient_run(), self.pairs()
+        return self._by_slopes(self._columns_of)
+
+    def _by_slopes(self, ask: Callable[[VectorEvaluator], Curvature]) -> Curvature:
+        """What is made of differences of the gradient: at edges of its domain, of one-sided ones."""
+        run = self.gradient_run()
+        try:
+            return ask(run)
+        except (LossError, NonFiniteLossError):
+            box = edges_of(run, self.units.entry, self.pairs().columns.first)
+            if box is None:
+                raise
+        return replace(ask(run.within(box)), sided=np.flatnonzero(box.at_bound(run.theta)))
+
+    def _columns_of(self, run: VectorEvaluator) -> Curvature:
+        """The Hessian by the slopes of a gradient."""
+        pairs = self.pairs()
+        whole, bars = np.zeros((2, run.theta.size, run.theta.size))
         loss = pair_loss(run, pairs, self.units, 0, degree=ORDER)
         slopes, error, _ = differences(loss, CENTRAL[ORDER], None)
         chosen = pairs.columns.first
@@ -179,7 +196,10 @@ class Curved:
             whole, bars = np.zeros((2, v.size))
             whole[loss.indices], bars[loss.indices] = found.value, found.bar
             return Curvature(whole, bars, loss.noise, loss.run, found.sided)
-        run = self.gradient_run()
+        return self._by_slopes(partial(self._along, v))
+
+    def _along(self, v: Floats, run: VectorEvaluator) -> Curvature:
+        """The product with v by the slopes of a gradient, on either side of what bounds split."""
         turned = v if run.box is None else run.box.turned(run.theta, v)
         same = turned == v
         ahead = self._slope_of_gradient(run, np.where(same, turned, 0.0))

@@ -16,6 +16,7 @@ from fastgrad.checks.outputs import is_linear, sentences
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import worst_of
 from fastgrad.cluster.campaign import Campaign, campaign
+from fastgrad.differences.domain import edges_of
 from fastgrad.differences.pairs import Directional
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate.backends import require_backend
@@ -26,6 +27,7 @@ from fastgrad.evaluate.layer import STREAM, Layer, Pushforward, inputs_of
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.bounds import bounds_of
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.results import GradientCheck
@@ -326,6 +328,8 @@ def _check_tangent(
     run = vector_evaluator(of_leaves, given, "python")
     run = through.outputs(run, of_leaves, given, "python").within(box)
     v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
+    if box is None and not _goes_both_ways(run, v):
+        box = edges_of(run, units.entry, np.arange(flat.size))
     v = v if box is None else box.turned(flat, v)
     claimed = rule.forward(layout.rebuild(v))
     v = flatten(layout.rebuild(v))[1]  # as it was given, in its own precision
@@ -335,10 +339,15 @@ def _check_tangent(
     report = check_along(run, layout, along, claimed, allowed, options)
     remarks = tuple(map(_of_jvp, report.remarks))
     if report.verdict == "disagrees":
-        remarks += _inputs_to_blame(rule, run, layout, v, allowed.rtol)
+        remarks += _inputs_to_blame(rule, run.within(box), layout, v, allowed.rtol)
     return replace(
         report, subject="jvp", remarks=remarks, seconds=clock.seconds, ran=clock.said(run.ran)
     )
+
+
+def _goes_both_ways(run: VectorEvaluator, v: Floats) -> bool:
+    """Whether the outputs are finite on both sides of theta, along a line."""
+    return bool(np.isfinite(run.along(v, CENTRAL[2].step * np.array([1.0, -1.0]))).all())
 
 
 def _inputs_to_blame(

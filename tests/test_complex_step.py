@@ -88,14 +88,32 @@ def test_powers_of_negative_numbers_compiled():
         fg.grad(njit(cubes), method="complex")(X)
 
 
-def test_as_the_referee_of_a_check():
-    report = fg.check_grad(smooth, slope, X, method="complex", backend="python", rtol=1e-12)
+@pytest.mark.parametrize("backend", ["python", "compiled"])
+def test_as_the_referee_of_a_check(backend):
+    """It tells an error of 1e-10, which no real difference does."""
+    options = {"backend": backend, "rtol": 1e-12}
+    report = fg.check_grad(smooth, slope, X, method="complex", **options)
     assert report, str(report)
     assert "Judged by complex steps" in str(report)
     wrong = slope(X)
     wrong[2] *= 1 + 1e-10
-    report = fg.check_grad(smooth, wrong, X, method="complex", backend="python", rtol=1e-12)
+    report = fg.check_grad(smooth, wrong, X, method="complex", **options)
     assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["theta[2]"]
+    assert fg.check_grad(smooth, wrong, X, backend=backend).verdict == "agrees"
+
+
+@njit
+def absolute(x):
+    return x[0] * np.abs(x).sum()  # complex for complex x, and wrong
+
+
+@pytest.mark.parametrize("backend", ["python", "compiled"])
+def test_a_referee_refuses_with_the_reason(backend):
+    slopes = X[0] * np.sign(X) + np.abs(X).sum() * np.eye(4)[0]
+    assert fg.check_grad(absolute, slopes, X, backend=backend)
+    with pytest.raises(ValueError, match="along a random direction complex steps give") as caught:
+        fg.check_grad(absolute, slopes, X, method="complex", backend=backend)
+    assert "(it uses abs)" in str(caught.value)
 
 
 def test_options_that_do_not_go_with_it():

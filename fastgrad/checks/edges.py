@@ -11,6 +11,7 @@ from fastgrad.checks.outcome import Differences, Judged
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.stages import judge
 from fastgrad.differences.confined import Confined
+from fastgrad.differences.domain import nearest_of
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.pairs import PairLoss
@@ -18,8 +19,6 @@ from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
 
-NEAREST = 2.0**-40
-"""Distance of an edge, in units of theta, at which an entry lies at it."""
 MOST_PROBED = 1000
 """Entries looked at, two evaluations each."""
 NAMED = 3
@@ -90,9 +89,7 @@ def about_sides(near: Indices, at_bound: Mask, layout: Layout) -> list[str]:
 
 def _finite_sides(loss: Loss, indices: Indices) -> tuple[Mask, Mask]:
     """Whether f is finite just below and just above each of some entries."""
-    nearest = np.maximum(
-        NEAREST * loss.units.entry[indices], 4 * np.spacing(np.abs(loss.theta[indices]))
-    )
+    nearest = nearest_of(loss.theta, loss.units.entry, indices)
     values = loss.values(indices, np.stack([-nearest, nearest], axis=1))
     finite = np.isfinite(values)
     return finite[:, 0], finite[:, 1]

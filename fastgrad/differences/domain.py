@@ -7,8 +7,13 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.numerics.steps import finest_steps, steps_inside
+from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
+
+NEAREST = 2.0**-40
+"""Distance of an edge, in units of theta, at which an entry lies at it."""
 
 
 class Sampling(Protocol):
@@ -83,3 +88,27 @@ def edge_steps(run: Evaluator, sampling: Sampling, indices: Indices, h: Floats) 
 
     inside, _ = steps_inside(sample, reach / 8, smallest)
     return np.maximum(sampling.step * inside, smallest)
+
+
+def nearest_of(theta: Floats, units: Floats, indices: Indices) -> Floats:
+    """The distances from entries at which an edge is looked for, shape (m,)."""
+    spacing = 4 * np.spacing(np.abs(theta[indices]))
+    return np.asarray(np.maximum(NEAREST * units[indices], spacing))
+
+
+def edges_of(run: VectorEvaluator, units: Floats, indices: Indices) -> Box | None:
+    """Bounds for entries beside which a function is finite on one side alone; None if there are none.
+
+    Two evaluations an entry.
+    """
+    nearest = nearest_of(run.theta, units, indices)
+    values = run.coordinates(indices, np.stack([-nearest, nearest], axis=1))
+    finite = np.isfinite(values).all(axis=2)
+    below, above = finite[:, 0], finite[:, 1]
+    at_edge = below != above
+    if not at_edge.any():
+        return None
+    box = Box.unbounded(run.theta.size)
+    box.low[indices[above & at_edge]] = run.theta[indices[above & at_edge]]
+    box.high[indices[below & at_edge]] = run.theta[indices[below & at_edge]]
+    return box if run.box is None else box.within(run.box)

@@ -268,6 +268,58 @@ def test_hessians_at_edges_of_the_domain():
     assert disagreeing(report) == ["theta[1] / theta[2]"]
 
 
+def cubes(x):
+    if np.any(x < 0):
+        raise ValueError("negative")
+    return float((x**3).sum() + x[0] * x[1])
+
+
+def of_cubes(x):
+    if np.any(x < 0):
+        raise ValueError("negative")
+    return 3 * x**2 + np.array([x[1], x[0], 0])
+
+
+def bends_of_cubes(x):
+    return np.diag(6 * x) + np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 0]])
+
+
+EDGE = "theta[0], theta[2] lie at the edge of the loss's domain"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("grad", [None, of_cubes])
+def test_products_at_edges_that_nobody_told_of(grad, seed):
+    """The vector points out of the domain in some entries, with some seeds in all."""
+    x = np.array([0.0, 1.0, 0.0])
+    options = {"grad": grad, "backend": "python", "seed": seed}
+    report = fg.check_hvp(cubes, lambda x, v: bends_of_cubes(x) @ v, x, **options)
+    assert report, str(report)
+    assert EDGE in str(report)
+    off = np.array([0, 0, 0.01])
+    report = fg.check_hvp(cubes, lambda x, v: bends_of_cubes(x) @ v + off, x, **options)
+    assert disagreeing(report) == ["theta[2]"]
+    report = fg.check_hessian(cubes, bends_of_cubes, x, **options)
+    assert report, str(report)
+    found = fg.hessian(cubes, grad=grad, backend="python").estimate(x)
+    assert np.all(np.abs(found.hessian - bends_of_cubes(x)) <= found.error)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tangents_at_edges_that_nobody_told_of(seed):
+    def fun(x):
+        return np.append(of_cubes(x), x.sum())
+
+    def rule(v, x):
+        return np.append(bends_of_cubes(x) @ v, v.sum())
+
+    x = np.array([0.0, 1.0, 0.0])
+    report = fg.check_jvp(fun, rule, x, seed=seed)
+    assert report, str(report)
+    report = fg.check_jvp(fun, lambda v, x: rule(v, x) * [1, 1, 1, 1.01], x, seed=seed)
+    assert disagreeing(report) == ["out[3]"]
+
+
 def test_a_box_and_how_far_one_may_go_in_it():
     box, theta = Box(np.array([0.0, -np.inf, 1.0]), np.array([np.inf, 2.0, 3.0])), [0.0, 2.0, 2.0]
     theta = np.array(theta)

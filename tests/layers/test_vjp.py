@@ -52,9 +52,8 @@ def test_layers_and_three_bugs_in_each_over_20_seeds(name):
         check_layer(name, seed)
 
 
-@pytest.mark.parametrize("seed", QUICK)
-@pytest.mark.parametrize("name", LOSSES)
-def test_loss_layers(name, seed):
+def check_loss(name, seed):
+    """The right loss layer, and each of its bugs."""
     both, bugs = LOSSES[name]
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(4, 5)), rng.integers(0, 5, 4)
@@ -64,9 +63,31 @@ def test_loss_layers(name, seed):
             lambda x, y: both(x, y)[0], lambda x, y: function(x, y)[1], x, y, backend="python"
         )
 
-    assert check(both)
+    assert check(both), f"{name}, seed {seed}"
     for old, new in bugs:
-        assert check(edited(both, old, new)).verdict == "disagrees"
+        wrong = check(edited(both, old, new)).verdict
+        assert wrong == "disagrees", f"{name}, {old} -> {new}, seed {seed}"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_layers_and_three_bugs_in_each(name):
+    for seed in QUICK:
+        check_loss(name, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_layers_and_three_bugs_in_each_over_20_seeds(name):
+    for seed in ALL:
+        check_loss(name, seed)
+
+
+def test_every_layer_has_three_bugs():
+    asked = "affine, relu, batch norm, layer norm, conv, max pool, rnn step, lstm step, attention"
+    assert set(asked.split(", ")) <= set(FORMS)
+    assert set(LOSSES) == {"softmax loss", "svm loss"}
+    assert {len(form.bugs) for form in FORMS.values()} == {3}
+    assert {len(bugs) for _, bugs in LOSSES.values()} == {3}
 
 
 RNG = np.random.default_rng(0)
