@@ -103,7 +103,7 @@ def edges_of(run: VectorEvaluator, units: Floats, indices: Indices) -> Box | Non
     """
     nearest = nearest_of(run.theta, units, indices)
     values = run.coordinates(indices, np.stack([-nearest, nearest], axis=1))
-    finite = np.isfinite(values).all(axis=2)
+    finite = np.asarray(np.isfinite(values).all(axis=2))
     below, above = finite[:, 0], finite[:, 1]
     at_edge = below != above
     if not at_edge.any():
