@@ -11,6 +11,7 @@ import jax.numpy as jnp  # noqa: E402
 
 import fastgrad as fg  # noqa: E402
 from fastgrad.evaluate.protocol import Inputs  # noqa: E402
+from fastgrad.jax import evaluator as evaluator_module  # noqa: E402
 from fastgrad.jax.evaluator import JaxLoss  # noqa: E402
 from fastgrad.jax.program import Program  # noqa: E402
 from fastgrad.parameters.layout import flatten  # noqa: E402
@@ -258,3 +259,19 @@ def test_points_of_half_precision_are_on_the_line_on_average():
     assert above == again
     assert (above - below) / (2 * h) == pytest.approx((c**2).sum(), abs=5 * noise)
     assert noise < 0.2 * (c**2).sum()
+
+
+@pytest.mark.parametrize(("points", "chunk"), [(1, 1), (3, 3), (10**6, 256)])
+def test_chunks_are_sized_by_memory(points, chunk, monkeypatch):
+    x = normal(40)
+    program = Program(lambda x: jnp.sum(jnp.cos(x)), x, (), True)
+    layout, theta = flatten(program.values())
+    monkeypatch.setattr(evaluator_module, "MEMORY", 8.0 * theta.size * points)
+    run = JaxLoss(program).evaluator_at(Inputs(layout, theta))
+    offsets = np.linspace(-1, 1, 10)
+    got = run.along(np.ones(40), offsets)
+    assert got == pytest.approx([np.cos(theta + t).sum() for t in offsets], rel=1e-12)
+    assert f"{chunk} points at a time" in run.ran
+    got = run.coordinates(np.arange(40), np.full((40, 1), 0.5))[:, 0]
+    expected = [np.cos(theta + 0.5 * (np.arange(40) == i)).sum() for i in range(40)]
+    assert got == pytest.approx(expected, rel=1e-12)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastgrad as fg
 from tests.extras import problems
 
 
@@ -56,3 +57,25 @@ def test_what_is_not_finite_is_drawn(axes):
 def test_what_cannot_be_drawn(arguments, words):
     with pytest.raises(ValueError, match=words):
         problems.check().plot(*arguments)
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_evidence_of_a_monitor_over_steps(factor):
+    from matplotlib import pyplot
+
+    theta = np.linspace(-1, 1, 8)
+    monitor = fg.Monitor(
+        lambda w: float((w**4).sum()), lambda w: factor * 4 * w**3, every=2, on_alarm="record"
+    )
+    for step in range(9):
+        monitor(step, theta)
+    ax = monitor.plot()
+    evidence, limit, *alarms = ax.get_lines()
+    assert evidence.get_xdata().tolist() == [record.step for record in monitor.records]
+    assert evidence.get_ydata().tolist() == [record.evidence for record in monitor.records]
+    assert limit.get_ydata()[0] == pytest.approx(3.0)  # alpha is 1e-3
+    raised = [record.step for record in monitor.records if record.alarm]
+    assert [line.get_xdata()[0] for line in alarms] == raised
+    assert bool(raised) == (factor != 1)
+    assert monitor.plot(ax) is ax
+    pyplot.close(ax.figure)
