@@ -202,12 +202,18 @@ def about_the_loss(loss: Loss) -> list[str]:
     remarks = list(loss.run.remarks)
     if constants := _constants(loss.layout):
         remarks.append(f"Constants, passed as they are: {', '.join(constants)}.")
-    if loss.measured.float32:
+    if half := loss.measured.half:
+        remarks.append(
+            f"Every value of the loss is a {half}: what changes it by less than a unit in its last "
+            "place is not seen. Sum it up in float32 at least; the model may stay as it is."
+        )
+    elif loss.measured.float32:
         remarks.append(
             "Every value of the loss is a float32: it is computed in single precision, and an "
             "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
         )
-    if levels := loss.measured.levels:
+    levels = loss.measured.levels
+    if levels and not half:
         remarks.append(
             f"At points close to theta the loss takes one of {levels.count} values, about "
             f"{levels.apart:.2g} apart, now this, now that: a sign or an order is chosen inside (of an "

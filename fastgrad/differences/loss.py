@@ -84,6 +84,11 @@ FEW_VALUES = 5
 FEW_ROUNDINGS = 4.0
 """A loss of so few values, no further apart in units of rounding, says nothing of its gradient."""
 
+HALF_BITS = {"bfloat16": 7, "float16": 10}
+"""Bits after the first of numbers of half precision."""
+NEIGHBOURS = 2.0
+"""Values so many units apart are neighbours, and no counts that happen to be short."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -151,6 +156,13 @@ class Measured:
         """Whether every value seen is a float32."""
         seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
         return bool(seen) and _all_float32([line.values for line in seen])
+
+    @cached_property
+    def half(self) -> str:
+        """The half precision that every value seen is a number of, beside its neighbours; or nothing."""
+        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
+        values = np.unique(np.concatenate([[self.value], *(line.values for line in seen)]))
+        return half_of(values) if np.isfinite(values).all() else ""
 
 
 @dataclass(frozen=True)
@@ -386,6 +398,25 @@ def _along(run: Evaluator, v: Floats, start: float, offsets: Floats) -> Floats:
 
 def _beside(run: Evaluator, index: Indices, scale: float, start: float, offsets: Floats) -> Floats:
     return run.coordinates(index, scale * (start + offsets[None, :]))[0]
+
+
+def half_of(values: Floats) -> str:
+    """The half precision that sorted values are neighbouring numbers of.
+
+    Examples
+    --------
+    >>> half_of(1 + np.arange(3) / 128), half_of(1 + np.arange(3) / 1024), half_of(np.arange(3.0))
+    ('bfloat16', 'float16', '')
+    """
+    if values.size < 2 or not values.any():
+        return ""
+    exponents = np.frexp(values)[1] - 1
+    for word, bits in HALF_BITS.items():
+        multiples = np.ldexp(values, bits - exponents)
+        unit = np.ldexp(1.0, int(exponents.max()) - bits)
+        if np.all(np.rint(multiples) == multiples) and np.diff(values).min() <= NEIGHBOURS * unit:
+            return word
+    return ""
 
 
 def _all_float32(samples: list[Floats]) -> bool:

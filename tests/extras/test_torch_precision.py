@@ -122,3 +122,15 @@ def test_points_of_half_precision_are_on_the_line_on_average():
 def evaluator_of(program):
     layout, theta = flatten(program.values())
     return TorchLoss(program).evaluator_at(Inputs(layout, theta))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_loss_that_is_a_number_of_half_precision_is_called_that(dtype):
+    y = torch.randint(4, (16,))
+    given = nn.Linear(30, 4).to(dtype), torch.randn(16, 30, dtype=dtype)
+    cross = nn.functional.cross_entropy
+    report = fg.torch.check(*given, loss=lambda out: cross(out, y), dtype=None, strategy="screen")
+    assert report.verdict != "disagrees"
+    word = str(dtype).removeprefix("torch.")
+    assert any(f"Every value of the loss is a {word}" in said for said in report.remarks)
+    assert not any("one of" in said for said in report.remarks)
