@@ -342,8 +342,135 @@ def scipy_rotation(rng):
         return np.cross(p, R.inv().apply(2 * (R.apply(p) - z)))
 
     space = fg.Space(lambda R, w: R * Rotation.from_rotvec(w), dim=3, names=["wx", "wy", "wz"])
-    wrong = {"frame": lambda R: R.apply(grad(R)), "degrees": lambda R: np.pi / 180 * grad(R)}
+    wrong = {
+        "frame": lambda R: R.apply(grad(R)),
+        "frame ": lambda R: (R.inv() ** 2).apply(grad(R)),  # by the transposed rotation
+        "degrees": lambda R: np.pi / 180 * grad(R),
+        "scale": lambda R: grad(R) / 2,
+    }
     return known(lambda R: ((R.apply(p) - z) ** 2).sum(), grad, R, space, **wrong)
+
+
+@case
+def scipy_rotation_on_the_left(rng):
+    p, z = rng.standard_normal((2, 3))
+    R = Rotation.from_rotvec(rng.standard_normal(3))
+
+    def of(f):
+        return lambda M: f(Rotation.from_matrix(M))
+
+    def world(R):
+        return np.cross(R.apply(p), 3 * (R.apply(p) - z) ** 2)
+
+    wrong = {
+        "frame": of(lambda R: R.inv().apply(world(R))),
+        "degrees": of(lambda R: 180 / np.pi * world(R)),
+    }
+    loss, space = of(lambda R: ((R.apply(p) - z) ** 3).sum()), fg.spaces.rotation(side="left")
+    return known(loss, of(world), R.as_matrix(), space, **wrong)
+
+
+@case
+def torch_quaternion(rng):
+    import torch
+
+    p, z = torch.from_numpy(rng.standard_normal((2, 3)))
+
+    def value(q):
+        v, w = q[:3], q[3]
+        t = 2 * torch.linalg.cross(v, p)
+        return ((p + w * t + torch.linalg.cross(v, t) - z) ** 3).sum()
+
+    def grad(q):
+        w = torch.from_numpy(q).requires_grad_()
+        value(w).backward()
+        return w.grad.numpy()
+
+    q = rng.standard_normal(4)
+    wrong = {"exchanged-halves": lambda q: np.roll(grad(q), 1)}  # w first
+    loss = lambda q: float(value(torch.from_numpy(q)))  # noqa: E731
+    return known(loss, grad, q / np.linalg.norm(q), fg.spaces.quaternion(), **wrong)
+
+
+@case
+def jax_euclidean_on_a_sphere(rng):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    S = rng.standard_normal((5, 5))
+
+    def loss(x):
+        return x @ S @ x + (x**3).sum()
+
+    slope, x = jax.grad(loss), rng.standard_normal(5)
+    space = fg.spaces.sphere(gradient="euclidean")
+
+    def one_off(x):
+        return np.array(slope(x)) + 0.5 * np.eye(5)[3]
+
+    wrong = {"smeared": one_off, "sign": lambda x: -np.array(slope(x))}
+    return known(
+        lambda x: float(loss(x)),
+        lambda x: np.array(slope(x)),
+        x / np.linalg.norm(x),
+        space,
+        **wrong,
+    )
+
+
+@case
+def torch_symmetric(rng):
+    import torch
+
+    A, B = rng.standard_normal((2, 4, 4))
+    A, P = torch.from_numpy(A + A.T), B @ B.T + np.eye(4)
+
+    def value(P):
+        return torch.logdet(P) + (A * (P @ P)).sum()
+
+    def grad(P):
+        w = torch.from_numpy(P).requires_grad_()
+        value(w).backward()
+        return w.grad.numpy()
+
+    def by_pairs(P):  # the derivative by one of the two entries that are one
+        return 2 * grad(P) - np.diag(np.diag(grad(P)))
+
+    wrong = {
+        "off-diagonal": by_pairs,
+        "off-diagonal ": lambda P: (grad(P) + np.diag(np.diag(grad(P)))) / 2,
+        "one-triangle": lambda P: np.tril(by_pairs(P)),
+        "one-triangle ": lambda P: np.triu(grad(P)),
+        "metric": lambda P: P @ grad(P) @ P,
+    }
+    loss = lambda P: float(value(torch.from_numpy(P)))  # noqa: E731
+    return known(loss, grad, P, fg.spaces.spd(), **wrong)
+
+
+@case
+def jax_weighted(rng):
+    """The control of a discretised equation, in L2: its mass matrix M weighs gradients."""
+    import jax
+    from scipy import sparse
+    from scipy.sparse.linalg import spsolve
+
+    jax.config.update("jax_enable_x64", True)
+    n = 8
+    M = sparse.diags([1 / 6, 2 / 3, 1 / 6], [-1, 0, 1], (n, n), format="csc") / n
+    w = rng.standard_normal(n)
+
+    def loss(u):
+        return (w * jax.numpy.sin(u)).sum() / n
+
+    slope = jax.grad(loss)
+    wrong = {
+        "without-weights": lambda u: np.array(slope(u)),
+        "weights-twice": lambda u: spsolve(M, spsolve(M, np.array(slope(u)))),
+        "weights-twice ": lambda u: M @ np.array(slope(u)),
+    }
+    u, space = rng.standard_normal(n), fg.spaces.inner(M)
+    right = lambda u: spsolve(M, np.array(slope(u)))  # noqa: E731
+    return known(lambda u: float(loss(u)), right, u, space, **wrong)
 
 
 def check(found, grad):
@@ -362,7 +489,28 @@ def test_right_gradients_agree_at_ten_seeds(name):
         assert report.verdict == "agrees", report
 
 
+KINDS = {
+    "conjugate": {"conjugate"},
+    "half": {"convention", "scale"},
+    "transposed, world for body, left for right": {"frame"},
+    "w first": {"exchanged-halves"},
+    "degrees": {"degrees"},
+    "Euclidean for Riemannian, a projection forgotten": {"normal-part", "smeared"},
+    "another metric": {"metric"},
+    "off-diagonals doubled or halved": {"off-diagonal"},
+    "one triangle": {"one-triangle"},
+    "weights missing or twice": {"without-weights", "weights-twice"},
+}
+
+
+def test_all_kinds_of_errors_are_planted():
+    laws = {law.strip() for name in CASES for law in made(name, 0).wrong}
+    assert all(laws & kind for kind in KINDS.values())
+    assert len(CASES) + len(LINEAR) >= 20
+
+
 def test_planted_errors_are_found_and_nine_of_ten_named():
+    """Seen: all of 55."""
     named = Counter()
     for name in CASES:
         found = made(name, 0)

@@ -43,6 +43,7 @@ def test_points_that_leave_the_sphere_ask_for_it():
     )
 
 
+C = rng.standard_normal((5, 5))
 X = np.linalg.qr(rng.standard_normal((5, 2)))[0]
 
 
@@ -57,14 +58,14 @@ ON_SETS = {
     ),
     "a frame, the projection forgotten": (
         *(invariant, lambda X: 2 * S @ X, X),
-        *("has orthonormal columns", "right but for a part that is normal", "stiefel"),
+        *("has orthonormal columns", "right but for its normal part", "stiefel"),
     ),
     "a frame, by a loss of all matrices": (
         *(lambda X: (S @ X * X).sum(), lambda X: 2 * (S @ X - X @ (X.T @ S @ X)), X),
         *("has orthonormal columns", "the tangent part of the numerical one", "stiefel"),
     ),
     "a symmetric matrix, by both triangles": (
-        *(lambda P: (np.tril(P) * S).sum(), lambda P: (np.tril(S) + np.tril(S).T) / 2, S.copy()),
+        *(lambda P: (P * C).sum(), lambda P: (C + C.T) / 2, S.copy()),
         *("is symmetric", "the tangent part of the numerical one", "symmetric"),
     ),
     "a distribution": (

@@ -122,13 +122,11 @@ def right_on_a_set(case: Case) -> Finding | None:
         return None
     is_tangent = norm(case.a - tangent(case.a)) <= slack
     what = (
-        "the tangent part of the numerical one"
-        if is_tangent
-        else "right but for a part that is normal to the tangent space"
+        "the tangent part of the numerical one" if is_tangent else "right but for its normal part"
     )
     clause = (
         f"{case.name} {seems[0]}, and the analytic gradient is {what}: it differs by a part of norm "
-        f"{norm(r):.6g}, along which {seems[1]} does not go; if {case.name} lives there, say so by "
+        f"{norm(r):.6g} that is normal to {seems[1]}; if {case.name} lives there, say so by "
         f"space=fg.spaces.{seems[2]}()"
     )
     return Finding(("normal-part",), {"norm": norm(r), "part": norm(r) / norm(case.D)}, clause)
