@@ -452,18 +452,16 @@ def _mender(
     """What `GradientCheck.suggest` asks: a search with all that this check knows."""
 
     def recheck(gradient: Any, theta: Any, args: tuple[Any, ...]) -> GradientCheck:
-        there = replace(question, gradient=gradient, arguments=(0, args))
+        there = replace(question, gradient=gradient, arguments=(question.arguments[0], args))
         plain = replace(options, progress=False)
         return _check_at(Point(theta, ""), there, judged[3], plain)
 
     def search(laws: frozenset[str], seconds: float) -> Suggestions:
         from fastgrad.repair.suggest import Suspect, suggest
 
-        if question.arguments[0] != 0:
-            raise ValueError("suggest: expected a theta that is the first argument of the loss")
         functions = question.loss, question.gradient
         return suggest(
-            Suspect(functions, place.theta, question.args, judged, recheck), laws, seconds
+            Suspect(functions, place.theta, question.arguments, judged, recheck), laws, seconds
         )
 
     return search

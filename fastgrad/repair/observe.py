@@ -59,10 +59,20 @@ def seen(value: Any, depth: int = 2) -> Seen:
         return Seen("i", (), float(value) if abs(int(value)) < 1 << 53 else None)
     if isinstance(value, float | np.floating):
         return Seen("f", (), float(value))
-    if isinstance(value, np.ndarray):
-        kind = {"f": "f", "i": "i", "u": "i", "b": "b"}.get(value.dtype.kind, "o")
-        return Seen(kind, value.shape)
+    if isinstance(value, np.ndarray) or _is_tensor(value):
+        return Seen(_kind_of(value.dtype), tuple(value.shape))
     return Seen("o", (), None, tuple(_fields(value, depth)) if depth else ())
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether it is an array of another library, such as torch's, whose operators are NumPy's."""
+    return all(hasattr(value, name) for name in ("__array__", "dtype", "shape", "__matmul__"))
+
+
+def _kind_of(dtype: Any) -> str:
+    """What a type such as ``float32``, ``torch.bfloat16`` or ``uint8`` is a kind of."""
+    name = str(dtype)
+    return next((kind[0] for kind in ("float", "int", "bool") if kind in name), "o")
 
 
 def _fields(value: Any, depth: int) -> list[tuple[str, Seen]]:
@@ -142,6 +152,8 @@ def observe(
 
 
 def _nudge(value: Any) -> Any:
+    if _is_tensor(value) and not isinstance(value, np.ndarray):
+        return value * (1 + NUDGE) + NUDGE * abs(value).max()
     if isinstance(value, np.ndarray):
         if value.dtype.kind != "f":
             return value

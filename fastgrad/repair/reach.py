@@ -22,6 +22,7 @@ LIBRARIES = tuple(
     {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 OWN = str(Path(__file__).parents[1])
+MODELS = str(Path(OWN, "models"))
 
 IMPURE_MODULES = {
     "os", "shutil", "subprocess", "socket", "urllib", "http", "requests", "tempfile", "random",
@@ -167,8 +168,14 @@ def _package(function: Any) -> str:
 
 
 def _is_users(function: FunctionType, root: str) -> bool:
-    """Whether it is of the gradient's own package, or of no library."""
-    return _package(function) == root or not _is_library(function.__code__.co_filename)
+    """Whether it is of the gradient's own package, or of no library.
+
+    What calls the user's functions for him, as of a layer or a module, is not his; a model is.
+    """
+    path = function.__code__.co_filename
+    if path.startswith(OWN) and not path.startswith(MODELS):
+        return False
+    return _package(function) == root or not _is_library(path)
 
 
 def _is_library(path: str) -> bool:

@@ -11,6 +11,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.loss import Loss
+from fastgrad.parameters.arguments import Argnum
 from fastgrad.repair.proof import Proof, Proved, Recheck
 from fastgrad.repair.reach import Reached, reached
 from fastgrad.repair.sandbox import available
@@ -38,7 +39,8 @@ class Suspect:
     functions : (callable, callable)
         The loss and the gradient.
     theta : structure
-    args : tuple
+    arguments : (int or tuple of int, tuple)
+        The position of theta among all arguments, and the others.
     judged : (Loss, Claim, Outcome, Rule)
     recheck : callable
         ``recheck(gradient, theta, args)``: the same check somewhere else.
@@ -46,7 +48,7 @@ class Suspect:
 
     functions: tuple[Any, Any]
     theta: Any
-    args: tuple[Any, ...]
+    arguments: tuple[Argnum, tuple[Any, ...]]
     judged: tuple[Loss, Claim, Outcome, Rule]
     recheck: Recheck
 
@@ -66,8 +68,9 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
     refusal = _refusal(function, outcome)
     if refusal:
         return Suggestions(remarks=(refusal,))
-    gradient = Callee(function, loss.layout)
-    spot = Spot(loss.theta, suspect.args)
+    argnum, args = suspect.arguments
+    gradient = Callee(function, loss.layout, argnum)
+    spot = Spot(loss.theta, args)
     gradient.values(spot)  # what is compiled is compiled now
     start = time.perf_counter()
     found = reached(function, lambda: gradient.values(spot))
@@ -75,7 +78,7 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
     if not found.units:
         return Suggestions(remarks=found.refused or ("The gradient runs no source of yours.",))
     target = Target.of(outcome, claim.values, loss.layout, rule)
-    of_loss = Callee(suspect.functions[0], loss.layout)
+    of_loss = Callee(suspect.functions[0], loss.layout, argnum)
     shared, constants = _of_the_loss(found, of_loss, spot)
     subject = Subject(gradient, found, spot, target, of_loss, shared, constants)
     search = Search(subject, laws, began + SEARCHING * seconds, one_call, _workers())

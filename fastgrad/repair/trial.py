@@ -12,6 +12,7 @@ from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.claim import flat_gradient
+from fastgrad.parameters.arguments import Argnum, merged
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import native_argument
 from fastgrad.repair.reach import Reached
@@ -36,6 +37,8 @@ class Callee:
 
     function: Any
     layout: Layout
+    argnum: Argnum = 0
+    """The position of theta among its arguments."""
 
     def values(self, spot: Spot, function: Any = None) -> Floats:
         """The gradient that it is at a spot, along the flat theta; it must leave its own copy alone.
@@ -52,9 +55,10 @@ class Callee:
         function = self.function if function is None else function
         own = spot.flat.copy()
         if isinstance(self.function, CPUDispatcher):
-            result = function(self.layout.native(own), *map(native_argument, spot.args))
+            others = list(map(native_argument, spot.args))
+            result = function(*merged(self.layout.native(own), others, self.argnum))
         else:
-            result = function(self.layout.rebuild(own), *spot.args)
+            result = function(*merged(self.layout.rebuild(own), spot.args, self.argnum))
         if not np.array_equal(own, spot.flat):
             raise ValueError("it wrote to theta")
         return result

@@ -137,3 +137,44 @@ def test_where_the_loss_may_be_what_is_wrong_it_is_said(laws, everywhere, said):
     got = _either(frozenset(laws), everywhere)
     assert said in got
     assert bool(said) == bool(got)
+
+
+LIKELIHOOD = """import numpy as np
+
+
+def loss(x, mu, sigma):
+    return x.size * np.log(sigma) + ((x - mu) ** 2).sum() / (2 * sigma**2)
+
+
+def gradient(x, mu, sigma):
+    r = x - mu
+    return -r.sum() / sigma, x.size / sigma - (r**2).sum() / sigma**3
+"""
+
+
+def test_theta_need_not_be_the_first_argument(tmp_path):
+    x = np.random.default_rng(0).normal(size=20)
+    with module(tmp_path / "likelihood.py", LIKELIHOOD) as made:
+        report = fg.check_grad(made.loss, made.gradient, (0.3, 1.2), x, argnum=(1, 2))
+        (best, *_) = report.suggest(SECONDS)
+    assert best.after.strip().startswith("return -r.sum() / sigma**2, ")
+    assert best.verified == ("at theta", "at 2 random points", "with 11 of the 20 rows")
+
+
+LAYER = """def affine(x, w, b):
+    return x @ w + b
+
+
+def backward(dout, x, w, b):
+    return dout @ w.T, x.T @ dout, dout.mean(axis=0)
+"""
+
+
+def test_a_layer_is_mended_and_what_calls_it_is_left_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    x, w, b = rng.normal(size=(4, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
+    with module(tmp_path / "layer.py", LAYER) as made:
+        report = fg.check_vjp(made.affine, made.backward, x, w, b)
+        found = report.suggest(SECONDS)
+    assert found[0].after == "    return dout @ w.T, x.T @ dout, dout.sum(axis=0)"
+    assert {Path(one.file).name for one in found} == {"layer.py"}
