@@ -160,6 +160,6 @@ CHECKERS = (
     FrameworkChecker(
         "torch gradcheck, fast_mode", "torch", of_torch(partial(torch_gradcheck, fast_mode=True))
     ),
-    FrameworkChecker("fastgrad.jax.check", "jax", of_jax(fastgrad_jax)),
-    FrameworkChecker("jax check_grads", "jax", of_jax(jax_check_grads)),
+    FrameworkChecker("fastgrad.jax.check", "jax", of_jax(fastgrad_jax), ("mlp",)),
+    FrameworkChecker("jax check_grads", "jax", of_jax(jax_check_grads), ("mlp",)),
 )
