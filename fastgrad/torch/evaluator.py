@@ -16,6 +16,8 @@ from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.torch.program import Program, require_kept
 from fastgrad.torch.tensors import as_real
 
+ON_HOST = "cpu", "mps"
+"""Kinds of devices whose values are taken one by one: the second has no float64."""
 POSITIVE = 2**63 - 1
 """Bits of a seed: equal offsets draw the same."""
 
@@ -86,7 +88,7 @@ class TorchEvaluator(Evaluator):
     def _room(self, shape: tuple[int, ...]) -> Any:
         """An array for values: on the device itself, which is not waited for."""
         device = self._program.device
-        if device.type in ("cpu", "mps"):
+        if device.type in ON_HOST:
             return np.empty(shape)
         return torch.empty(shape, dtype=torch.float64, device=device)
 
@@ -111,7 +113,7 @@ class TorchEvaluator(Evaluator):
                 require_kept(self._program, block.name, versions[0] == versions[1])
         if self.advance is not None:
             self.advance(1)
-        return value
+        return float(value) if self._program.device.type in ON_HOST else value
 
 
 def _on_host(values: Any) -> Floats:

@@ -19,7 +19,7 @@ PRECISIONS = (
     (torch.bfloat16, "own"),
 )
 RIGHT = 60, 60, 60, 50, 20
-"""Seeds of right ones, a net: 500 checks in all. One of bfloat16 itself takes ten times as long as most."""
+"""Seeds of right ones, a net: 500 checks in all. Those of bfloat16 itself take ten times as long."""
 WRONG = 4
 """Seeds of every fault, net and precision."""
 ASKED = {"wrt": "parameters", "strategy": "screen", "budget": 60.0}
