@@ -491,7 +491,7 @@ def _explained(
     if outcome.verdict != "disagrees" or outcome.judged is None:
         return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
-    why = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol)
+    why = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol, loss.value)
     diagnoses = beside(with_tolerances(why, outcome, names), outcome.told)
     finite = bool(np.isfinite(claim.values).all())
     if (

@@ -193,3 +193,20 @@ def test_constants_may_be_held_by_their_bounds():
     assert fg.check_grad(loss, grad, x, bounds=bounds, trainable="a", backend="python")
     with pytest.raises(ValueError, match="b is held at 3 by both"):
         fg.check_grad(loss, grad, x, bounds=bounds, backend="python")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_entries_at_their_bounds_are_no_ties(seed):
+    """x^1.5 bends without end at its bound of 0, which looks like a kink, and has one side alone."""
+    rng = np.random.default_rng(seed)
+    n, units = 40, 10.0 ** rng.uniform(-6, 6, 40)
+    x, c = rng.uniform(0.2, 2, n) * (np.arange(n) % 2), rng.normal(size=n)
+
+    def loss(u):
+        return float(((u / units) ** 1.5 + c * (u / units)).sum())
+
+    right = (1.5 * np.sqrt(x) + c) / units
+    report = fg.check_grad(
+        loss, right, x * units, bounds=(0.0, np.inf), backend="python", strategy="sweep"
+    )
+    assert report.verdict != "disagrees"

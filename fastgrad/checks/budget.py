@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,12 +13,50 @@ from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.numerics.stencils import CENTRAL
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 ENTRIES_TIMED = 512
 TRIALS = 3
 PILOT = 0.02
 """Part of the time left that one trial of timing entries may take."""
 CLOSE_CALL = 4.0
 """A sweep that may take a fourth of the time left is timed on entries before it is begun."""
+
+TICK = 1e-6
+"""What a thread's time is known to, at best."""
+
+
+class Work(NamedTuple):
+    """What this thread has computed so far, in seconds, and how often it waited or was put aside."""
+
+    seconds: float
+    waits: int
+    preemptions: int
+
+
+def at_work() -> Work | None:
+    """What the system knows of this thread; None where it does not tell."""
+    if resource is None or not hasattr(resource, "RUSAGE_THREAD"):
+        return None
+    usage = resource.getrusage(resource.RUSAGE_THREAD)
+    return Work(time.thread_time(), usage.ru_nvcsw, usage.ru_nivcsw)
+
+
+def _own(seconds: float, before: Work | None, after: Work | None) -> float:
+    """The time of a stretch without what other processes took of it.
+
+    On a busy machine a microsecond's work takes as long as the queue for the processor: with seventeen
+    processes on two cores one check of nine was taken for too dear to sweep. What waits of itself (for a
+    disk, a device, threads) is as slow as it is.
+    """
+    if before is None or after is None or after.waits > before.waits:
+        return seconds
+    if after.preemptions == before.preemptions:
+        return seconds
+    return min(seconds, max(after.seconds - before.seconds, TICK))
 
 
 class Budget:
@@ -58,13 +97,13 @@ class Budget:
         compiles), and does not count.
         """
         stretches: list[tuple[float, int]] = []
-        mark = self._now() + self.run.replayed
+        mark, worked = self._now() + self.run.replayed, at_work()
 
         def saw(count: int) -> None:
-            nonlocal mark
-            now = self._now() + self.run.replayed
-            stretches.append((now - mark, count))
-            mark = now
+            nonlocal mark, worked
+            now, work = self._now() + self.run.replayed, at_work()
+            stretches.append((_own(now - mark, worked, work), count))
+            mark, worked = now, work
 
         first = self.evaluation == 0.0
         self.run.advance = saw
@@ -94,9 +133,9 @@ class Budget:
         count = ENTRIES_TIMED if structured else 1
         for _ in range(TRIALS):  # the first may compile
             some = free[np.unique(np.linspace(0, free.size - 1, count).astype(np.intp))]
-            began = self._now()
+            began, worked = self._now(), at_work()
             self.run.coordinates(some, CENTRAL[2].offsets(loss.steps(some)))
-            seconds = self._now() - began
+            seconds = _own(self._now() - began, worked, at_work())
             if structured:
                 self._began += seconds
             self.entry = seconds / some.size

@@ -15,6 +15,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Verdict
+from fastgrad.differences.confined import Confined
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import Diagnosis
 
@@ -34,6 +35,8 @@ SAME = 0.25
 """Bends over both steps differ by less than this part of themselves."""
 NOISE_SDS = 16.0
 """The noise of sums and differences of four values, eight of its sds."""
+REACH = 2.0
+"""Steps to a bound within which an entry has one side."""
 SIDES = np.array([1.0, -1.0])
 NAMED = 3
 LAW = "ties"
@@ -116,9 +119,8 @@ def judged_together(
     tied = np.zeros(verdict.size, np.bool_)
     told: list[Diagnosis] = []
     for b, block in enumerate(loss.layout.blocks):
-        at = np.flatnonzero((judged.verdict == Verdict.KINK_VALID) & (judged.block == b))[
-            :MOST_TIES
-        ]
+        at = np.flatnonzero((judged.verdict == Verdict.KINK_VALID) & (judged.block == b))
+        at = _between_bounds(loss, judged, at)[:MOST_TIES]
         if at.size < 2 or loss.run.structured or left() <= 0:
             continue
         kinks = _Kinks(loss, judged.indices[at], float(judged.differences.step[at].min()))
@@ -140,6 +142,15 @@ def judged_together(
     if not told:
         return judged, ()
     return replace(judged, verdict=verdict, notes=notes, tied=tied), tuple(told)
+
+
+def _between_bounds(loss: Loss, judged: Judged, at: Indices) -> Indices:
+    """Those entries that can be moved both ways: at a bound the loss has one side."""
+    if not isinstance(loss.run, Confined):
+        return at
+    reach = np.zeros(loss.layout.size)
+    reach[judged.indices] = REACH * np.abs(judged.differences.step)
+    return at[~loss.run.box.near(loss.theta, reach)[judged.indices[at]]]
 
 
 def _diagnosis(block: str, names: list[str], slopes: tuple[float, float]) -> Diagnosis:

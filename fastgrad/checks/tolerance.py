@@ -23,6 +23,8 @@ ALIKE = 0.05
 """One size: the largest error is at most this part of the rms of the block."""
 TYPICAL = 1e-3
 """And of one size: half of them are at least this part of the largest."""
+FEWEST = 3
+"""Entries of which something is everywhere: smaller blocks are looked at with all others."""
 LAW = "tolerance"
 
 
@@ -58,7 +60,7 @@ def rounded_up(number: float) -> float:
 def is_approximate(judged: Judged, b: int | None = None) -> bool:
     """Whether the errors, of a block or of all entries, are small and nearly everywhere."""
     inside = np.isfinite(judged.analytic) & np.isfinite(judged.numeric)
-    if b is not None:
+    if b is not None and np.count_nonzero(judged.block == b) >= FEWEST:
         inside &= judged.block == b
     error, unit = judged.residual[inside], judged.scales.unit[inside]
     effect = np.abs(judged.numeric[inside]) * unit

@@ -14,6 +14,8 @@ from fastgrad.spaces.verify import FRACTION
 ROUNDED = 12**-0.5
 """sd of what rounding to a last place does."""
 REPEAT_EVERY = 1024
+REPEAT_AT_END = 64
+"""So many entries are worth one evaluation more: what jumps for good on the way is seen at the end."""
 """The loss at theta itself is evaluated again so often: rare randomness escapes three repeats."""
 
 
@@ -75,11 +77,13 @@ class Entries:
         return steps if least is None else np.maximum(steps, least)
 
     def _values(self, which: Indices, h: Floats) -> Floats:
-        """f above and below x, shape (k, 2), with f at theta slipped in every `REPEAT_EVERY` entries."""
+        """f above and below x, shape (k, 2), with f at theta slipped in now and then, and at the end."""
         if self.known is not None and np.array_equal(self.known.h[which], h):
             return np.stack([self.known.above[which], self.known.below[which]], axis=1)
         indices, offsets = self.indices[which], np.stack([h, -h], axis=1)
         repeats = np.arange(REPEAT_EVERY, which.size + 1, REPEAT_EVERY)
+        if which.size >= REPEAT_AT_END and which.size % REPEAT_EVERY:
+            repeats = np.append(repeats, which.size)
         if repeats.size == 0:
             return self.loss.values(indices, offsets)
         values = self.loss.values(

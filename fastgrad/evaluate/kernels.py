@@ -247,6 +247,8 @@ def fill_units(units, theta, stops, one_unit, settings):
         for i in range(start, stop):
             count += theta[i] != 0.0
             close += (theta[i] != 0.0) & (abs(theta[i]) >= below * rms)
+        if count < stop - start and count > 0 and close < part * count:
+            sizes[b] = _middle(theta, start, stop)
         one_unit[b] = count >= fewest and close >= part * count
         if one_unit[b] and near_block <= rms <= pure:
             near_entry = near_beside
@@ -280,6 +282,17 @@ LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
 has lost nothing."""
 EXPONENT = np.uint64(0x7FF0000000000000)
 """The bits of a number's exponent."""
+
+
+@njit
+def _middle(theta, start, stop):
+    """The geometric mean of the entries that are not zero: of unlike ones it is near most of them."""
+    total, count = 0.0, 0
+    for i in range(start, stop):
+        if theta[i] != 0.0:
+            total += math.log(abs(theta[i]))
+            count += 1
+    return math.exp(total / count)
 
 
 @njit

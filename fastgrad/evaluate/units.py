@@ -6,7 +6,9 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
 - A block of eight entries or more, nearly all within a factor of 64 below their rms, is an array of
   one unit, as the weights of a layer are: an entry that is small by accident has the rms for its unit.
 - The entries of any other block are in units of their own: a vector of physical constants.
-- Zeros have the rms of their block, or of theta, or 1.
+- Zeros have the rms of their block, or of theta, or 1. Among entries in units of their own it is their
+  geometric mean: in a vector of 1e-6 and 1e6 the rms is a step that nothing survives, and the rounding
+  of what the loss is there would pass for its noise everywhere.
 - What is near one from below is taken as a pure number, of unit 1: an entry from 1/8 up, an array from
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
 """

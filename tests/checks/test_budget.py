@@ -9,6 +9,7 @@ import pytest
 from numba.core import event
 
 import fastgrad as fg
+from fastgrad.checks import budget as budgets
 from fastgrad.evaluate.compiling import seconds_compiling
 
 n = 400
@@ -20,6 +21,7 @@ def loss(monkeypatch):
     """Takes a second an evaluation; ``loss.seconds`` is the time."""
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
 
     def loss(theta):
         now[0] += 1.0
@@ -33,8 +35,8 @@ def right(theta):
     return 2 * theta + np.cos(theta)
 
 
-def check(loss, gradient, budget, **options):
-    return fg.check_grad(loss, gradient, x, budget=budget, backend="python", **options)
+def check(loss, gradient, seconds, **options):
+    return fg.check_grad(loss, gradient, x, budget=seconds, backend="python", **options)
 
 
 @pytest.mark.parametrize("budget", [3 * n, 4 * n, 5 * n])
@@ -67,6 +69,7 @@ def test_evaluations_that_cost_more_beside_theta_are_noticed(monkeypatch):
     """At theta the loss answers at once, from a cache; elsewhere it takes a second."""
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
 
     def loss(theta):
         now[0] += 1e-3 if (theta == x).all() else 1.0
@@ -91,6 +94,7 @@ def clock(monkeypatch):
 
     made = Clock()
     monkeypatch.setattr(time, "perf_counter", lambda: made.now)
+    monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
     return made
 
 
@@ -240,3 +244,32 @@ def test_time_is_kept_to_look_again_at_the_worst(clock):
         assert all(entry.index[0] < 39 for entry in blamed)
         if report.counts.get("inconclusive") and report.strategy == "sweep":
             assert f"at least {len(blamed)} of 130 entries disagree" in str(report)
+
+
+# ---- a busy machine -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waits", "preemptions", "verdict"),
+    [(0, 0, "screen"), (0, 1, "sweep"), (1, 1, "screen")],
+    ids=["slow by itself", "put aside for other processes", "waits for a device"],
+)
+def test_what_other_processes_take_is_no_cost_of_a_loss(
+    clock, monkeypatch, waits, preemptions, verdict
+):
+    """Of 0.1 s an evaluation a microsecond is work: 300 entries do not fit in ten seconds."""
+    calls = 0
+
+    def loss(theta):
+        nonlocal calls
+        calls += 1
+        clock.passes(0.1)
+        return float((theta**2).sum() + np.sin(theta).sum())
+
+    def at_work():
+        return budgets.Work(1e-6 * calls, waits * calls, preemptions * calls)
+
+    monkeypatch.setattr(budgets, "at_work", at_work)
+    x = np.linspace(0.5, 2.0, 300)
+    report = fg.check_grad(loss, lambda x: 2 * x + np.cos(x), x, backend="python")
+    assert report.strategy == verdict

@@ -162,7 +162,7 @@ def sentence(world_name: str, name: str, block: str) -> str:
         (("tanh", "sum for mean", "b1"), "24 (= m) times the numerical one"),
         (("tanh", "a dead column", "W1"), "W1[:, 3]: column 3 is zero."),
         (("softmax", "a row doubled", "W2"), "W2[4, :]: in row 4 the analytic gradient is 2 times"),
-        (("softmax", "two classes exchanged", "W2"), "(the columns are permuted)"),
+        (("softmax", "two classes exchanged", "W2"), "columns 1 and 3 exchanged, is the"),
         (("tanh", "one bias negated", "b1"), "1 of 8 entries is wrong (b1[5])"),
         (("softmax", "no sigmoid'", "W1"), "the cosine with the numerical gradient is"),
     ],

@@ -109,6 +109,8 @@ def lower_grad(S):
     return np.tril(3 * np.tril(S) ** 2 + np.arange(len(S)))
 
 
+POOL = draw(91, 2, 3)
+SCATTERED = np.random.default_rng(9).permutation(np.linspace(-1.1, 1.3, 17))
 C = draw(50, 8, 4)
 KEPT = draw(3, 6)
 MASK = np.array([1.0, 0.0] * 8)
@@ -304,6 +306,45 @@ ROWS = {
     "conjugated": Planted(
         lambda z: float(np.sin(z).sum()), lambda z: np.cos(z) * np.tile([1, -1], 5), draw(76, 10),
         "conjugate", "every second entry has the wrong sign",
+    ),
+    "a clip of one entry": Planted(
+        lambda x: float((x**2).sum() / 2), lambda x: np.clip(x, -1, 1),
+        np.array([0.13, -0.31, 2.27, 0.52]), "clipped", "clipped at 1",
+    ),
+    "a clip of two, on both sides": Planted(
+        lambda x: float((x**2).sum() / 2), lambda x: np.clip(x, -0.5, 0.5),
+        np.array([0.13, -0.31, 2.27, -0.77]), "clipped", "clipped at 0.5",
+    ),
+    "one clipped parameter": Planted(
+        lambda x: float(np.sinh(np.clip(x, -0.6, 0.6)).sum()), np.cosh,
+        np.array([0.1, -0.3, 0.7, 0.5]), "wrong-entries", "the loss is flat there, as by a clip",
+    ),
+    "a leaky slope forgotten": Planted(
+        lambda x: float(np.where(x < 0, 0.1 * x, x).sum()), np.ones_like, draw(60, 14), "scale",
+        "where theta is below 0: there the analytic gradient is 10 times",
+    ),
+    "one branch of an activation": Planted(
+        lambda x: float(np.where(x < 0, 0.3 * x**2, x**2).sum()),
+        lambda x: np.where(x < 0, x * np.exp(x), 2 * x), draw(61, 14), "wrong-entries",
+        "where theta is below 0, without a law",
+    ),
+    "beyond a threshold": Planted(
+        lambda x: float((x**3).sum()), lambda x: 3 * x**2 * np.where(x > 0.4, 1.7, 1), SCATTERED,
+        "scale", "where theta is above a value between",
+    ),
+    "one branch of a piecewise quadratic": Planted(
+        lambda x: float(np.where(x < 0, 0.3 * x**2, x**2).sum()), lambda x: 2 * x, SCATTERED,
+        "scale", "where theta is below 0",
+    ),
+    "average pooling, tiled for repeated": Planted(
+        lambda x: float((POOL * np.sin(x.reshape(2, 2, 3, 2).mean((1, 3)))).sum()),
+        lambda x: np.tile(POOL * np.cos(x.reshape(2, 2, 3, 2).mean((1, 3))) / 4, (2, 2)),
+        draw(64, 4, 6), "permuted", "sorted, both are the same numbers",
+    ),
+    "an L1 penalty for a norm": Planted(
+        lambda w: float(np.sin(w).sum() + 0.7 * np.sqrt((w**2).sum())),
+        lambda w: np.cos(w) + 0.7 * np.sign(w), draw(67, 8), "missing-l2+extra-l1",
+        "the derivative of 0.7 norm(theta) is missing and an L1 term (lambda = 0.7) too much",
     ),
     # ---- lines
     "the mean of batch norm": Planted(

@@ -522,6 +522,21 @@ def test_a_warm_start_is_noise_that_approaches_a_limit():
     assert any("approach a limit" in remark for remark in report.remarks)
 
 
+@pytest.mark.parametrize("call", [100, 700, 819])
+@pytest.mark.parametrize("jump", [0.5, 1e-3])
+def test_a_loss_that_jumps_for_good_under_way_is_refused(call, jump):
+    calls = 0
+
+    def loss(x):
+        nonlocal calls
+        calls += 1
+        return float((x**2).sum() + jump * (calls > call))
+
+    x = np.random.default_rng(0).normal(size=400)
+    with pytest.raises(fg.errors.NondeterministicLossError, match="different values"):
+        fg.check_grad(loss, lambda x: 2 * x, x, backend="python", strategy="sweep")
+
+
 def test_a_loss_that_is_random_everywhere_but_at_theta_is_refused():
     """A retraction along tangents that are drawn: at t = 0 they do not matter."""
     rng = np.random.default_rng(0)

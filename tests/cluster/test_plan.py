@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
+from fastgrad.checks import budget as budgets
 from fastgrad.cluster import pace, spread
 from fastgrad.cluster.dispatch import Dispatch
 from fastgrad.planning import Plan, _makespan
@@ -29,6 +30,7 @@ class Clock:
     def __init__(self, monkeypatch):
         self.now, Clock.running = 0.0, self
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
 
     def __reduce__(self):
         return getattr, (Clock, "running")  # one for all workers

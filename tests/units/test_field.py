@@ -272,3 +272,24 @@ def test_a_trace_that_rounding_hides_is_not_called_right_against_its_far_side(tr
     wrong = fg.check_grad(of_traces, lambda c: slopes_of_traces(c, factor), c, backend="python")
     assert not wrong
     assert wrong.entries[0].name == "theta[0]"
+
+
+def test_zeros_among_parameters_of_unlike_units_spoil_nobody():
+    """A lasso on columns that were not scaled: a third of the weights is 0, the others 1e-6 to 1e6."""
+    rng = np.random.default_rng(5)
+    for _ in range(10):
+        n = 24
+        units = 10.0 ** rng.uniform(-6, 6, n)
+        X = rng.normal(size=(40, n)) / units
+        w = units * rng.normal(size=n) * (np.arange(n) % 3 > 0)
+        y = rng.normal(size=40)
+
+        def loss(w, X=X, y=y, units=units):
+            return float(((X @ w - y) ** 2).mean() + 0.1 * np.abs(w / units).sum())
+
+        right = 2 * X.T @ (X @ w - y) / 40 + 0.1 * np.sign(w) / units
+        report = fg.check_grad(loss, right, w, backend="python")
+        assert report.verdict == "agrees"
+        wrong = right * np.where(np.arange(n) == 4, 1.01, 1.0)
+        report = fg.check_grad(loss, wrong, w, backend="python")
+        assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["theta[4]"]

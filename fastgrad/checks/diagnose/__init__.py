@@ -39,8 +39,10 @@ spurious
     not zero where the loss does not depend on the block.
 absolute, rectified, sign-only, squared
     ``|D|``, ``max(D, 0)`` or ``min(D, 0)``, ``sign(D)``, ``D**2``.
-clipped (limit)
-    cut off at a limit.
+clipped (limit), not-clipped (limit)
+    cut off at a limit; or goes on where the loss's is cut off.
+entry-weights (entries)
+    a whole number of its own times the numerical one in some entries, or one over it.
 line-scale (axis, min, max)
     scaled by a factor of its own in every row, or column.
 line-offset (axis), marginal-offset
@@ -65,8 +67,8 @@ change-of-variables (sign)
     the derivative by log(theta), exp(theta), softplus(theta), ...
 function-of-theta (weight)
     with a multiple of exp(theta), theta**2, ... too much: a function of each entry's own parameter.
-hessian, newton
-    the second derivative; the first over the second.
+hessian, newton, times-hessian
+    the second derivative; the first over the second; the first times the second.
 not-projected (lambda), not-scale-free, not-shift-free, not-rotation-free (largest)
     not 0 where the loss does not change: along theta or ones alone; with lengths; when all is
     shifted, or rotated.

@@ -88,7 +88,7 @@ def _tail(case: Case, ends: Ends, axis: int) -> str:
 
 def _flow(case: Case, ends: Ends, cut: list[int]) -> str:
     """What an error of all but the last index, or all but the first, usually is."""
-    if len(cut) != 1 or len(case.shape) < MATRIX_AXES:
+    if len(cut) != 1 or len(case.shape) <= MATRIX_AXES:
         return ""
     (axis,) = cut
     if (

@@ -38,6 +38,7 @@ VARIABLES = (
     Variable("{}**2", lambda x: 1 / (2 * x)),
     Variable("sqrt({})", lambda x: 2 * np.sqrt(x)),
     Variable("1/{}", lambda x: -(x**2)),
+    Variable("ln(2)/{}", lambda x: -(x**2) / np.log(2)),
     Variable("log10({})", lambda x: np.log(10) * x),
     Variable("log2({})", lambda x: np.log(2) * x),
     Variable("10**{}", lambda x: 10.0**-x / np.log(10)),
@@ -92,9 +93,21 @@ def by_another_variable(case: Case) -> Finding | None:
             clause = (
                 f"the analytic gradient is {minus}the derivative by {name}, the loss's is by "
                 f"{case.name} itself (a factor of its own in every entry, "
-                f"{'-' if sign < 0 else ''}d {case.name} / d {name})"
+                f"{'-' if sign < 0 else ''}d {case.name} / d {f'({name})' if '/' in name else name})"
             )
             return Finding(("change-of-variables",), {"sign": sign}, clause)
+    return None
+
+
+def variable_of_one(case: Case, slack: float) -> str | None:
+    """The variable by which a block of one number is derived, where no other factor is near."""
+    a, D, x = float(case.a[0]), float(case.D[0]), case.x
+    for sign in (1.0, -1.0):
+        for variable in VARIABLES:
+            factor = sign * float(variable.jacobian(x)[0])
+            if np.isfinite(factor) and factor and abs(a / D - factor) <= slack:
+                minus = "" if sign > 0 else "minus "
+                return f"{minus}the derivative by {variable.name.format(case.name)}"
     return None
 
 

@@ -102,6 +102,8 @@ class Case:
     second: Floats | None = None
     second_bar: Floats | None = None
     chart: Chart | None = None
+    loose: float = 0.0
+    """What the gradient under test may be off by beside a law, in parts of itself."""
 
     @property
     def k(self) -> int:
@@ -123,7 +125,7 @@ class Case:
     def unit(self) -> float:
         """Rounding of the gradient under test: single precision shows in its values."""
         single = np.array_equal(self.analytic.astype(np.float32).astype(np.float64), self.analytic)
-        return max(ROUNDING, float(np.finfo(np.float32).eps) if single else 0.0)
+        return max(ROUNDING, float(np.finfo(np.float32).eps) if single else 0.0, self.loose)
 
     @cached_property
     def index(self) -> tuple[Indices, ...]:
@@ -162,10 +164,8 @@ class Case:
         return self.take(np.sort(np.concatenate([first, right[: most - first.size]])))
 
     def widened(self, part: float) -> "Case":
-        """The same with bars of at least this part of both gradients."""
-        return replace(
-            self, bar=np.maximum(self.bar, part * np.maximum(np.abs(self.D), np.abs(self.a)))
-        )
+        """The same, of a gradient under test that is off by this part of itself."""
+        return replace(self, bar=np.maximum(self.bar, part * np.abs(self.D)), loose=part)
 
     def take(self, mask: Mask | Indices) -> "Case":
         """The same block with some of the samples."""
@@ -228,7 +228,9 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
     return evidence
 
 
-def case_of(block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int]) -> Case:
+def case_of(
+    block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int], value: float = 0.0
+) -> Case:
     """The samples of a block whose difference quotient is finite and has a bar."""
     known = np.isfinite(block.numeric) & np.isfinite(block.bar)
     positions, D = np.asarray(block.positions, np.intp)[known], block.numeric[known]
@@ -245,7 +247,7 @@ def case_of(block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int]) 
         D,
         np.maximum(block.bar[known], least + np.finfo(np.float64).tiny),
         tuple(other for other in evidence if other is not block),
-        sizes_of(dims, block.name, block.shape),
+        sizes_of(dims, block.name, block.shape, value),
         block.located,
         None if block.second is None else block.second[known],
         None if block.second_bar is None else block.second_bar[known],

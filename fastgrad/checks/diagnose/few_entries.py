@@ -1,8 +1,11 @@
 """Blocks of one number, two entries exchanged, every second entry: what needs no fit."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.change_of_variables import variable_of_one
 from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
 
 CLEAR = 100.0
@@ -11,6 +14,10 @@ JACOBIANS = (1.0, 0.5)
 """What the log-density of a change of variables adds to the derivative, by a log or a log variance."""
 SURE_SIGN = 0.1
 """A sign is known where the bar is at most this part of the difference."""
+SURE_WHOLE = 1e-6
+"""A whole number, or one over it, is believed of a single entry that is known this well."""
+SURE_TERM = 1e-6
+"""So is a round multiple of theta: of 90 with two digits one is hit once in 10,000 times."""
 PAIR = 2
 ALTERNATE = 4
 """Entries wanted of a pattern of every second one."""
@@ -41,14 +48,74 @@ def one_number(case: Case) -> Finding | None:
             clause = (
                 f"the analytic gradient is the numerical one {'plus' if error > 0 else 'minus'} "
                 f"{size:g} exactly: perhaps the log-Jacobian of a change of variables"
+                + (
+                    ", or a complement (p - 1 for p, a put's delta for a call's)"
+                    if size == 1
+                    else ""
+                )
             )
             return Finding(("offset",), {"offset": float(np.copysign(size, error))}, clause)
     if abs(a + D) <= rounding <= SURE_SIGN * abs(D):
         return Finding(("sign",), {"factor": -1.0}, "it has the wrong sign")
-    factor = named_constants.factor(a / D, rounding / abs(D) * max(1.0, abs(a / D)), case.dims)
-    if not factor.named or not named_constants.has_name(factor, case.dims):
+    slack = abs(a / D) * (bar / abs(D) + case.unit)
+    factor = named_constants.factor(a / D, slack, case.dims, ratios=False)
+    sure = slack <= named_constants.SURE_UNIT * abs(a / D)
+    variable = variable_of_one(case, slack) if sure else None
+    if factor.named and named_constants.has_name(factor, case.dims):
+        same = f"; at this theta that is also {variable}" if variable else ""
+        found = times(factor)
+        return replace(found, clause=found.clause + same)
+    if variable:
+        clause = (
+            f"the analytic gradient is {variable}, the loss's is by {case.name} itself "
+            f"({a / D:.6g} times)"
+        )
+        sign = -1.0 if variable.startswith("minus") else 1.0
+        return Finding(("change-of-variables",), {"sign": sign}, clause)
+    return times(factor) if factor.named and slack <= SURE_WHOLE and _is_whole(factor) else None
+
+
+def _is_whole(factor: named_constants.Constant) -> bool:
+    value = abs(factor.value)
+    return bool(value) and float(max(value, 1 / value)).is_integer()
+
+
+def one_term(case: Case) -> Finding | None:
+    """A block of one number that lacks a round multiple of theta, or of 1/theta, or has it too much.
+
+    The penalty of a single parameter; the derivative of the log of a scale, which a density has.
+    """
+    if case.k != 1 or case.analytic.size != 1 or not case.x[0]:
         return None
-    return times(factor)
+    x, error = float(case.x[0]), float(case.a[0] - case.D[0])
+    slack = float(case.bar[0]) + case.unit * abs(float(case.a[0]))
+    if slack > SURE_TERM * abs(error) or named_constants.coefficient(error, slack, ()).named:
+        return None
+    penalty = named_constants.coefficient(error / x, slack / abs(x), case.dims)
+    of_log = named_constants.coefficient(error * x, slack * abs(x), case.dims)
+    if penalty.named == of_log.named:  # neither, or a theta that is round itself
+        return None
+    if penalty.named:
+        size = penalty.text.lstrip("-")
+        missing = penalty.value < 0
+        clause = (
+            f"the analytic gradient is the numerical one {'minus' if missing else 'plus'} {size} * "
+            f"{case.name}: "
+        )
+        clause += (
+            f"the L2 term (lambda = {size}) is missing"
+            if missing
+            else f"an L2 term (lambda = {size}) too much"
+        )
+        word = "missing-l2" if missing else "extra-l2"
+        return Finding((word,), {"lambda": abs(penalty.value)}, clause)
+    size = of_log.text.lstrip("-")
+    clause = (
+        f"the analytic gradient is the numerical one {'minus' if of_log.value < 0 else 'plus'} {size} "
+        f"* 1/{case.name}, the derivative of {size} log({case.name}): perhaps the normaliser of a "
+        "density, or a log-determinant"
+    )
+    return Finding(("function-of-theta",), {"weight": of_log.value}, clause)
 
 
 def times(factor: named_constants.Constant) -> Finding:

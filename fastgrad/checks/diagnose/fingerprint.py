@@ -28,7 +28,7 @@ def fingerprint(case: Case) -> Finding | None:
 def _within(case: Case) -> Finding | None:
     source = look_up(case, case.analytic)
     if source is None:
-        return None
+        return _same_numbers(case)
     moved = source != case.positions
     shift = np.unique((source - case.positions)[source >= 0] % case.analytic.size)
     if shift.size == 1:
@@ -42,6 +42,22 @@ def _within(case: Case) -> Finding | None:
         {"moved": float(np.count_nonzero(moved & (source >= 0)))},
         f"the right values stand in the wrong places{pattern}: {_examples(case, source, moved)}",
     )
+
+
+def _same_numbers(case: Case) -> Finding | None:
+    """Sorted, both are the same numbers: some stand several times, so that none has one place."""
+    if not case.complete or np.count_nonzero(case.wrong) < MATCHES:
+        return None
+    a, D = np.argsort(case.a), np.argsort(case.D)
+    slack = case.bar[D] + case.unit * np.abs(case.D[D])
+    if np.any(np.abs(case.a[a] - case.D[D]) > slack) or np.unique(case.a).size < MATCHES:
+        return None
+    moved = int(np.count_nonzero(case.wrong))
+    clause = (
+        f"the right values stand in the wrong places ({moved:,} of them; sorted, both are the same "
+        "numbers, some of them several times): tiled for repeated, or copied along another axis"
+    )
+    return Finding(("permuted",), {"moved": float(moved)}, clause)
 
 
 def _elsewhere(case: Case) -> Finding | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
-from fastgrad.checks.diagnose.linear import SAMPLES, Linear, Shape, identity, linear_laws
+from fastgrad.checks.diagnose.linear import SAMPLES, TERMS, Linear, Shape, identity, linear_laws
 from fastgrad.checks.diagnose.linear_words import STANDARD_ERRORS, finding
 from fastgrad.numerics.norms import rms
 
@@ -58,6 +58,24 @@ def _named_factor(case: Case) -> Finding | None:
     named = named_constants.factor(1 / fit.b[0], tolerance, case.dims)
     sure = tolerance < SURE * abs(named.value)
     return finding(law, fit) if sure and named_constants.has_name(named, case.dims) else None
+
+
+def whole_factor_and_term(case: Case) -> Finding | None:
+    """A whole number, or one over it, times the data's part, and a penalty, of four samples or five.
+
+    That the factor comes out whole is the evidence that a fit of two constants to so few lacks.
+    """
+    if case.k <= SAMPLES:
+        return None
+    for term in TERMS[:2]:
+        law = Linear(case, identity(case), Shape(True, (term,)))
+        fit = law.fit()
+        if fit is None or not fit.holds.all() or not law.supported(fit, each=SAMPLES):
+            continue
+        tolerance = STANDARD_ERRORS * float(fit.sd[0]) / fit.b[0] ** 2
+        if named_constants.is_whole(float(1 / fit.b[0]), tolerance):
+            return finding(law, fit)
+    return None
 
 
 def roughly(case: Case) -> Finding | None:

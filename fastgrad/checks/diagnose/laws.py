@@ -7,14 +7,21 @@ import numpy as np
 from fastgrad.checks.diagnose.change_of_variables import by_another_variable, function_of_theta
 from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, not_finite, rounded, zero
 from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
-from fastgrad.checks.diagnose.few_entries import alternate, exchanged, one_number, same_size
+from fastgrad.checks.diagnose.few_entries import (
+    alternate,
+    exchanged,
+    one_number,
+    one_term,
+    same_size,
+)
 from fastgrad.checks.diagnose.fingerprint import fingerprint
-from fastgrad.checks.diagnose.fitting import best_fit, roughly
+from fastgrad.checks.diagnose.fitting import best_fit, roughly, whole_factor_and_term
 from fastgrad.checks.diagnose.invariance import invariance, not_projected, right_on_a_set
 from fastgrad.checks.diagnose.line_offsets import by_line_offsets
 from fastgrad.checks.diagnose.masks import masked
 from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.checks.diagnose.outliers import with_outliers
+from fastgrad.checks.diagnose.own_factors import entry_weights, signed_offset
 from fastgrad.checks.diagnose.readings import read_otherwise, smeared
 from fastgrad.checks.diagnose.row_factors import by_lines
 from fastgrad.checks.diagnose.second_derivative import hessian
@@ -57,21 +64,27 @@ LAWS: tuple[Law, ...] = (
     alternate,
     off_diagonal,
     hessian,
+    one_term,
     by_another_variable,
     function_of_theta,
     by_line_offsets,
     lambda case: best_fit(case, most=4, least=2),
+    whole_factor_and_term,
     fingerprint,
+    signed_offset,
+    entry_weights,
     with_outliers,
     by_lines,
     turned,
-    invariance,
 )
 """All laws in order of complexity: the first that holds is the diagnosis."""
 
 
 def diagnose(
-    evidence: Sequence[Evidence], dims: Sequence[int] = (), rtol: float = 0.0
+    evidence: Sequence[Evidence],
+    dims: Sequence[int] = (),
+    rtol: float = 0.0,
+    value: float = 0.0,
 ) -> tuple[Diagnosis, ...]:
     """Why do the blocks disagree that do? One diagnosis for each of them.
 
@@ -83,6 +96,8 @@ def diagnose(
         Leading dimensions of the loss's array arguments, for constants such as 1/m.
     rtol : float
         A law that holds within so much of the gradient holds.
+    value : float
+        The loss at theta, for what is the derivative of its square, root or logarithm.
 
     Examples
     --------
@@ -92,9 +107,9 @@ def diagnose(
     w: the analytic gradient is the numerical one minus 0.01 * w: the L2 term (lambda = 0.01) is...
     """
     failing = [block for block in evidence if not block.agrees]
-    cases = [case_of(block, evidence, dims) for block in failing]
+    cases = [case_of(block, evidence, dims, value) for block in failing]
     everywhere = unused(evidence)
-    laws = shared(cases, [everywhere or explain(case, rtol) for case in cases])
+    laws = shared(cases, [everywhere or explain(case, rtol) for case in cases], rtol)
     start = None if everywhere else start_here(evidence)
     found = []
     for block, law in zip(failing, laws, strict=True):
@@ -123,6 +138,8 @@ def explain(case: Case, rtol: float = 0.0) -> Finding:
         if rtol and (found is None or found.is_lawless):
             within = _named(case.widened(rtol))
             found = within if within is not None and not within.is_lawless else found
+        if found is None or found.is_lawless:
+            found = _breaks_invariance(case.widened(rtol), found)
         if found is None:
             found = roughly(case)
         if found is not None:
@@ -140,10 +157,15 @@ def _named(case: Case) -> Finding | None:
     laws: tuple[Law, ...] = LAWS if clear >= CLEAR else ()
     if not laws and clear >= NEAR:
         laws = CONSTANTS_OF_ONE if many else (one_number,)
-    found = next((found for law in laws if (found := law(case)) is not None), None)
-    broken = invariance(case) if found is not None and found.is_lawless else None
+    return next((found for law in laws if (found := law(case)) is not None), None)
+
+
+def _breaks_invariance(case: Case, found: Finding | None) -> Finding | None:
+    """An invariance that is broken, by more than rtol, beside what is known of where."""
+    hints = found is not None
+    broken = invariance(case, hints) if _clearness(case) >= CLEAR else None
     if found is None or broken is None:
-        return found
+        return found or broken
     words, constants = broken.words + found.words, broken.constants | found.constants
     return Finding(words, constants, f"{found.clause}; {broken.clause}", found.complexity + 1)
 

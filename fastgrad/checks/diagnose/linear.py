@@ -107,10 +107,10 @@ class Linear:
     def fit(self, mask: Mask | None = None) -> Fit | None:
         """Least squares on the samples in ``mask``; None where they leave coefficients open.
 
-        The rounding of the gradient grows by the factor that it is multiplied with.
+        The rounding of the gradient grows, or shrinks, by the factor that it is multiplied with.
         """
         found = self._fit(mask)
-        if found is None or not self.shape.free_factor or abs(found.b[0]) <= 2:
+        if found is None or not self.shape.free_factor or 0.5 <= abs(found.b[0]) <= 2:
             return found
         return self._fit(mask, float(abs(found.b[0])))
 
@@ -138,10 +138,13 @@ class Linear:
         """What the features have to add up to."""
         return self.case.D if self.shape.free_factor else self.case.D - self.base.values
 
-    def supported(self, fit: Fit, mask: Mask | None = None) -> bool:
-        """Enough samples show the effect of every coefficient, and of the rearrangement."""
+    def supported(self, fit: Fit, mask: Mask | None = None, each: int = 0) -> bool:
+        """Enough samples show the effect of every coefficient, and of the rearrangement.
+
+        ``each`` is how many are enough, if not `SAMPLES` for each coefficient.
+        """
         case, used = self.case, np.ones(self.case.k, np.bool_) if mask is None else mask
-        needed = SAMPLES * fit.b.size if fit.b.size else MOVED
+        needed = each or (SAMPLES * fit.b.size if fit.b.size else MOVED)
         effects = [np.abs(b * values) for b, values in zip(fit.b, self.features, strict=True)]
         if self.shape.free_factor:
             effects[0] = np.abs((fit.b[0] - 1) * self.base.values)

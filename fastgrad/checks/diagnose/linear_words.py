@@ -6,7 +6,10 @@ from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.evidence import Case, Finding
 from fastgrad.checks.diagnose.linear import RIGHT_L2, Fit, Linear, Term
 from fastgrad.checks.diagnose.named_constants import Constant
+from fastgrad.numerics.norms import norm
 
+NORM_DIGITS = 1e-7
+"""Relative tolerance of a weight that is a round number over a norm."""
 STANDARD_ERRORS = 4.0
 """A constant is taken for another within so many standard errors."""
 
@@ -26,11 +29,24 @@ def finding(law: Linear, fit: Fit) -> Finding:
         named_constants.coefficient(float(w), float(e), case.dims)
         for w, e in zip(weights, errors, strict=True)
     ]
+    named = [_of_a_norm(law, t, c) for t, c in zip(terms, named, strict=True)]
     values = {"factor": scale.value} if law.shape.free_factor else {}
     for term, constant in zip(terms, named, strict=True):
         own_sign = law.shape.free_factor or term.word == "offset"
         values[term.constant] = -constant.value if own_sign else abs(constant.value)
     return Finding(_words(law, scale, named), values, _clause(law, scale, named), law.complexity)
+
+
+def _of_a_norm(law: Linear, term: Term, weight: Constant) -> Constant:
+    """The weight of theta as a round number over its norm: the derivative of lambda norm(theta)."""
+    size = norm(law.case.theta)
+    if weight.named or term.word != "l2" or not law.case.complete or size == 0:
+        return weight
+    tolerance = NORM_DIGITS * abs(weight.value) * size
+    whole = named_constants.coefficient(weight.value * size, tolerance, ())
+    if not whole.named:
+        return weight
+    return Constant(whole.value / size, f"{whole.text}/norm({law.case.name})", True)
 
 
 def _words(law: Linear, scale: Constant, weights: list[Constant]) -> tuple[str, ...]:
@@ -80,6 +96,10 @@ def _told(case: Case, term: Term, weight: Constant) -> str:
         one_sign = np.all(case.x > 0) or np.all(case.x < 0)
         alike = f" (where all of {case.name} has one sign, an L1 term looks the same)"
         return "a constant in every entry" + (alike if one_sign and case.k > 1 else "")
+    if "/norm(" in size:
+        size, of = size.removesuffix(")").split("/norm(")
+        much = "is missing" if weight.value > 0 else "is too much"
+        return f"the derivative of {size} norm({of}) {much}"
     kind = term.word.upper()
     if weight.value > 0:
         return f"the {kind} term (lambda = {size}) is missing"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 from typing import NamedTuple
 
@@ -14,15 +15,24 @@ NAMEABLE = 3e-3
 ROUND_DIGITS = 2
 """Round decimals have at most so many digits, and are believed if one in `ROUND_ODDS` is hit."""
 ROUND_ODDS = 50.0
-SURE_UNIT = 1e-5
-"""A constant that is known this well, relatively, is compared with factors between units: of some 60
-of either sign one is hit by chance once in a thousand times."""
+SURE_UNIT = 3e-5
+"""A constant that is known this well, relatively, is compared with factors between units: of some 80
+of either sign, over ten decades, one is hit by chance once in a thousand times at worst, where the
+gradient is known to rtol alone; where its bar tells, some 1e-9, never."""
+LARGEST_EXPONENT = 50.0
+LARGEST_PART = 30
+"""Ratios of two whole numbers up to this are named: 0.461538 is 6/13."""
+SURE_RATIO = 1e-7
+"""Such a ratio is believed from so many digits on: of some 300 one is hit once in 10,000 times."""
 UNIT_DIGITS = 1e-6
 """Relative slack of physical constants: code has six or seven digits of them."""
 LARGEST_INTEGER = 100_000
 SURE_INTEGER = 1e-3
 """A constant that is so many units near an integer, or its inverse, by its own tolerance."""
 
+
+LOSS = "J"
+"""The symbol of the loss's own value."""
 
 CLOSE_TO_ONE = 1e-3
 """A ratio this near to 1 is told by its distance from it."""
@@ -31,7 +41,7 @@ CLOSE_TO_ONE = 1e-3
 class Size(NamedTuple):
     """A number that is in the data, such as the rows of an argument, and what it is."""
 
-    value: int
+    value: float
     symbol: str
     said: str
 
@@ -41,8 +51,10 @@ class Size(NamedTuple):
         return self.symbol == "m"
 
 
-def sizes_of(dims: Sequence[int], name: str, shape: tuple[int, ...]) -> tuple[Size, ...]:
-    """Leading dimensions of the loss's arguments, and the sizes of a block."""
+def sizes_of(
+    dims: Sequence[int], name: str, shape: tuple[int, ...], value: float = 0.0
+) -> tuple[Size, ...]:
+    """Leading dimensions of the loss's arguments, the sizes of a block, the value of the loss."""
     found = [
         Size(int(m), "m", f"m = {m} is the length of an argument of the loss")
         for m in dims
@@ -51,7 +63,9 @@ def sizes_of(dims: Sequence[int], name: str, shape: tuple[int, ...]) -> tuple[Si
     found += [Size(prod(shape), "", f"{prod(shape):,} is the number of entries of {name}")]
     axes = shape if len(shape) > 1 else ()
     found += [Size(k, "", f"{k} is the size of axis {d} of {name}") for d, k in enumerate(axes)]
-    seen: set[int] = {0, 1}
+    if value and np.isfinite(value):
+        found.append(Size(value, LOSS, f"the loss is {value:.6g}"))
+    seen: set[float] = {0, 1}
     return tuple(z for z in found if not (z.value in seen or seen.add(z.value)))  # type: ignore[func-returns-value]
 
 
@@ -68,7 +82,7 @@ class Constant:
     meaning: str = ""
 
 
-def factor(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant:
+def factor(value: float, tolerance: float, dims: tuple[Size, ...], ratios: bool = True) -> Constant:
     """Name a factor of a gradient.
 
     Parameters
@@ -77,6 +91,8 @@ def factor(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant:
         The fitted factor, and how far off it may be.
     dims : tuple of Size
         What the data have so many of.
+    ratios : bool
+        Whether 6/13 is a name: not of one entry, whose two numbers may be round themselves.
     """
     value, tolerance = float(value), float(tolerance)
     if tolerance > NAMEABLE * abs(value):
@@ -86,9 +102,14 @@ def factor(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant:
             text = f"{candidate:.9g}"
             return Constant(candidate, f"{text} (= {symbol})" if symbol else text, True, meaning)
     round_ = _rounded(value, tolerance)
-    return _unit(value, tolerance) or (
-        round_ if round_.named else _integer(value, tolerance) or round_
+    return _unit(value, tolerance, dims) or (
+        round_ if round_.named else _whole(value, tolerance, ratios) or round_
     )
+
+
+def is_whole(value: float, tolerance: float) -> bool:
+    """Whether a factor is 2, 3, ..., one over it, or minus that, beyond chance."""
+    return _integer(value, tolerance) is not None
 
 
 def has_name(constant: Constant, dims: tuple[Size, ...]) -> bool:
@@ -101,7 +122,7 @@ def coefficient(value: float, tolerance: float, dims: tuple[Size, ...]) -> Const
     plain = _rounded(float(value), float(tolerance))
     if plain.named:
         return plain
-    for m in (size.value for size in dims if size.leads):
+    for m in (int(size.value) for size in dims if size.leads):
         scaled = _rounded(value * m, tolerance * m)
         if scaled.named:
             return Constant(scaled.value / m, f"{scaled.text}/{m}", True)
@@ -120,6 +141,8 @@ def _factors(dims: tuple[Size, ...]) -> list[tuple[float, str, str]]:
     ]
     for m, symbol, said in dims:
         summed, averaged = f"{said}: perhaps a sum for a mean", f"{said}: perhaps averaged twice"
+        if symbol == LOSS:
+            continue
         if not symbol:
             averaged = f"{said}: perhaps a mean for a sum"
             found += [
@@ -128,6 +151,10 @@ def _factors(dims: tuple[Size, ...]) -> list[tuple[float, str, str]]:
                 (m**0.5, f"sqrt({m})", f"{said}, and this its root"),
                 (m**-0.5, f"1/sqrt({m})", f"{said}, and this 1 over its root"),
             ]
+            ddof = f"{said}: perhaps a factor k/(k - 1)"
+            for up, down in ((m, m - 1), (m - 1, m)) if m > 2 else ():
+                if up / down != float(f"{up / down:.3g}"):  # 1.25 and 0.8 need no reason
+                    found.append((up / down, f"{up}/{down}", ddof))
             continue
         found += [
             (float(m), "m", summed),
@@ -152,9 +179,10 @@ UNITS = (
     (252.0**0.5, "sqrt(252)", "the root of the trading days of a year"),
     (365.0, "365", "days of a year"),
     (365.25, "365.25", "days of a year"),
+    (365 / 360, "365/360", "actual/360 for actual/365"),
     (360.0, "360", "days of a banker's year, or degrees of a turn"),
     (12.0, "12", "months of a year, or inches of a foot"),
-    (60.0, "60", "minutes or seconds"),
+    (60.0, "60", "minutes or seconds, or a number of rows"),
     (3600.0, "3600", "seconds of an hour"),
     (86400.0, "86400", "seconds of a day"),
     (1e3, "1e3", "a prefix of units, milli or kilo"),
@@ -185,6 +213,10 @@ UNITS = (
     (1.98720426, "1.98720", "the gas constant in cal/(mol K)"),
     (8.61733326e-5, "8.61733e-05", "Boltzmann's constant in eV/K"),
     (1.380649e-23, "1.380649e-23", "Boltzmann's constant"),
+    (332.06371, "332.0637", "Coulomb's constant in kcal/mol, angstrom and elementary charges"),
+    (14.3996448, "14.3996", "Coulomb's constant in eV, angstrom and elementary charges"),
+    (138.935458, "138.935", "Coulomb's constant in kJ/mol, nm and elementary charges"),
+    (160.217663, "160.218", "eV/angstrom^3 and GPa"),
     (1.60217663e-19, "1.60218e-19", "electron volt and joule"),
     (6.02214076e23, "6.02214e+23", "Avogadro's number"),
     (96485.3321, "96485.3", "Faraday's constant"),
@@ -192,12 +224,31 @@ UNITS = (
     (101325.0, "101325", "atmosphere and pascal"),
     (760.0, "760", "atmosphere and torr"),
     (1.01325, "1.01325", "atmosphere and bar"),
+    (0.0820573661, "0.0820574", "the gas constant in L atm/(mol K)"),
+    (0.0831446262, "0.0831446", "the gas constant in L bar/(mol K)"),
+    (219474.631, "219475", "hartree and wavenumbers"),
+    (8065.54394, "8065.54", "electron volt and wavenumbers"),
     (2.54, "2.54", "inch and centimetre"),
     (0.3048, "0.3048", "foot and metre"),
     (1.609344, "1.60934", "mile and kilometre"),
     (0.45359237, "0.453592", "pound and kilogram"),
 )
 """Factors that are forgotten between units, one way or the other."""
+
+
+def _of_the_loss(dims: tuple[Size, ...]) -> Iterator[tuple[float, str, str]]:
+    """What the derivative of a function of the loss differs by from the loss's own."""
+    for J in (size.value for size in dims if size.symbol == LOSS):
+        yield 2 * J, "2 J", "J is the loss: perhaps the derivative of its square"
+        yield 0.5 / J, "1/(2 J)", "J is the loss, which is perhaps the square of what was derived"
+        yield 1 / J, "1/J", "J is the loss: perhaps the derivative of its logarithm"
+        yield J, "J", "J is the loss, which is perhaps the logarithm of what was derived"
+        if J > 0:
+            yield 0.5 / J**0.5, "1/(2 sqrt(J))", "J is the loss: perhaps the derivative of its root"
+            yield 2 * J**0.5, "2 sqrt(J)", "J is the loss, perhaps the square of what was derived"
+        if abs(J) < LARGEST_EXPONENT:
+            yield np.exp(J), "exp(J)", "J is the loss, the logarithm of what was derived"
+            yield np.exp(-J), "exp(-J)", "J is the loss, minus the logarithm of what was derived"
 
 
 def _units() -> Iterator[tuple[float, str, str]]:
@@ -208,13 +259,14 @@ def _units() -> Iterator[tuple[float, str, str]]:
         yield 1 / value, inverse, f"perhaps {meaning}" if meaning else "a factor of a formula"
 
 
-def _unit(value: float, tolerance: float) -> Constant | None:
-    """A factor between units, of either sign, where the constant is known well enough."""
+def _unit(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant | None:
+    """A factor between units, or of the loss, of either sign, where it is known well enough."""
     if tolerance > SURE_UNIT * abs(value):
         return None
-    for size, symbol, meaning in _units():
-        if abs(abs(value) - size) <= tolerance + UNIT_DIGITS * size:
+    for size, symbol, meaning in (*_units(), *_of_the_loss(dims)):
+        if abs(abs(value) - abs(size)) <= tolerance + UNIT_DIGITS * abs(size):
             sign = "-" if value < 0 else ""
+            size = abs(size)
             exact = f"{sign}{size:.6g}"
             said = exact if exact == f"{sign}{symbol}" else f"{exact} (= {sign}{symbol})"
             return Constant(float(np.copysign(size, value)), said, True, meaning)
@@ -229,12 +281,27 @@ def _integer(value: float, tolerance: float) -> Constant | None:
     k, near = (1 / value, tolerance / value**2) if inverse else (value, tolerance)
     whole = float(np.round(k))
     exact = near <= SURE_INTEGER and abs(k - whole) <= near + CLOSE * abs(k)
-    if not exact or not 2 < abs(whole) <= LARGEST_INTEGER:
+    if not exact or not 2 <= abs(whole) <= LARGEST_INTEGER:
         return None
     if inverse:
         sign = "-" if whole < 0 else ""
         return Constant(1 / whole, f"{sign}1/{abs(whole):.0f}", True)
     return Constant(whole, f"{whole:.0f}", True)
+
+
+def _whole(value: float, tolerance: float, ratios: bool) -> Constant | None:
+    """An integer, one over an integer, or a ratio of two small ones."""
+    whole = _integer(value, tolerance)
+    sure = ratios and np.isfinite(value) and tolerance <= SURE_RATIO * abs(value)
+    if whole is not None or not sure:
+        return whole
+    ratio = Fraction(value).limit_denominator(LARGEST_PART)
+    near = abs(value - float(ratio)) <= tolerance + CLOSE * abs(value)
+    if not near or not 1 < abs(ratio.numerator) <= LARGEST_PART:
+        return None
+    short = float(ratio) == float(f"{float(ratio):.3g}")
+    text = f"{value:.6g}" if short else f"{value:.6g} (= {ratio.numerator}/{ratio.denominator})"
+    return Constant(float(ratio), text, True)
 
 
 def beside_one(value: float, digits: int = 4) -> str:

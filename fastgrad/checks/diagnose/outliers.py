@@ -12,7 +12,7 @@ from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 from fastgrad.checks.diagnose.few_entries import times
 from fastgrad.checks.diagnose.fingerprint import look_up
-from fastgrad.checks.diagnose.fitting import best_fit
+from fastgrad.checks.diagnose.fitting import best_fit, whole_factor_and_term
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws
 from fastgrad.checks.diagnose.linear_words import finding
 from fastgrad.checks.diagnose.row_factors import by_lines
@@ -27,12 +27,14 @@ the samples obeying it, none of them is clean with probability 1e-7 and 1e-11.""
 PROBE = 128
 """Samples on which the law of the rest is looked for."""
 LISTED = 4
+SIDES = 4
+"""Wrong and right samples wanted where theta is to tell them apart: chance does once in 35."""
 
 
 def with_outliers(case: Case) -> Finding | None:
     """The least complex law of most samples, with a description of the others."""
     for rest, outliers in _laws_of_the_rest(case):
-        exception = _describe(case, outliers)
+        exception = _describe(case, outliers, rest is None)
         if exception is None:
             continue
         if rest is None:
@@ -96,7 +98,7 @@ def _tries(law: Linear, samples: Indices, p: int) -> Floats:
     return np.asarray(b[np.isfinite(b).all(axis=1)])
 
 
-def _describe(case: Case, outliers: Mask) -> Finding | None:
+def _describe(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
     """Whole lines if the outliers fill some, a range or box, else single entries."""
     if not outliers.any():
         return None
@@ -107,7 +109,7 @@ def _describe(case: Case, outliers: Mask) -> Finding | None:
     if box is not None:
         place, where = box
         return said_of_box(case, place, where, _cause(case.take(outliers)))
-    return _entries(case, outliers)
+    return _entries(case, outliers, rest_is_right)
 
 
 def _lines(case: Case, outliers: Mask) -> Finding | None:
@@ -148,16 +150,19 @@ def _said_of_lines(case: Case, outliers: Mask, axis: int, bad: Indices) -> Findi
     return Finding(cause.words, where | cause.constants, name + said, 1 + cause.complexity)
 
 
-def _entries(case: Case, outliers: Mask) -> Finding | None:
+def _entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
     some = case.take(outliers)
     count = some.k
     cause = _cause(some)
-    # Many that are scattered are a finding only where they have a law in common.
-    if count > max(1, MOST_OUTLIERS * case.population) and cause is None:
+    # Many that are scattered are a finding only where they have a law in common, or a place.
+    apart = rest_is_right and bool(_told_by_theta(case, outliers))
+    if count > max(1, MOST_OUTLIERS * case.population) and cause is None and not apart:
         return None
     listed = ", ".join(some.entry(k) for k in range(min(count, LISTED)))
     listed += ", ..." if count > LISTED else ""
-    said = f"{case.counted(count)} ({listed})"
+    said = (
+        f"{case.counted(count)} ({listed}){_told_by_theta(case, outliers) if rest_is_right else ''}"
+    )
     where = {"entries": float(count)}
     if cause is None and count == 1:
         cause = factor_of_one(some)
@@ -167,14 +172,42 @@ def _entries(case: Case, outliers: Mask) -> Finding | None:
         )
         if some.D[0]:
             known += f" ({some.a[0] / some.D[0]:.6g} times)"
+        elif count == 1:
+            known += ": the loss is flat there, as by a clip, a mask or a ReLU"
         return Finding(
             ("wrong-entries",), where, said + (known if count == 1 else ", without a law")
         )
     there = "there " + cause.clause
-    if cause.words == ("scale",) and count >= SAMPLES and "factor" in cause.constants:
+    if cause.words == ("offset",) and abs(cause.constants["offset"]) == 1.0:
+        there = there.partition(" (perhaps")[0]
+        there += " (perhaps a label, or a one-hot, that was not taken off)"
+    if (
+        rest_is_right
+        and cause.words == ("scale",)
+        and count >= SAMPLES
+        and "factor" in cause.constants
+    ):
         weight = 1 / cause.constants["factor"]
         there += f"; the others are right: a weight of {weight:.6g} is missing there"
     return Finding(cause.words, where | cause.constants, f"{said}: {there}", 1 + cause.complexity)
+
+
+def _told_by_theta(case: Case, outliers: Mask) -> str:
+    """Which entries are wrong, if a value of theta tells them from the right ones: below 0, say."""
+    right = case.telling & ~outliers
+    if min(np.count_nonzero(outliers), np.count_nonzero(right)) < SIDES:
+        return ""
+    wrong_x, right_x = case.x[outliers], case.x[right]
+    for word, inner, outer in (("below", wrong_x, right_x), ("above", -wrong_x, -right_x)):
+        low, high = float(inner.max()), float(outer.min())
+        if low >= high:
+            continue
+        sign = 1.0 if word == "below" else -1.0
+        if low <= 0.0 <= high:
+            return f", where {case.name} is {word} 0"
+        ends = sorted((sign * low, sign * high))
+        return f", where {case.name} is {word} a value between {ends[0]:.4g} and {ends[1]:.4g}"
+    return ""
 
 
 def factor_of_one(some: Case) -> Finding | None:
@@ -182,8 +215,8 @@ def factor_of_one(some: Case) -> Finding | None:
     a, D = float(some.a[0]), float(some.D[0])
     if not D or not a:
         return None
-    slack = (float(some.bar[0]) + some.unit * abs(a)) / abs(D) * max(1.0, abs(a / D))
-    factor = named_constants.factor(a / D, slack, some.dims)
+    slack = abs(a / D) * (float(some.bar[0]) / abs(D) + some.unit)
+    factor = named_constants.factor(a / D, slack, some.dims, ratios=False)
     return times(factor) if factor.named else None
 
 
@@ -192,7 +225,7 @@ def _cause(some: Case) -> Finding | None:
     alone = replace(
         some, shape=(some.k,), theta=some.x, analytic=some.a, positions=np.arange(some.k), others=()
     )
-    found = zero(some) or best_fit(alone, most=1) or of_theta(alone)
+    found = zero(some) or best_fit(alone, most=1) or of_theta(alone) or whole_factor_and_term(alone)
     if found is None and some.k >= 2 and look_up(some, some.a, matches=2) is not None:
         return Finding(("permuted",), {}, "the right values stand in each other's places")
     if found is not None and found.words == ("sign",):

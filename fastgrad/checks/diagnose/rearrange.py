@@ -12,6 +12,8 @@ from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Evidence
 ROLLS = (1, -1)
 """Off by one either way; other shifts are found by `fastgrad.checks.diagnose.fingerprint`."""
 
+PAIR = 2
+
 
 @dataclass(frozen=True)
 class Rearranged:
@@ -35,6 +37,7 @@ def rearrangements(case: Case) -> Iterator[Rearranged]:
     yield from _memory_order(case)
     yield from _reversed(case)
     yield from _rolled(case)
+    yield from _exchanged(case)
     for other in case.others:
         yield from _other_block(case, other)
 
@@ -81,6 +84,19 @@ def _rolled(case: Case) -> Iterator[Rearranged]:
             source = (case.positions + shift) % case.analytic.size
             phrase = f", rolled by {-shift} in memory,"
             yield _moved(case, "rolled", phrase, source)
+
+
+def _exchanged(case: Case) -> Iterator[Rearranged]:
+    """The two lines of an axis that are wrong, each in the other's place."""
+    for d in range(len(case.shape)) if len(case.shape) >= MATRIX_AXES else ():
+        lines = np.unique(case.index[d][case.wrong])
+        if lines.size != PAIR or case.shape[d] == PAIR:
+            continue
+        i, j = (int(line) for line in lines)
+        index = list(case.index)
+        index[d] = np.where(index[d] == i, j, np.where(index[d] == j, i, index[d]))
+        kind = ("rows", "columns")[d] if len(case.shape) == MATRIX_AXES else f"indices of axis {d},"
+        yield _moved(case, "permuted", f", {kind} {i} and {j} exchanged,", _flat(case, index))
 
 
 def _other_block(case: Case, other: Evidence) -> Iterator[Rearranged]:

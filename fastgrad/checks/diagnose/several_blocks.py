@@ -28,13 +28,13 @@ def unused(evidence: Sequence[Evidence]) -> Finding | None:
     return Finding(("unused",), {}, clause)
 
 
-def shared(cases: Sequence[Case], laws: Sequence[Finding]) -> list[Finding]:
+def shared(cases: Sequence[Case], laws: Sequence[Finding], rtol: float = 0.0) -> list[Finding]:
     """The laws, with a factor that blocks of one number have in common, and each factor said once."""
     found = list(laws)
     alone = [k for k, case in enumerate(cases) if case.analytic.size == 1 and case.k == 1]
     if len(alone) >= POOLED and all(found[k].words == ("unexplained",) for k in alone):
         pooled = _pooled([cases[k] for k in alone])
-        law = best_fit(pooled, most=1)
+        law = best_fit(pooled, most=1) or best_fit(pooled.widened(rtol), most=1)
         if law is not None and law.words in (("scale",), ("sign",)):
             for k in alone:
                 found[k] = law
