@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -210,10 +211,18 @@ def check_grad(
     ('disagrees', 'theta[1]')
     """
     if not callable(loss):
-        raise TypeError(f"the loss is {type(loss).__name__}: expected a function of theta")
+        raise TypeError(
+            f"the loss is {type(loss).__name__}: expected a function of theta; hand it over by its "
+            "name, without calling it: check_grad(loss, grad, theta)"
+        )
     if strategy != "auto" and strategy not in STRATEGIES:
         names = ", ".join(map(repr, ("auto", *STRATEGIES)))
         raise ValueError(f"strategy={strategy!r}: expected one of {names}")
+    for name, number in (("rtol", rtol), ("budget", 0.0 if budget is None else budget)):
+        if not isinstance(number, Real):
+            raise TypeError(f"{name}={number!r} is {type(number).__name__}: expected a number")
+    if not isinstance(seed, Integral):
+        raise TypeError(f"seed={seed!r} is {type(seed).__name__}: expected a whole number")
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
     through_what = {"executor": executor, "checkpoint": checkpoint}
@@ -231,6 +240,10 @@ def check_grad(
             raise ValueError(f'stochastic={stochastic!r}: expected "seed"')
         loss, grad = seeded(loss, seed), seeded(grad, seed)
     argnum = positions(loss, argnum)
+    if isinstance(argnum, int) and argnum > len(args):
+        raise TypeError(
+            f"argnum={argnum}: expected at least {argnum} arguments beside theta, got {len(args)}"
+        )
     theta = as_arguments(loss, theta, argnum)
     if method == "complex" and (space is not None or has_complex(theta)):
         raise ValueError('method="complex" goes with real theta in R^n, not with a space')

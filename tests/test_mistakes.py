@@ -116,6 +116,69 @@ MISTAKES = {
         lambda: (squares, lambda q: np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])),
         "3 numbers for 4: a gradient in a tangent space?",
     ),
+    "no return": (
+        lambda: (lambda x: None, lambda x: 2 * x, X), "it returns None on some path; return the loss",
+    ),
+    "no sum": (
+        lambda: (lambda x: x**2, lambda x: 2 * x, X), "reduce it to a number (for example with .sum()",
+    ),
+    "a complex value": (
+        lambda: (lambda x: complex((x**2).sum()), lambda x: 2 * x, X),
+        "return its real part or its modulus, whichever is minimised",
+    ),
+    "a gradient without return": (
+        lambda: (squares, lambda x: None, X), "returned None: expected numbers shaped like theta (is a "
+        "return statement missing?)",
+    ),
+    "a transposed gradient": (
+        lambda: (lambda W: squares(W), lambda W: 2 * W.T, np.ones((2, 3))),
+        "expected shape (2, 3), as the parameters have, or one flat vector of 6; got (3, 2) (is it "
+        "transposed?)",
+    ),
+    "a block forgotten": (
+        lambda: (
+            lambda p: squares(p["w"]) + p["b"] ** 2, lambda p: {"w": 2 * p["w"]}, {"w": X, "b": 1.0},
+        ),
+        "expected the fields of theta, 'w', 'b'; missing 'b'",
+    ),
+    "a block too much": (
+        lambda: (
+            lambda p: squares(p["w"]), lambda p: {"w": 2 * p["w"], "bias": 1.0}, {"w": X},
+        ),
+        "expected the fields of theta, 'w'; unknown 'bias'",
+    ),
+    "the data forgotten": (
+        lambda: (data_first, lambda X, y, t: t, X),
+        "cannot be called with 1 positional argument (missing a required argument: 'y'): give what it "
+        "takes, theta and then the data, in its own order: X, y, theta",
+    ),
+    "a gradient of theta alone": (
+        lambda: (lambda t, X, y: data_first(X, y, t), lambda t: 2 * t, X, DATA, TARGET),
+        "expected one that takes what the loss takes, theta and then the data; give lambda theta, "
+        "*data: ... around it",
+    ),
+    "the loss is called": (
+        lambda: (squares(X), lambda x: 2 * x, X), "hand it over by its name, without calling it",
+    ),
+    "no parameters": (lambda: (squares, lambda x: x, np.zeros(0)), "theta is empty: expected at least"),
+    "a theta that is no number": (
+        lambda: (squares, lambda x: x, np.array([1.0, np.nan])), "theta[1] is nan: expected finite",
+    ),
+    "text for theta": (lambda: (squares, lambda x: x, "theta"), "theta is str: expected a number, an"),
+    "a ragged array": (
+        lambda: (squares, lambda x: x, np.array([X, X[:2]], dtype=object)),
+        "theta is ndarray: expected a number, an array of numbers, or a dict, NamedTuple, "
+        "dataclass, list or tuple of them; objects, as arrays of unlike lengths, go in a list or a dict",
+    ),
+    "dropout": (
+        lambda: (lambda x: squares(x * (np.random.rand(3) > 0.5)), lambda x: 2 * x, X),
+        "expected a function of theta. Switch dropout and other noise off, or seed it",
+    ),
+    "in place": (
+        lambda: (lambda x: float(np.multiply(x, 2, out=x).sum()), lambda x: 2 * x, X),
+        "wrote to its own parameters (theta[0] was 1, became 2): a loss must leave them alone; copy",
+    ),
+    "infinite": (lambda: (lambda x: np.inf, lambda x: x, X), "expected a finite number to start from"),
     "a pose": (
         lambda: (squares, lambda T: np.zeros(6), np.eye(4)),
         "6 numbers for 16: a gradient in a tangent space?",
@@ -126,7 +189,7 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_what_newcomers_read(name):
     call, said = MISTAKES[name]
-    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
+    with pytest.raises((TypeError, ValueError, RuntimeError, ArithmeticError)) as caught:
         fg.check_grad(*call(), backend="python")
     assert said in str(caught.value)
 
@@ -155,3 +218,33 @@ def test_a_gradient_function_bears_the_name_of_its_loss():
     assert list(inspect.signature(g).parameters) == ["X", "y", "theta"]
     assert repr(g) == "grad(data_first, argnum=2, method='central', order=4)"
     assert repr(fg.grad(squares)) == "grad(squares)"
+
+
+OPTIONS = {
+    "a strategy mistyped": ({"strategy": "swep"}, "expected one of 'auto', 'sweep', 'screen'"),
+    "a backend that is not": ({"backend": "numba"}, "backend='numba': expected one of"),
+    "a tolerance below 0": ({"rtol": -1e-5}, "rtol=-1e-05: expected a number from 0 up"),
+    "a tolerance as text": ({"rtol": "1e-5"}, "rtol='1e-5' is str: expected a number"),
+    "seconds as text": ({"budget": "10s"}, "budget='10s' is str: expected a number"),
+    "a seed as text": ({"seed": "a"}, "seed='a' is str: expected a whole number"),
+    "one seed": ({"seeds": 5}, "seeds=5: expected several, such as seeds=range(20)"),
+    "a block mistyped": ({"trainable": "tehta"}, "(did you mean 'theta'?)"),
+    "no points": ({"points": 0}, "points=0: expected at least 1"),
+    "no step": ({"step": 0.0}, "step is 0.0 for theta[0]: expected a positive number"),
+    "one bound": ({"bounds": 3.0}, "bounds: expected (low, high), each a number, None, or"),
+    "an argument that is not there": (
+        {"argnum": 4}, "argnum=4: expected at least 4 arguments beside theta, got 0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_is_said_of_options(name):
+    options, said = OPTIONS[name]
+    with pytest.raises((TypeError, ValueError)) as caught:
+        fg.check_grad(squares, lambda x: 2 * x, X, **{"backend": "python", **options})
+    assert said in str(caught.value)
+
+
+def test_the_table_is_long_enough():
+    assert len(MISTAKES) + len(OPTIONS) >= 40

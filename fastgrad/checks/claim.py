@@ -10,6 +10,7 @@ from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import CHUNK, Array, Floats, Indices, Mask
 from fastgrad.errors import MutatedInputError, StructureMismatchError
+from fastgrad.evaluate.explain import require_taken
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import norm
@@ -216,7 +217,12 @@ class Gradient:
             given = self.layout.copied(theta)
             if isinstance(self.layout, SpaceLayout):  # points are in precisions of their own
                 flat = self.layout.reread(given)
-            result = self.function(*merged(given, self.args, self.argnum))
+            arguments = merged(given, self.args, self.argnum)
+            try:
+                result = self.function(*arguments)
+            except TypeError:
+                require_taken(self.function, len(arguments))
+                raise
             own = self.layout.reread(given)
         changed = np.flatnonzero(own != flat)
         if changed.size:
@@ -341,8 +347,13 @@ def _require_like(array: Array, block: Block, layout: Layout) -> None:
     flat = f", or one flat vector of {layout.size}" if not layout.plain or block.shape else ""
     raise StructureMismatchError(
         f"the gradient under test for {block.name}: expected shape {block.shape}, as the "
-        f"parameters have{flat}; got {array.shape}{_tangent(array, block)}"
+        f"parameters have{flat}; got {array.shape}{_transposed(array, block)}{_tangent(array, block)}"
     )
+
+
+def _transposed(array: Array, block: Block) -> str:
+    """Whether the shape is the other way round."""
+    return " (is it transposed?)" if array.shape == block.shape[::-1] else ""
 
 
 def _tangent(array: Array, block: Block) -> str:

@@ -116,6 +116,8 @@ def check_over_seeds(
     ValueError
         Fewer seeds than `FEWEST_SEEDS`.
     """
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds={seeds!r}: expected several, such as seeds=range(20)")
     began, listed = time.perf_counter(), list(seeds)
     if not callable(asked.gradient):
         raise TypeError("seeds: expected a gradient that can be called with seed=, got values")

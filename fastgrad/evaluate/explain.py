@@ -181,10 +181,26 @@ def require_argument_count(loss: Any, count: int) -> None:
         ) from None
 
 
+def require_taken(gradient: Any, count: int) -> None:
+    """Raise TypeError if the gradient under test does not take what the loss takes."""
+    try:
+        signature = inspect.signature(gradient)
+        signature.bind(*range(count))
+    except ValueError:  # a builtin that does not tell
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"the gradient under test, {name_of(gradient)}{signature}, cannot be called with {count} "
+            f"positional argument{'s' * (count != 1)} ({error}): expected one that takes what the loss "
+            "takes, theta and then the data; give lambda theta, *data: ... around it"
+        ) from None
+
+
 def _how_to_call(loss: Any, signature: inspect.Signature) -> str:
     by_name = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     if not by_name:
-        return "call the gradient as you call the loss"
+        names = ", ".join(signature.parameters)
+        return f"give what it takes, theta and then the data, in its own order: {names}"
     given = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     call = ", ".join([*given, *(f"{name}={name}" for name in by_name)])
     taken = ", ".join([*given, *by_name])

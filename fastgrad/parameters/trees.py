@@ -268,9 +268,11 @@ def real_array(value: Any, path: str) -> Array:
         kind = "boolean" if array.dtype.kind == "b" else type(value).__name__
         if array.dtype.kind == "O" and (hasattr(value, "toarray") or hasattr(value, "detach")):
             raise TypeError(f"{path} is {kind}: expected an array of numbers; {_as_array(value)}")
+        ragged = array.dtype.kind == "O" and array.ndim > 0
         raise TypeError(
-            f"{path} is {kind}: expected a number, an array of numbers, or a dict, NamedTuple, "
-            "dataclass, list or tuple of them"
+            f"{path} is {kind}: expected a number, an array of "
+            "numbers, or a dict, NamedTuple, dataclass, list or tuple of them"
+            + ("; objects, as arrays of unlike lengths, go in a list or a dict" if ragged else "")
         )
     return array
 
