@@ -173,6 +173,8 @@ class GradientFunction:
                 "g.compiled differences all entries: expected no trainable and no scale, and a step "
                 "that is None or a number"
             )
+        if self._space is not None:
+            raise ValueError("g.compiled differences arrays and numbers: expected no space")
         if not isinstance(self._argnum, int):
             raise ValueError(f"g.compiled: expected one argnum, got {self._argnum}")
         step = None if self._step is None else float(self._step)

@@ -86,6 +86,7 @@ def bounds_of(bounds: Any, layout: Layout, theta: Floats, free: Mask | None = No
         np.full(layout.size, empty) if side is None else layout.vector(side, f"bounds[{k}]")
         for k, (side, empty) in enumerate(zip(bounds, (-np.inf, np.inf), strict=True))
     )
+    layout.require_unbounded(np.isfinite(low) | np.isfinite(high))
     for k in np.flatnonzero(~((low <= theta) & (theta <= high)))[:1].tolist():
         raise ValueError(
             f"{layout.name(k)} is {theta[k]:.17g}, outside its bounds [{low[k]:g}, {high[k]:g}]: "

@@ -241,6 +241,9 @@ class Layout:
         """What a report says of how theta was read."""
         return ()
 
+    def require_unbounded(self, bounded: Mask) -> None:
+        """Raise ValueError if entries have bounds, shape (n,), that are coordinates of a space."""
+
     def kinds(self, indices: Indices) -> Indices | None:
         """The number of the unit of each entry, shape (m,); -1 where its block tells, None if all do."""
         return None

@@ -167,6 +167,14 @@ class SpaceLayout(Layout):
             if chart.one_unit is not None:
                 one_unit[b] = chart.one_unit
 
+    def require_unbounded(self, bounded: Mask) -> None:
+        for chart, block in self._both:
+            if chart is not None and not chart.linear and bounded[block.start : block.stop].any():
+                raise ValueError(
+                    f"bounds for {block.name}: expected None, for it moves along its space alone; "
+                    "those of plain blocks beside it are shaped like theta"
+                )
+
     def kinds(self, indices: Indices) -> Indices | None:
         if all(chart is None or chart.kinds is None for chart in self.charts):
             return None

@@ -173,34 +173,25 @@ def quaternion(side: str, order: str) -> Any:
 
 
 @_compiled
-def _scaled(y, start, stop, stride):
-    """y / |y|, of every stride-th entry."""
-    length = 0.0
-    for k in range(start, stop, stride):
-        length += y[k] * y[k]
-    length = math.sqrt(length)
-    for k in range(start, stop, stride):
-        y[k] /= length
-
-
-@_compiled
 def _along_sphere(p, x, y, start, stop, stride):
     """(p + d) / |p + d| into y, d the tangent part of x - p, of every stride-th entry."""
     along, still = 0.0, True
     for k in range(start, stop, stride):
         along += p[k] * (x[k] - p[k])
         still &= x[k] == p[k]
-    if still:
-        return
+    length = 0.0
     for k in range(start, stop, stride):
         y[k] = x[k] - along * p[k]
-    _scaled(y, start, stop, stride)
+        length += y[k] * y[k]
+    scale = 1.0 if still else 1.0 / math.sqrt(length)
+    for k in range(start, stop, stride):
+        y[k] *= scale
 
 
 @_compiled
 def sphere(base, x):
     """(p + d) / |p + d|, d the tangent part of x - p."""
-    made = base.copy()
+    made = np.empty_like(base)
     _along_sphere(base.reshape(-1), x, made.reshape(-1), 0, base.size, 1)
     return made
 
@@ -208,7 +199,7 @@ def sphere(base, x):
 @_compiled
 def oblique(base, x):
     """The same of each column."""
-    made = base.copy()
+    made = np.empty_like(base)
     p, y = base.reshape(-1), made.reshape(-1)
     n, k = base.shape[-2], base.shape[-1]
     for b in range(base.size // (n * k)):

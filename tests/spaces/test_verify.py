@@ -139,3 +139,32 @@ def test_the_dimension_is_printed():
     report = fg.check_grad(lambda p: p[0], lambda p: along(p, np.array([1.0, 0])), x, space=own)
     assert report.verdict == "agrees"
     assert any("dimension 1 (space)" in r for r in report.remarks)
+
+
+def test_what_does_not_go_with_a_space_says_so():
+    given = {"space": fg.spaces.rotation(), "backend": "python"}
+    with pytest.raises(ValueError, match="bounds for theta: expected None, for it moves along its"):
+        fg.check_grad(never, never, R, bounds=(0, 1), **given)
+    with pytest.raises(ValueError, match="bounds for theta: expected None"):
+        fg.grad(np.sum, bounds=(None, 1), **given)(R)
+    with pytest.raises(ValueError, match="arrays and numbers: expected no space"):
+        _ = fg.grad(np.sum, space=fg.spaces.rotation()).compiled
+    with pytest.raises(ValueError, match='method="complex" goes with real theta'):
+        fg.check_grad(never, never, R, method="complex", **given)
+    with pytest.raises(ValueError, match="names: expected one name"):
+        fg.check_grad(never, never, R, names=["a", "b", "c"], **given)
+
+
+def test_bounds_of_plain_blocks_beside_a_space():
+    theta = {"R": R, "w": np.array([0.0, 1.0])}
+
+    def loss(t):
+        assert t["w"].min() >= 0
+        return (t["R"][0] * t["w"][1]).sum() + t["w"] @ t["w"]
+
+    def grad(t):
+        return {"R": np.array([0.0, t["w"][1], -t["w"][1]]), "w": np.array([0.0, 3.0])}
+
+    given = {"space": {"R": fg.spaces.rotation()}, "backend": "python"}
+    bounds = ({"R": -np.inf, "w": 0.0}, None)
+    assert fg.check_grad(loss, grad, theta, bounds=bounds, **given)
