@@ -137,7 +137,8 @@ def check_over_seeds(
     error = relative_error(judged.analytic, judged.numeric)
     outcome = Outcome(verdict, blocks, error, tuple(_remarks(biases, len(listed))), judged)
     diagnoses = tuple(
-        bias.diagnosis(first.layout, len(listed))
+        _read_otherwise(draws, judged, first, bias.block)
+        or bias.diagnosis(first.layout, len(listed))
         for bias in biases
         if blocks[bias.block].verdict == "disagrees"
     )
@@ -283,6 +284,28 @@ class Bias:
             {"bias": self.mean, "standard_error": self.standard_error},
             sentence,
         )
+
+
+def _read_otherwise(draws: Draws, judged: Judged, loss: Loss, b: int) -> Diagnosis | None:
+    """The convention of a block's space under which the mean of a - D is none, if there is one."""
+    block = loss.layout.blocks[b]
+    chart, inside = getattr(block, "chart", None), judged.block == b
+    if chart is None or np.count_nonzero(inside) < block.size:
+        return None
+    m, n = draws.analytic.shape
+    by_seed = [list(chart.readings(a)) for a in draws.analytic[:, inside]]
+    if len({len(readings) for readings in by_seed}) != 1:
+        return None
+    error = rms(draws.residual[:, inside].mean(axis=0))
+    for alike in zip(*by_seed, strict=True):
+        off = np.array([reading.values for reading in alike]) - draws.numeric[:, inside]
+        bar = _student(m, 2 * n) * off.std(axis=0, ddof=1) / np.sqrt(m)
+        bar += SMALLEST_BIAS * rms(judged.numeric[inside])
+        if np.all(np.abs(off.mean(axis=0)) <= bar) and rms(bar) <= error / STEADY:
+            reading = alike[0]
+            said = f"{block.name}: {reading.clause}, in the mean over {m} seeds."
+            return Diagnosis(block.name, reading.word, dict(reading.constants), said)
+    return None
 
 
 SMALLEST_BIAS = 1e-5

@@ -271,7 +271,7 @@ def drawn_slope(R, seed, frame="body"):
 
 
 def test_means_over_seeds_and_samples_of_a_rotation():
-    """A right one at 20 starts of the seeds; one in the other frame is biased."""
+    """A right one at 20 starts of the seeds; one in the other frame is biased, and named."""
     R, space = rotation_near(np.random.default_rng(7)), fg.spaces.rotation()
 
     def world(R, seed):
@@ -283,7 +283,14 @@ def test_means_over_seeds_and_samples_of_a_rotation():
     assert report.blocks[0].shape == (3,)
     wrong = fg.check_grad(noisy, world, R, seeds=range(40), space=space)
     assert wrong.verdict == "disagrees"
-    assert wrong.diagnoses[0].law == "biased"
+    assert wrong.diagnoses[0].law == "frame"
+    assert wrong.diagnoses[0].sentence.endswith("all of it agrees, in the mean over 40 seeds.")
+
+    def small(R, seed):
+        return 1.2 * drawn_slope(R, seed)
+
+    wrong = fg.check_grad(noisy, small, R, seeds=range(40), space=space)
+    assert (wrong.verdict, wrong.diagnoses[0].law) == ("disagrees", "biased")
 
     rng = np.random.default_rng(8)
     answers = {"body": 0, "world": 0}
@@ -306,7 +313,8 @@ def test_complex_gradients_over_seeds():
 
     z = np.array([1 + 2j, -0.5 + 1j])
     assert fg.check_grad(loss, grad, z, seeds=range(40))
-    assert not fg.check_grad(loss, lambda z, seed: grad(z, seed).conj(), z, seeds=range(40))
+    wrong = fg.check_grad(loss, lambda z, seed: grad(z, seed).conj(), z, seeds=range(40))
+    assert (wrong.verdict, wrong.diagnoses[0].law) == ("disagrees", "conjugate")
 
 
 def test_points_that_are_given_lie_on_the_space():
