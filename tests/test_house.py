@@ -116,7 +116,7 @@ LAYERS = {
         checks.screen.first_look checks.screen.told checks.screen.smeared
         checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
         checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
-        checks.screen.noisy.words checks.screen.noisy.noise
+        checks.screen.noisy.words checks.screen.noisy.noise checks.screen.noisy.pooled
     """,
     "repair": """
         repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score

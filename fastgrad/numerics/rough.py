@@ -32,6 +32,8 @@ ROUGH_SDS = 5.0
 the next by 4.4, for it is told from two numbers; an alarm is therefore looked at again elsewhere."""
 CHANGES, BENDS = 0.7, 1.2
 """sd of what rounding alone shows, in that of D(h)."""
+STANDS_OUT = 2.0
+"""What a finer step shows counts from so many sds of its rounding, four times that of this one."""
 NOISE_SHOWN = 2.0
 """Rounding shows up to so many of its sds, and the bar for it holds what hides behind that."""
 
@@ -47,6 +49,8 @@ class Slope:
     """The part of the bar that is rounding, and falls with the step."""
     rough: float = 0.0
     """The part that is kinks and truncation, and grows with it."""
+    change: float = 0.0
+    """What the slope at four times the step differs by."""
 
 
 class _Ladder:
@@ -85,14 +89,15 @@ class _Ladder:
         shown = [self.shown(k)]
         if k - 1 in self.D and k - 2 in self.D:  # of which truncation may be a good part
             shown.append(self.shown(k - 1) / RUNG)
-        if k + 1 in self.D and self.shown(k + 1) * NOISE_SDS > self.rounding(k + 1):
+        if k + 1 in self.D and self.shown(k + 1) * NOISE_SDS > STANDS_OUT * self.rounding(k + 1):
             shown.append(self.shown(k + 1) * float(np.sqrt(RUNG)))
         return ROUGH_SDS * max(shown)
 
     def slope(self, k: int) -> Slope:
         rounding, rough = self.rounding(k), self.rough(k)
         bar = float(np.hypot(rounding, rough))
-        return Slope(self.D[k], bar, self.step(k), rounding, rough)
+        change = self.D[k - 1] - self.D[k]
+        return Slope(self.D[k], bar, self.step(k), rounding, rough, change)
 
 
 def rough_slope(

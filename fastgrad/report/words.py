@@ -60,10 +60,11 @@ def _is_unused(check: Any) -> bool:
 
 def _agreement(check: Any) -> str:
     if check.in_noise is not None:
-        along, shape = check.in_noise["whole_along"], check.in_noise["whole_any_shape"]
+        parts = (check.in_noise[k] for k in ("all_along", "whole_along", "whole_any_shape"))
+        along, block, shape = (f"{100 * part:.2g}%" for part in parts)
         return (
-            f"in a rough loss it agrees within {100 * along:.2g}% along the gradient of every block, "
-            f"and within {100 * shape:.2g}% in any direction"
+            f"in a rough loss it agrees within {along} along the gradient, {block} in any one block, "
+            f"and within {shape} in any direction"
         )
     if check.strategy == "screen":
         return "no random direction shows an error beyond its bar"

@@ -52,7 +52,7 @@ def test_a_right_gradient_agrees_within_what_it_says(large):
     assert report.evaluations <= MOST
     told = report.in_noise
     assert told["along"]["W2"] <= 0.01
-    assert told["whole_any_shape"] <= 0.25
+    assert told["whole_any_shape"] <= 0.08
     assert "in a rough loss it agrees within" in str(report)
     assert "evaluations" in str(report)
     # What it says would not be missed is not: a factor off by its limit, in the block of it.
@@ -99,7 +99,9 @@ def counted(seeds, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "count", "most"), [("float32", 500, 0.15), ("bfloat16", 200, 1)])
+@pytest.mark.parametrize(
+    ("dtype", "count", "most"), [("float32", 500, 0.02), ("bfloat16", 200, 0.1)]
+)
 def test_no_false_alarm_in_screens_of_rough_losses(dtype, count, most):
     verdicts = counted(range(1000, 1000 + count), dtype)
     assert verdicts.count("disagrees") == 0

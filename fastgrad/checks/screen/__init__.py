@@ -18,7 +18,13 @@ from fastgrad.checks.screen.first_look import Along, FirstLook, rounding_of
 from fastgrad.checks.screen.found import Found, block_rms
 from fastgrad.checks.screen.limits import USEFUL_LIMIT, USEFUL_NORM, entry_limit, norm_limit
 from fastgrad.checks.screen.locate import Locator
-from fastgrad.checks.screen.noisy import heard, is_rough, may_be_rough, screen_rough
+from fastgrad.checks.screen.noisy import (
+    HEARD_EVALUATIONS,
+    heard,
+    is_rough,
+    may_be_rough,
+    screen_rough,
+)
 from fastgrad.checks.screen.residuals import Reading, Residuals
 from fastgrad.checks.screen.screen import (
     GLOBAL,
@@ -60,6 +66,8 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
         refuted = first_look(loss, claim, rule, budget, options.seed)
         loss, rough = _noise_of(loss, claim, options.seed)
+        if refuted is not None and not refuted.stands_out(loss.noise):
+            refuted = None  # few digits, that the value alone does not tell of
         if rough:
             return _rough(loss, claim, rule, budget, (options.seed, refuted))
         search = _Search(loss, claim, rule, budget, options.seed)
@@ -108,6 +116,13 @@ def refute(
     along = first_look(loss, claim, rule, budget, options.seed)
     if along is None:
         return None
+    if may_be_rough(loss):
+        if not budget.allows(HEARD_EVALUATIONS):
+            return None
+        directions = Directions(loss.units.entry, _movable(loss, claim), options.seed)
+        near = heard(loss, directions, rounding_of(loss) / abs(loss.value))
+        if not along.stands_out(near.noise):
+            return None
     found = Found(np.zeros(len(loss.layout.blocks)), [], refuted=along, complete=False)
     return outcome_of(
         found, None, loss, f"The budget of {budget.seconds:g} s does not allow a screen."

@@ -75,6 +75,10 @@ class Along:
     def off(self) -> float:
         return abs(self.claimed - self.slope)
 
+    def stands_out(self, noise: float) -> bool:
+        """Whether what it is off by is more than noise of this sd makes of such a difference."""
+        return self.off > ROUNDINGS * noise / self.step
+
 
 @dataclass
 class FirstLook:

@@ -16,7 +16,7 @@ from fastgrad.parameters.layout import Block
 
 PARTS = 6
 """Parts of a block, halves by the first axis, by the last, and by turns."""
-PARTS_EVALUATIONS = 4 * PARTS
+PARTS_EVALUATIONS = 6 * PARTS
 FALSE = 1e-3
 """The probability with which chance alone confirms an alarm, one line in 300 by itself, if the parts'
 errors are normal."""
@@ -24,7 +24,7 @@ FRESH = 6
 """Fresh directions that follow an alarm."""
 STANDING = 2
 """So many of them must alarm."""
-AWAY = 2.0
+AWAY = 1.0
 """How far base points are away, in steps: the error of each part is a mean over a pair of them."""
 LEAST_AWAY = 0.25
 """And at least, in first steps of a random direction. Further off, the slope is another: in ReLU nets by
@@ -32,6 +32,9 @@ LEAST_AWAY = 0.25
 BASES, SIZES = 1 << 33, 1 << 34
 """Streams of base points, and of fresh sizes along signs."""
 PART_OF_STREAM = 1 << 16
+WIDER, EXPECTED = 4.0, 0.5
+"""A step so many times wider changes the slope by twice what truncation makes of it: in nets with kinks
+that falls about as the step does, from base points some steps off."""
 ONE_FACTOR = 0.25
 """Parts of a block are off by one factor if they differ by at most this part of it."""
 
@@ -54,7 +57,7 @@ class Again:
 
         A kink at theta itself is near all base points.
         """
-        return abs(self.mean) > max(self.bar, bar)
+        return abs(self.mean) > float(np.hypot(self.bar, bar))
 
     @property
     def is_one(self) -> bool:
@@ -70,7 +73,7 @@ def again_by_parts(lines: NoisyLines, look: Look, block: int, like: Floats | Non
     like : ndarray, shape (n,), optional
         Whose signs are taken, and of which the error is said to be a multiple; the gradient's own.
     """
-    found = []
+    found, changes = [], []
     place = lines.loss.layout.blocks[block]
     inside = slice(place.start, place.stop)
     signs = lines.claim.values if like is None else like
@@ -80,8 +83,13 @@ def again_by_parts(lines: NoisyLines, look: Look, block: int, like: Floats | Non
         claimed = lines.claim.along(v)[0]
         whole = claimed if like is None else float(np.sum(v[inside] * like[inside]))
         if whole:
-            found.append((claimed - _slope(lines, v, look.slope.step, k, place)) / whole)
-    return _judged(np.array(found))
+            w = lines.directions.draw(BASES + k, place.start, place.stop)
+            slope = sum(around(lines, v, look.slope.step, w)) / 2
+            found.append((claimed - slope) / whole)
+            h = WIDER * look.slope.step
+            above, below = lines.loss.along(v, np.array([h, -h]))
+            changes.append((float(above - below) / (2 * h) - slope) / whole)
+    return _judged(np.array(found), np.array(changes))
 
 
 def stands(read: Callable[[int], Look]) -> Again | None:
@@ -115,22 +123,25 @@ def part_of(block: Block, k: int) -> Mask:
     return np.broadcast_to((index >= (axis + 1) // 2) == half, block.shape).ravel()
 
 
-def _slope(lines: NoisyLines, v: Floats, step: float, k: int, place: Block) -> float:
-    """The slope along v, a mean of those at two base points that differ in the block."""
-    w = lines.directions.draw(BASES + k, place.start, place.stop)
-    w *= max(AWAY * step, LEAST_AWAY * lines.first)
+def around(
+    lines: NoisyLines, v: Floats, step: float, w: Floats, away: float = AWAY
+) -> tuple[float, float]:
+    """The slopes along v at base points on both sides of theta, along w."""
+    w = w * max(away * step, LEAST_AWAY * lines.first)
     forth, back = w + step * v, w - step * v
     at = np.array([1.0, -1.0])
     ahead, behind = lines.loss.along(forth, at)
     other_behind, other_ahead = lines.loss.along(back, at)
-    return float((ahead - other_behind) + (other_ahead - behind)) / (4 * step)
+    return float(ahead - other_behind) / (2 * step), float(other_ahead - behind) / (2 * step)
 
 
-def _judged(values: Floats) -> Again:
+def _judged(values: Floats, changes: Floats) -> Again:
+    """The mean, less what truncation is expected to make of it, and twice that at most."""
     from scipy.special import stdtrit
 
-    if values.size < 2 or not np.isfinite(values).all():
+    if values.size < 2 or not np.isfinite(np.append(values, changes)).all():
         return Again(np.zeros(1), float("inf"))
+    change = float(np.mean(changes))
     t = float(stdtrit(values.size - 1, 1 - FALSE / 2))
     error = float(values.std(ddof=1)) / float(np.sqrt(values.size))
-    return Again(values, t * error, error)
+    return Again(values + EXPECTED * change, t * error + EXPECTED * abs(change), error)

@@ -13,15 +13,17 @@ from fastgrad.arrays import CHUNK, Floats
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.first_look import LARGEST_SHARE
-from fastgrad.checks.screen.noisy.noise import center_of
+from fastgrad.checks.screen.noisy.noise import center_of, is_coarse
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.rough import RUNG, Slope, rough_slope
 from fastgrad.numerics.steps import power_of_two
 
-SMALLEST_STEP, LARGEST_STEP = 2.0**-32, 1.0
-"""Steps of any entry, in units."""
+SMALLEST_STEP, LARGEST_STEP = 2.0**-32, 8.0
+"""Steps of any entry, in units: a net hardly bends over many times the size of a bias near zero."""
+FIRST_STEP = 0.25
+"""The first step is no larger."""
 ALIGNED = 0.25
 """First step along signs, in that along random directions."""
 SPREAD = 12.0
@@ -55,13 +57,6 @@ class Look:
     def alarms(self) -> bool:
         return abs(self.y) > self.bar
 
-    def at_least_as_rough(self, typical: float) -> "Look":
-        """The same, where kinks add to the bar at least what, at a step of 1, is typical of its kind."""
-        slope = self.slope
-        rough = max(slope.rough, typical * float(np.sqrt(slope.step)))
-        bar = float(np.hypot(slope.rounding, rough)) if np.isfinite(slope.bar) else slope.bar
-        return replace(self, slope=replace(slope, rough=rough, bar=bar))
-
     def settled(self, value: float, bar: float) -> "Look":
         """The same with a slope that was measured better."""
         return replace(self, slope=replace(self.slope, value=value, bar=bar))
@@ -81,9 +76,9 @@ class NoisyLines:
 
     def __init__(self, loss: Loss, claim: Claim, rule: Rule, directions: Directions):
         self.loss, self.claim, self.rule, self.directions = loss, claim, rule, directions
-        self.sigma, self.center = loss.noise, center_of(loss)
+        self.sigma, self.center, self.coarse = loss.noise, center_of(loss), is_coarse(loss)
         relative = self.sigma / max(abs(loss.value), self.sigma)
-        self.first = float(power_of_two(min(np.sqrt(relative), LARGEST_STEP / RUNG)))
+        self.first = float(power_of_two(min(np.sqrt(relative), FIRST_STEP)))
         self._known: dict[tuple[str, tuple[int, ...]], float] = {}
         self._unit = float(claim.unit.max())
         self.blamed: set[int] = set()
@@ -175,8 +170,12 @@ class NoisyLines:
             size = abs(claimed)
             tolerance = (self.rule.rtol + self._unit) * size
         else:
-            tolerance = (SPREAD * self.rule.rtol + 3 * self._unit) * size
+            tolerance = self.tolerated(size)
         return Look(kind, blocks, claimed, slope, tolerance + known, size)
+
+    def tolerated(self, size: float) -> float:
+        """What errors within rtol, and the rounding of the gradient, show along a random direction."""
+        return (SPREAD * self.rule.rtol + 3 * self._unit) * size
 
     def _reach(self, v: Floats) -> float:
         """The largest entry of a direction, in units."""

@@ -17,13 +17,22 @@ FEW_ENTRIES = 128
 """Fewer are checked one by one for what lines would take."""
 POINTS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 """Places along a line, in spacings, beside theta itself."""
+CURVED = np.stack([np.ones(POINTS.size), POINTS**2], axis=1)
 LINES = 2
+HEARD_EVALUATIONS = 2 * LINES * POINTS.size
+"""What `heard` takes at most."""
 ORDER = 3
 """The differences that are taken: those of a smooth f vanish, and noise grows by the root of 20."""
 NEAR = 2.0**-5
 """Spacing, in the root of the relative noise: there rounding has not died out, and kinks hardly show."""
 LEAST_NOISE = 0.5
 """Noise, in roundings of the value, at least."""
+COARSE = 2.0**-19
+"""Noise beyond this part of the loss is of fewer digits than float32 has, or of a solver. It may be
+about the same at near points, which round alike, or stop after as many iterations: it is heard
+farther off too."""
+FAR = 2.0**-9
+"""The spacing there, in units: three of them move most entries by what bfloat16 rounds them to."""
 NOISE_STREAM = 1 << 30
 """Directions from here on are for it."""
 
@@ -34,6 +43,11 @@ def is_rough(loss: Loss) -> bool:
     return value > 0.0 and loss.count > FEW_ENTRIES and loss.noise > ROUGH * value
 
 
+def is_coarse(loss: Loss) -> bool:
+    """Whether its noise is that of fewer digits than float32 has."""
+    return loss.noise > COARSE * abs(loss.value)
+
+
 def may_be_rough(loss: Loss) -> bool:
     """Whether its value alone says so: it is one of single precision."""
     value = abs(loss.value)
@@ -41,14 +55,21 @@ def may_be_rough(loss: Loss) -> bool:
 
 
 def heard(loss: Loss, directions: Directions, relative: float) -> Loss:
-    """The loss with the noise that shows between near points, in 12 evaluations.
+    """The loss with the noise that shows between near points, in 12 evaluations; 24 if that is `COARSE`.
 
     Parameters
     ----------
     relative : float
         About the relative noise.
     """
-    spacing = float(power_of_two(NEAR * np.sqrt(relative)))
+    near = _heard(loss, directions, float(power_of_two(NEAR * np.sqrt(relative))))
+    if not is_coarse(near):
+        return near
+    far = _heard(loss, directions, FAR)
+    return far if far.noise >= near.noise else near
+
+
+def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
     lines = []
     for k in range(LINES):
         v = directions.draw(NOISE_STREAM + k)
@@ -65,8 +86,13 @@ def center_of(loss: Loss) -> float:
 
     Second differences at many steps would all show the rounding of that one value.
     """
-    values = np.concatenate([line.values for line in loss.measured.lines]) - loss.run.reference
-    return float(np.mean(values)) if np.isfinite(values).all() else loss.base
+    values = np.array([line.values for line in loss.measured.lines]) - loss.run.reference
+    if not np.isfinite(values).all():
+        return loss.base
+    if not is_coarse(loss):
+        return float(np.mean(values))
+    even = (values + values[:, ::-1]) / 2  # points so far apart show curvature
+    return float(np.mean(np.linalg.lstsq(CURVED, even.T)[0][0]))
 
 
 def _noise(values: Floats, least: float) -> float:

@@ -8,24 +8,40 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.checks.screen.first_look import MOST_GROUPS
 from fastgrad.checks.screen.noisy.again import (
+    BASES,
+    EXPECTED,
     FRESH,
     PARTS_EVALUATIONS,
-    STANDING,
     Again,
     again_by_parts,
+    around,
     stands,
 )
-from fastgrad.checks.screen.noisy.limits import BARS, shape_limit
+from fastgrad.checks.screen.noisy.limits import BARS
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
-from fastgrad.numerics.rough import MOST_RUNGS
+from fastgrad.checks.screen.noisy.pooled import EVALUATIONS_EACH, Pooled, truncation
+from fastgrad.numerics.bars import NOISE_SDS
+from fastgrad.numerics.norms import norm, rms
+from fastgrad.numerics.rough import MOST_RUNGS, RUNG
 
-RANDOM = 6
+STEPS = 2
+"""Random directions of a kind on which a step is sought."""
+RANDOM = 12
 """Random directions through everything, and as many with blocks heard alike."""
 MORE_RANDOM = 24
-"""The most of each, where they say too little."""
-USEFUL_FACTOR = 0.02
-"""A limit along the gradient wider than this asks for more lines, up to `MORE_LINES`."""
-MORE_LINES = 4
+"""The most through everything, where they say too little."""
+BLOCK_LINES = 8
+"""Those through each block, where one of them must be wrong."""
+USEFUL_FACTOR = 0.01
+"""A limit along the gradient wider than this asks for more lines."""
+USEFUL_IF_COARSE = 0.1
+"""And than this where the loss has few digits."""
+MEAN_LINES = 4
+"""Lines of which the mean is taken at first, each at two base points."""
+MOST_MEANS = 12
+LEAST_APART = 0.5
+"""Means of so few scatter at least by so much of what the two base points differ by: that holds, beside
+the same noise, what the slope changes between them."""
 USEFUL_SHAPE = 0.25
 """So does a limit in any direction beyond this part of the gradient's norm."""
 MOST_WHEN_WRONG = 150
@@ -38,6 +54,14 @@ LEAST_SHARE = 1e-3
 """Blocks with less of theta's square norm than this say nothing of a penalty."""
 SIGNS, THETA, ZEROS, ALL, ALIKE, BLOCK = (k << 35 for k in range(1, 7))
 """Streams of directions."""
+ZEROS_AWAY = 0.25
+"""How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
+change."""
+NOT_FALLING = 0.8
+"""Slopes at a quarter of the step are at least this part of those at the whole."""
+FRESH_STREAM = 1 << 10
+"""Those of one kind from here on are looked along again."""
+MEAN_EVALUATIONS = 4 * MEAN_LINES
 
 
 class OutOfTimeError(Exception):
@@ -70,13 +94,13 @@ class NoisyFound:
     """The line along signs that goes through a block."""
     lines: dict[int, int] = field(default_factory=dict)
     """How many lines along its signs there were."""
-    everything: list[Look] = field(default_factory=list)
+    everything: Pooled = field(default_factory=Pooled)
     """Random directions through everything."""
-    alike: list[Look] = field(default_factory=list)
+    alike: Pooled = field(default_factory=Pooled)
     """Random directions in which blocks are heard alike."""
     blamed: dict[int, Blame] = field(default_factory=dict)
-    unplaced: Look | None = None
-    """A random direction that shows an error which no block does."""
+    unplaced: bool = False
+    """Whether random directions show an error which no block does."""
     complete: bool = True
     """Whether the time sufficed."""
     ended: bool = False
@@ -143,29 +167,53 @@ class NoisySearch:
             self._group(group[half:])
             return
         self.found.lines.update(dict.fromkeys(group, 1))
+        if not look.alarms:
+            look = self._narrowed(group, look)
+            if look.alarms and len(group) > 1:
+                half = len(group) // 2
+                self._group(group[:half])
+                self._group(group[half:])
+                return
         if look.alarms:
             look = self._alarm_along_signs(group[0], look)
-        elif len(group) == 1:
-            look = self._narrowed(group[0], look)
         self.found.signs.update(dict.fromkeys(group, look))
 
-    def _narrowed(self, b: int, look: Look) -> Look:
-        """The mean of more lines, while one alone says too little and there is time."""
-        looks = [look]
+    def _narrowed(self, group: tuple[int, ...], first: Look) -> Look:
+        """The mean over more lines, where the first says too little of its blocks.
+
+        They are at its step, between base points that differ, so that what they scatter by holds
+        rounding and kinks; truncation is what they share.
+        """
+        useful = USEFUL_IF_COARSE if self.lines.coarse else USEFUL_FACTOR
+        wanted = max(useful, 2 * self.lines.rule.rtol) * first.size / (BARS * len(group))
+        look = first
+        off: list[float] = []
+        apart: list[float] = []
         while (
-            look.size
-            and BARS * look.bar > max(USEFUL_FACTOR, 2 * self.lines.rule.rtol) * look.size
-            and len(looks) < MORE_LINES
-            and self.allows(4 * MOST_RUNGS)
+            first.size
+            and look.bar > wanted
+            and not look.alarms
+            and len(off) < MOST_MEANS
+            and self.allows(MEAN_EVALUATIONS)
         ):
-            v = self.lines.signs(SIGNS + (len(looks) << 20), (b,))
-            looks.append(self.lines.read("signs", v, (b,)))
-            part = np.array([one.y / one.size for one in looks])
-            bar = np.array([one.slope.bar / one.size for one in looks])
-            mean = float(np.sqrt(np.mean(bar**2) / len(looks)))
-            look = look.settled(look.claimed - float(part.mean()) * look.size, mean * look.size)
-        self.found.lines[b] = len(looks)
+            for k in range(len(off) + 1, len(off) + 1 + MEAN_LINES):
+                v = self.lines.signs(SIGNS + (k << 20), group)
+                w = self.lines.random(BASES + (k << 20) + group[0], group)
+                claimed = abs(self.lines.claim.along(v)[0])
+                ahead, behind = around(self.lines, v, first.slope.step, w)
+                off.append(1 - (ahead + behind) / (2 * claimed))
+                apart.append((ahead - behind) / (2 * claimed))
+            look = self._mean(first, np.array(off), np.array(apart))
+        self.found.lines.update(dict.fromkeys(group, 1 + 2 * len(off)))
         return look
+
+    def _mean(self, first: Look, off: Floats, apart: Floats) -> Look:
+        scatter = max(float(np.std(off, ddof=1)), LEAST_APART * rms(apart))
+        bar = NOISE_SDS * scatter / float(np.sqrt(off.size)) * first.size
+        shift = EXPECTED * truncation(first.slope.change, scatter * first.size)
+        y = float(np.mean(off)) * first.size + float(np.copysign(shift, first.slope.change))
+        bar += shift
+        return first if bar >= first.slope.bar else first.settled(first.claimed - y, bar)
 
     def _alarm_along_signs(self, b: int, look: Look) -> Look:
         if not look.size:  # the gradient is zero: it is the difference that must be
@@ -242,48 +290,105 @@ class NoisySearch:
 
     def _along_zeros(self) -> None:
         v = self.lines.zeros(ZEROS)
-        if not v.any() or not self._read("zeros", v).alarms:
+        if not v.any():
             return
-        for b, block in enumerate(self.layout.blocks):
-            if v[block.start : block.stop].any():
-                told = stands(lambda k, b=b: self._fresh("zeros", ZEROS + 1 + k, b, v))  # type: ignore[misc]
-                if told is not None:
-                    self._blame(b, Blame("zeros", told, "zeros"))
+        look = self._read("zeros", v)
+        if look.alarms or (self.lines.coarse and self._pooled_zeros(look, None).alarms):
+            for b, block in enumerate(self.layout.blocks):
+                if v[block.start : block.stop].any():
+                    self._place_zeros(b, look, v)
+
+    def _place_zeros(self, b: int, look: Look, v: Floats) -> None:
+        """Blame a block, if its own part of the direction shows an error too."""
+        told = None
+        if look.alarms:
+            told = stands(lambda k: self._fresh("zeros", ZEROS + 1 + k, b, v))
+        if told is None and self.lines.coarse:
+            told = self._zeros_at_two_steps(look, b)
+        if told is not None:
+            self._blame(b, Blame("zeros", told, "zeros"))
+
+    def _zeros_at_two_steps(self, look: Look, b: int) -> Again | None:
+        """Slopes through what is zero in a block, if they alarm, and do not fall with the step.
+
+        They would where units that are off at theta come on a step away.
+        """
+        finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
+        fine = self._pooled_zeros(finer, b)
+        if not fine.alarms:
+            return None
+        wide = np.array(self._pooled_zeros(look, b).y)
+        if float(np.sum(wide * fine.y)) < NOT_FALLING * float(np.sum(wide**2)):
+            return None
+        return Again(np.abs(fine.y) / (fine.noise or 1.0), 1.0)
+
+    def _pooled_zeros(self, look: Look, b: int | None) -> Pooled:
+        """Random directions together, through what is exactly zero, of one block or of all."""
+
+        def draw(k: int) -> Floats:
+            v = self.lines.zeros(ZEROS + FRESH_STREAM + k)
+            if b is not None:
+                block = self.layout.blocks[b]
+                v[: block.start], v[block.stop :] = 0.0, 0.0
+            return v
+
+        pooled, first = Pooled(ZEROS_AWAY), 0 if b is None else RANDOM
+        self._pool(pooled, [look], draw, range(first, first + RANDOM))
+        return pooled
 
     def _along_random(self) -> None:
-        for alike, looks in ((False, self.found.everything), (True, self.found.alike)):
-            self._random_lines(looks, alike, 0, RANDOM)
-            if any(look.alarms for look in looks):
-                fresh: list[Look] = []
-                self._random_lines(fresh, alike, MORE_RANDOM, FRESH)
-                if sum(look.alarms for look in fresh) >= STANDING and not self._place():
-                    self.found.unplaced = max(fresh, key=lambda look: abs(look.y) / look.bar)
-        while self._says_too_little(self.found.everything):
-            self._random_lines(self.found.everything, False, len(self.found.everything), 1)
+        for alike, pooled in ((False, self.found.everything), (True, self.found.alike)):
+            kind, stream = ("alike", ALIKE) if alike else ("random", ALL)
 
-    def _random_lines(self, looks: list[Look], alike: bool, first: int, count: int) -> None:
-        """Read more random directions; all of a kind have at least the roughness of the typical one."""
-        kind, stream = ("alike", ALIKE) if alike else ("random", ALL)
-        for k in range(first, first + count):
-            looks.append(self._read(kind, self.lines.random(stream + k, alike=alike)))
-        if len(looks) >= STANDING:
-            typical = float(
-                np.median([look.slope.rough / np.sqrt(look.slope.step) for look in looks])
-            )
-            looks[:] = [look.at_least_as_rough(typical) for look in looks]
+            def draw(k: int, stream: int = stream, alike: bool = alike) -> Floats:
+                return self.lines.random(stream + k, alike=alike)
 
-    def _says_too_little(self, looks: list[Look]) -> bool:
+            looks = [self._read(kind, draw(k)) for k in range(STEPS)]
+            self._pool(pooled, looks, draw, range(STEPS, STEPS + RANDOM))
+            while not alike and self._says_too_little(pooled):
+                first = STEPS + len(pooled.y)
+                self._pool(pooled, looks, draw, range(first, first + RANDOM))
+            if pooled.alarms:
+                fresh = Pooled()
+                self._pool(fresh, looks, draw, range(FRESH_STREAM, FRESH_STREAM + RANDOM))
+                if fresh.alarms:
+                    self.found.unplaced = True
+                    self.found.unplaced = not self._place()
+
+    def _pool(
+        self, pooled: Pooled, looks: list[Look], draw: Callable[[int], Floats], streams: range
+    ) -> None:
+        """More random directions, at the step that suited the first ones."""
+        step = float(np.sqrt(np.prod([look.slope.step for look in looks])))
+        pooled.change = rms(np.array([look.slope.change for look in looks]))
+        for stream in streams:
+            self._require(EVALUATIONS_EACH)
+            pooled.add(self.lines, step, draw, range(stream, stream + 1))
+
+    def _says_too_little(self, pooled: Pooled) -> bool:
         """Whether random directions would miss an error of a good part of the gradient's norm."""
-        if len(looks) >= MORE_RANDOM or not self.allows(4 * MOST_RUNGS):
+        if (
+            len(pooled.y) >= MORE_RANDOM
+            or pooled.alarms
+            or not self.allows(RANDOM * EVALUATIONS_EACH)
+        ):
             return False
-        whole = float(np.sqrt(np.sum(self.lines.norms**2)))
-        return shape_limit([look.bar for look in looks if not look.alarms]) > USEFUL_SHAPE * whole
+        return pooled.limit > USEFUL_SHAPE * norm(self.lines.norms)
 
     def _place(self) -> bool:
         """Find the blocks in which the error that random directions show is; False if in none."""
         for b in range(len(self.layout.blocks)):
-            if b not in self.lines.blamed and self._moves(b):
-                told = stands(lambda k, b=b: self._fresh("random", BLOCK + FRESH + k, b))  # type: ignore[misc]
-                if told is not None:
-                    self._blame(b, Blame("random", told, ""))
+            if b in self.lines.blamed or not self._moves(b):
+                continue
+
+            def draw(k: int, b: int = b) -> Floats:
+                return self.lines.random(BLOCK + FRESH + (b << 8) + k, (b,))
+
+            look = self._read("random", draw(0), (b,))
+            own = Pooled()
+            self._pool(own, [look], draw, range(1, 1 + BLOCK_LINES))
+            if own.alarms:
+                part = np.array(own.y) / (float(self.lines.norms[b]) or 1.0)
+                told = Again(np.abs(part), own.bar / (float(self.lines.norms[b]) or 1.0))
+                self._blame(b, Blame("random", told, ""))
         return bool(self.found.blamed)

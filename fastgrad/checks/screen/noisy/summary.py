@@ -7,20 +7,27 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Outcome
-from fastgrad.checks.screen.noisy.limits import BARS, HALVED, MISSED_SHAPE, shape_limit
+from fastgrad.checks.screen.noisy.limits import BARS, HALVED
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
+from fastgrad.checks.screen.noisy.pooled import MISSED
 from fastgrad.checks.screen.noisy.search import NoisyFound
 from fastgrad.checks.screen.noisy.words import diagnosis_of, per_cent, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.findings import BlockCheck
+from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Block
 
-AGREES_ALONG = 0.05
+AGREES_ALONG = 0.1
 """A block of which a larger factor would be missed is left open."""
-AGREES_SHAPE = 0.5
-"""So is a gradient of which an error of a larger part of its norm would be."""
+AGREES_IF_COARSE = 0.5
+"""The same where the loss has few digits: a sign, a zero and a factor of 2 are excluded, and no more
+said."""
+AGREES_SHAPE, SHAPE_IF_COARSE = 0.5, 1.0
+"""So is a gradient of which an error of a larger part of its norm would be: another gradient altogether
+is off by 1.4."""
 NOTHING = 0.01
-"""A block whose gradient is zero, and known to be within this part of the largest, agrees."""
+"""A block whose gradient is zero, or not known to be none, agrees if it is known within this part of the
+largest."""
 BLOCKS_TOLD = 12
 """Blocks whose limits are told in words; the others' are in ``report.in_noise``."""
 
@@ -46,9 +53,8 @@ class Summary:
         self.moving = moving
         self.along = {b: self._along(b) for b in moving}
         self.shape = {b: self._shape(b) for b in moving}
-        whole = float(np.sqrt(np.sum(lines.norms**2)))
-        missed = shape_limit([look.bar for look in found.everything if not look.alarms])
-        self.whole = missed / whole if whole else float("inf")
+        whole = norm(lines.norms)
+        self.whole = found.everything.limit / whole if whole else float("inf")
 
     def _moves(self, block: Block) -> bool:
         return bool(self.lines.directions.moves(block).any())
@@ -66,13 +72,14 @@ class Summary:
     def _shape(self, b: int) -> float:
         """The smallest error of any shape that would be missed, over the norm of the gradient there."""
         size = float(self.lines.norms[b])
-        everything = shape_limit([look.bar for look in self.found.everything if not look.alarms])
-        alike = [k.bar / float(self.shares[b]) for k in self.found.alike if not k.alarms]
-        return min(everything, shape_limit(alike)) / size if size else float("inf")
+        alike = self.found.alike.limit / float(self.shares[b])
+        return min(self.found.everything.limit, alike) / size if size else float("inf")
 
     def outcome(self, remarks: tuple[str, ...], cost: str) -> Outcome:
         blocks = tuple(self._block(b) for b in range(len(self.layout.blocks)))
         looks = [(self._named(look), look.y, look.bar) for look in self._looks()]
+        for pooled in (self.found.everything, self.found.alike):
+            looks += [("everything", y, pooled.bar) for y in pooled.y]
         return Outcome(
             self._verdict(blocks),
             blocks,
@@ -90,20 +97,14 @@ class Summary:
         )
 
     def _looks(self) -> list[Look]:
-        own = {id(look): look for look in self.found.signs.values()}
-        return [*own.values(), *self.found.everything, *self.found.alike]
+        return list({id(look): look for look in self.found.signs.values()}.values())
 
     def _named(self, look: Look) -> str:
-        if look.kind != "signs":
-            return "everything"
         return "signs of " + ", ".join(self.layout.blocks[b].name for b in look.blocks[:3])
 
     def _relative_error(self) -> float:
-        looks = self.found.everything
-        whole = float(np.sqrt(np.sum(self.lines.norms**2)))
-        if not looks or not whole:
-            return 0.0
-        return float(np.sqrt(np.mean([look.y**2 for look in looks]))) / (2 * whole)
+        shown, whole = np.array(self.found.everything.y), norm(self.lines.norms)
+        return rms(shown) / (2 * whole) if shown.size and whole else 0.0
 
     def _block(self, b: int) -> BlockCheck:
         block = self.layout.blocks[b]
@@ -136,14 +137,18 @@ class Summary:
         if not self.lines.sums[b]:
             alone = look.slope.bar <= NOTHING * float(self.lines.norms.max(initial=0.0))
             return "agrees" if alone else "inconclusive"
-        return "agrees" if self.along[b] <= AGREES_ALONG else "inconclusive"
+        most = AGREES_IF_COARSE if self.lines.coarse else AGREES_ALONG
+        if self.along[b] * self.lines.sums[b] <= NOTHING * float(self.lines.sums.max()):
+            most = 1.0
+        return "agrees" if self.along[b] <= most else "inconclusive"
 
     def _verdict(self, blocks: tuple[BlockCheck, ...]) -> str:
         verdicts = {block.verdict for block in blocks}
-        if "disagrees" in verdicts or self.found.unplaced is not None:
+        if "disagrees" in verdicts or self.found.unplaced:
             return "disagrees"
         sure = self.found.complete and "inconclusive" not in verdicts
-        return "agrees" if sure and self.whole <= AGREES_SHAPE else "inconclusive"
+        most = SHAPE_IF_COARSE if self.lines.coarse else AGREES_SHAPE
+        return "agrees" if sure and self.whole <= most else "inconclusive"
 
     def _numbers(self) -> dict[str, Any]:
         names = {b: self.layout.blocks[b].name for b in self.moving}
@@ -151,8 +156,9 @@ class Summary:
             "along": {names[b]: self.along[b] for b in self.moving},
             "any_shape": {names[b]: self.shape[b] for b in self.moving},
             "whole_along": self._worst_along(),
+            "all_along": self._all_along(),
             "whole_any_shape": self.whole,
-            "probability": MISSED_SHAPE,
+            "probability": MISSED,
             "evaluations_for_half": int(HALVED * self.made),
         }
 
@@ -161,28 +167,34 @@ class Summary:
         known = [self.along[b] for b in self.moving if self.lines.sums[b]]
         return max(known, default=float("inf"))
 
+    def _all_along(self) -> float:
+        """The same for the gradient as a whole: blocks off by their limits, all of one sign."""
+        known = np.array([self.along[b] for b in self.moving if self.lines.sums[b]])
+        sums = np.array([self.lines.sums[b] for b in self.moving if self.lines.sums[b]])
+        return float(np.sum(known * sums) / np.sum(sums)) if known.size else float("inf")
+
     def _remarks(self) -> Iterator[str]:
         found, layout = self.found, self.layout
         for b, blame in sorted(found.blamed.items()):
             yield sentence_of(blame, layout.blocks[b])
-        if found.unplaced is not None:
+        if found.unplaced:
             yield (
-                "A random direction through everything shows an error, from other base points too, that "
-                "no block shows alone."
+                "Random directions through everything show an error that no block shows alone, and "
+                "fresh ones bear it out."
             )
         own = len({id(look) for look in found.signs.values()})
-        lines = len(found.everything) + len(found.alike)
+        lines = len(found.everything.y) + len(found.alike.y)
         yield (
             f"The loss is rough, {self.lines.sigma:.1g} in {abs(self.lines.loss.value):.3g}: screened "
             f"along the signs of the gradient ({own} lines), along theta, and along {lines} random "
             "directions, each with the error that it shows at several steps."
         )
-        if self.moving and found.everything:
+        if self.moving and found.everything.y:
             yield (
                 "What would have been missed: a factor of any block up to "
                 f"{per_cent(self._worst_along())} off; an error of any shape up to "
                 f"{per_cent(self.whole)} of the gradient's norm, with probability at most "
-                f"{MISSED_SHAPE:.0%}. By block: {self._by_block()}."
+                f"{MISSED:.0%}. By block: {self._by_block()}."
             )
             seconds = HALVED * self.made * self.budget.evaluation
             yield (

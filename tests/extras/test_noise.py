@@ -1,0 +1,62 @@
+"""Nets of five families in float32 and bfloat16, as torch computes them: verdicts counted."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test,torch]'")
+
+from bench.noise import FAMILIES, FAULTS, LARGE, count, first_refuted, net, screened  # noqa: E402
+
+torch.set_num_threads(1)  # many small products
+MOST = 250
+"""Evaluations until a fault is refuted."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("dtype", "factor"), [("float32", 1.01), ("bfloat16", 1.1)])
+def test_right_ones_agree_and_a_factor_of_one_block_is_found(family, dtype, factor):
+    problem = net(family, 0, dtype)
+    right = problem.grad(problem.theta)
+    report = screened(problem, right)
+    assert report.verdict == "agrees", report
+    told = report.in_noise
+    assert told["all_along"] <= (0.005 if dtype == "float32" else 0.15)
+    assert told["whole_any_shape"] <= (0.1 if dtype == "float32" else 1.0)
+    largest = max(right, key=lambda k: np.abs(right[k]).sum())
+    wrong = {**right, largest: np.float32(factor) * right[largest]}
+    report = screened(problem, wrong)
+    assert [b.name for b in report.blocks if b.verdict == "disagrees"] == [largest], report
+    assert first_refuted(report) <= MOST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("dtype", "runs"), [("float64", 60), ("float32", 200), ("bfloat16", 60)])
+def test_right_ones_are_never_refuted(family, dtype, runs):
+    verdicts, _ = count(family, dtype, None, range(1000, 1000 + runs))
+    assert verdicts["disagrees"] == 0
+    assert verdicts["inconclusive"] <= 0.1 * runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_faults_are_found(family, dtype):
+    seen = 0
+    for fault in FAULTS:
+        if dtype == "bfloat16" and fault == "1% too large":
+            continue  # beyond what its digits tell
+        verdicts, made = count(family, dtype, fault, range(300, 310))
+        assert verdicts["disagrees"] >= 9, (fault, verdicts)
+        seen += verdicts["disagrees"]
+        assert np.median(made) <= MOST, (fault, made)
+    assert seen >= 0.98 * (10 * len(FAULTS) - 10 * (dtype == "bfloat16"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", LARGE)
+def test_large_ones_in_float32(family):
+    verdicts, _ = count(family, "float32", None, range(2))
+    assert verdicts["agrees"] == 2
+    verdicts, _ = count(family, "float32", "1% too large", range(2))
+    assert verdicts["disagrees"] == 2
