@@ -210,6 +210,7 @@ def check_grad(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'theta[1]')
     """
+    rule = Rule(rtol)
     if not callable(loss):
         raise TypeError(
             f"the loss is {type(loss).__name__}: expected a function of theta; hand it over by its "
@@ -218,23 +219,20 @@ def check_grad(
     if strategy != "auto" and strategy not in STRATEGIES:
         names = ", ".join(map(repr, ("auto", *STRATEGIES)))
         raise ValueError(f"strategy={strategy!r}: expected one of {names}")
-    for name, number in (("rtol", rtol), ("budget", 0.0 if budget is None else budget)):
-        if not isinstance(number, Real):
-            raise TypeError(f"{name}={number!r} is {type(number).__name__}: expected a number")
+    if budget is not None and not isinstance(budget, Real):
+        raise TypeError(f"budget={budget!r} is {type(budget).__name__}: expected a number")
     if not isinstance(seed, Integral):
         raise TypeError(f"seed={seed!r} is {type(seed).__name__}: expected a whole number")
-    if not 0 <= rtol < np.inf:
-        raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
     through_what = {"executor": executor, "checkpoint": checkpoint}
     if seeds is not None:
         asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
         options = Options(step, "seeds", budget, seed)
         with campaign(executor, checkpoint, loss, asked.inputs, {}) as through:
-            return check_over_seeds(asked, seeds, Rule(rtol), options, through)
+            return check_over_seeds(asked, seeds, rule, options, through)
     if samples is not None:
         _require_without("samples", through_what, "it is the gradient that is asked often")
         asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
-        return check_samples(asked, samples, Rule(rtol), Options(step, "samples", budget, seed))
+        return check_samples(asked, samples, rule, Options(step, "samples", budget, seed))
     if stochastic is not None:
         if stochastic != "seed":
             raise ValueError(f'stochastic={stochastic!r}: expected "seed"')
@@ -281,7 +279,7 @@ def check_grad(
 
     def check(gradient: Any) -> list[GradientCheck]:
         asked = replace(question, gradient=gradient)
-        return [_check_at(place, asked, Rule(rtol), options) for place in places]
+        return [_check_at(place, asked, rule, options) for place in places]
 
     with through:
         try:
@@ -290,7 +288,7 @@ def check_grad(
             alone = isinstance(theta, np.ndarray) and points is None and argnum == 0
             if not alone or error.parts != 2:
                 raise
-            return check_with_diagonal(check, grad, (theta, *args), Rule(rtol), options, through)
+            return check_with_diagonal(check, grad, (theta, *args), rule, options, through)
     if points is None:
         return checks[0]
     return _beside_the_first(worst_of(checks), looks_like(*read(theta)))

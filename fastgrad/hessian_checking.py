@@ -18,12 +18,16 @@ from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
 from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.errors import MutatedInputError
 from fastgrad.evaluate.compiling import Clock
+from fastgrad.evaluate.explain import name_of
+from fastgrad.evaluate.layer import require_functions, require_takes
 from fastgrad.evaluate.units import Units
 from fastgrad.hessians import Curvature, Curved
 from fastgrad.jacobian_checking import swept_pairs
 from fastgrad.parameters.bounds import Box
-from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.operands import floating_leaves
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.results import GradientCheck
 
@@ -94,7 +98,7 @@ def check_hessian(
     """
     shaped = {"trainable": trainable, "scale": scale, "bounds": bounds, "space": space}
     running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
-    curved = Curved(loss, grad, theta, args, {**shaped, **running})
+    curved = Curved.of(loss, grad, theta, args, {**shaped, **running})
     options = Options(None, "sweep", budget, seed)
     with curved.through:
         return _check_matrix(curved, hess, Rule(rtol), options)
@@ -135,7 +139,9 @@ def check_hvp(
     """
     shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
     running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
-    curved = Curved(loss, grad, theta, args, {**shaped, **running})
+    curved = Curved.of(loss, grad, theta, args, {**shaped, **running})
+    require_functions(hvp=hvp)
+    require_takes(hvp, "(theta, v, *args)", 2 + len(args))
     options = Options(None, "sweep", budget, seed)
     with curved.through:
         return _check_product(curved, hvp, Rule(rtol), options)
@@ -151,7 +157,9 @@ def _check_matrix(curved: Curved, hess: Any, rule: Rule, options: Options) -> Gr
     value = asked(hess, (curved.theta, *curved.args), curved.args)
     value = value.toarray() if is_sparse(value) else value
     example = layout.filled([np.zeros(block.shape) for block in layout.blocks])
-    matrix, unit = dense_matrix(value, Outputs(example, layout), layout, caller_of(hess))
+    matrix, unit = dense_matrix(
+        value, Outputs(example, layout), layout, caller_of(hess, "the Hessian")
+    )
     report = _judged_matrix(curved, (matrix, unit), rule, options)
     remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
     seconds, ran = clock.seconds, clock.said(report.ran)
@@ -171,20 +179,42 @@ def _check_product(curved: Curved, hvp: Any, rule: Rule, options: Options) -> Gr
         v[~free] = 0.0
     if curved.box is not None:
         v = curved.box.turned(flat, v)
-    given = layout.rebuild(v.copy())
-    result = asked(
-        lambda point, *rest: hvp(point, given, *rest), (curved.theta, *curved.args), curved.args
-    )
-    claimed = layout.claimed_vector(result, "the product")
+    claimed, unit = _product_under_test(curved, hvp, v)
     found = curved.product(v)
     if free is not None:
         claimed = np.where(free, claimed, 0.0)
-    claim = Claim(claimed, np.full(len(layout.blocks), np.finfo(np.float64).eps))
+    claim = Claim(claimed, np.full(len(layout.blocks), unit))
     outcome = judge_plainly(layout, claim, (found.value, found.bar), units.entry, rule)
     report = _reported(outcome, layout, claim, (units.entry, found), (rule, options))
     remarks = (*said, *map(_of_hessian, report.remarks), *_one_sided(curved, found))
     seconds, ran = clock.seconds, clock.said(report.ran)
     return replace(report, subject="hvp", remarks=remarks, seconds=seconds, ran=ran)
+
+
+def _product_under_test(curved: Curved, hvp: Any, v: Floats) -> tuple[Floats, float]:
+    """What ``hvp`` says of the product with v, and its rounding unit.
+
+    Raises
+    ------
+    MutatedInputError, StructureMismatchError, TypeError
+    """
+    layout, _ = curved.point()
+    given, rest = layout.rebuild(v.copy()), curved.args
+    result = asked(lambda point, *args: hvp(point, given, *args), (curved.theta, *rest), rest)
+    before, after = (flatten(part)[1] for part in (layout.rebuild(v.copy()), given))
+    who = name_of(hvp)
+    for k in np.flatnonzero(before != after)[:1].tolist():
+        raise MutatedInputError(
+            f"{who} wrote to the vector v that it was given ({layout.name(k)} was {before[k]:.17g}, "
+            f"became {after[k]:.17g}): whoever calls it may need v again; copy what it changes first"
+        )
+    if result is None:
+        raise TypeError(
+            f"{who} returned None: expected the product, shaped like theta (no return?)"
+        )
+    leaves = [np.asarray(leaf).dtype for _, leaf in floating_leaves(result, "")]
+    unit = max((float(np.finfo(dtype).eps) for dtype in leaves), default=0.0)
+    return layout.claimed_vector(result, f"what {who} returned"), unit
 
 
 def _gradient_first(

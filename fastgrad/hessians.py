@@ -18,6 +18,7 @@ from fastgrad.differences.second import hessian_of, product_of
 from fastgrad.errors import LossError, NonFiniteLossError
 from fastgrad.estimates import HessianEstimate
 from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.layer import require_functions
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
@@ -72,6 +73,17 @@ class Curved:
     theta: Any
     args: tuple[Any, ...]
     options: dict[str, Any]
+
+    @classmethod
+    def of(cls, loss: Any, grad: Any, theta: Any, args: tuple[Any, ...], options: Any) -> "Curved":
+        """The same, of a loss and a gradient that can be called.
+
+        Raises
+        ------
+        TypeError
+        """
+        require_functions(loss=loss, **({} if grad is None else {"grad": grad}))
+        return cls(loss, grad, theta, args, options)
 
     @cached_property
     def through(self) -> Campaign:
@@ -332,8 +344,6 @@ def hvp(
 def _second_derivatives(
     loss: Any, grad: Any, options: tuple[Any, ...], by_vector: bool
 ) -> SecondDerivatives:
-    for name, function in (("loss", loss), ("grad", grad)):
-        if not callable(function) and not (name == "grad" and function is None):
-            raise TypeError(f"{name} is {type(function).__name__}: expected a function of theta")
+    require_functions(loss=loss, **({} if grad is None else {"grad": grad}))
     names = ("trainable", "scale", "bounds", "backend", "executor", "checkpoint")
     return SecondDerivatives(loss, grad, dict(zip(names, options, strict=True)), by_vector)

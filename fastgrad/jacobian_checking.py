@@ -16,7 +16,7 @@ from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.partial import judged_so_far
-from fastgrad.checks.rules import Rule, Verdict, overall
+from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
 from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import checked_block, summarise
 from fastgrad.checks.sweep import sweep
@@ -36,7 +36,6 @@ SCREENS = 2
 """Random cotangents that a screen takes."""
 STREAM = 0x6A6163
 """Beside the seed, what draws them."""
-FROM_WORST = ("disagrees", "inconclusive", "agrees")
 LOCATED = 16
 """Columns of a Jacobian looked at one by one after a screen."""
 
@@ -104,11 +103,9 @@ def check_jacobian(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'out[1] / x[1]')
     """
-    clock = Clock()
+    clock, rule = Clock(), Rule(rtol)
     if strategy not in ("auto", "sweep", "screen"):
         raise ValueError(f'strategy={strategy!r}: expected "auto", "sweep" or "screen"')
-    if not 0 <= rtol < np.inf:
-        raise ValueError(f"rtol={rtol!r}: expected a number from 0 up")
     shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
     running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
     question = Question.of(fun, x, args, shaped, running)
@@ -116,10 +113,12 @@ def check_jacobian(
     with question.through:
         value = asked(jac, (x, *args), args)
         if is_sparse(value):
-            report = _check_sparse(question, value, Rule(rtol), options)
+            report = _check_sparse(question, value, rule, options)
         else:
-            given = dense_matrix(value, question.run.outputs, question.layout, caller_of(jac))
-            report = _check_dense(question, given, Rule(rtol), options)
+            given = dense_matrix(
+                value, question.run.outputs, question.layout, caller_of(jac, "the Jacobian")
+            )
+            report = _check_dense(question, given, rule, options)
     return replace(
         report,
         subject="Jacobian",
@@ -149,7 +148,7 @@ def _check_dense(
         return screened
     pairs = question.pairs(looked_at)
     found = _swept(question, pairs, (matrix, unit), rule, (options, budget))
-    verdict = min(screened.verdict, found.verdict, key=FROM_WORST.index)
+    verdict = min(screened.verdict, found.verdict, key=SEVERITY.index)
     return replace(
         found,
         verdict=verdict,

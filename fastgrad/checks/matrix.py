@@ -1,6 +1,5 @@
 """The Jacobian under test: the matrix of outputs x inputs that arrays or structures stand for."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,9 +10,9 @@ from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.parameters.layout import Block, Layout, flatten
-from fastgrad.parameters.operands import is_floating, paired
+from fastgrad.parameters.operands import floating_leaves, is_floating, paired
 from fastgrad.parameters.outputs import Outputs
-from fastgrad.parameters.trees import children, describe, real_array
+from fastgrad.parameters.trees import children, describe, real_array, shortened
 from fastgrad.spaces.points import copied, numbers_of
 
 
@@ -71,9 +70,12 @@ def dense_matrix(value: Any, outputs: Outputs, layout: Layout, who: str) -> tupl
         It has another shape: where, expected, and what came.
     """
     p, n = outputs.layout.size, layout.size
+    several = len(outputs.layout.blocks) * len(layout.blocks) > 1
     units: list[float] = []
 
     def as_matrix(rows: Block, place: str, part: Any, columns: Block) -> Floats:
+        if several:
+            place = f" for {rows.name} / {columns.name}"
         array = real_array(part, f"{who}{place}")
         units.append(_unit(array))
         return _reshaped(array, rows.shape + columns.shape, (rows.size, columns.size), who, place)
@@ -109,7 +111,14 @@ def _by_output(value: Any, outputs: Outputs, who: str) -> list[Any]:
             f"{who} is {describe(value)}: expected a structure like the outputs ({names}), or one "
             f"array of {outputs.layout.size} rows"
         )
-    return [part for _, _, part in paired(outputs.example, value, "out", who)]
+    root, given = outputs.layout.root, dict(children(value))
+    for key, child in children(outputs.example):
+        if key not in given and any(floating_leaves(child, "")):
+            held = f"; it has {shortened(list(map(str, given)))}" if given else ""
+            raise StructureMismatchError(
+                f"{who} is {describe(value)}: expected {key!r} in it, as {root} has{held}"
+            )
+    return [part for _, _, part in paired(outputs.example, value, root, who)]
 
 
 def _reshaped(
@@ -132,6 +141,6 @@ def _unit(array: Array) -> float:
     return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
 
 
-def caller_of(function: Callable[..., Any]) -> str:
-    """What to call what a function gives, in messages."""
-    return f"what {name_of(function)} returned" if callable(function) else "the Jacobian"
+def caller_of(function: Any, value: str) -> str:
+    """What to call what a function gives in messages, or the ``value`` that was given for it."""
+    return f"what {name_of(function)} returned" if callable(function) else value

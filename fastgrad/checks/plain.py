@@ -7,6 +7,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
 from fastgrad.checks.rules import USEFUL_BAR, Rule, Verdict, overall
 from fastgrad.checks.summary import checked_block, relative_error
+from fastgrad.checks.sweep import about_the_claim
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Layout
 
@@ -52,5 +53,6 @@ def judge_plainly(
         Scales(block, units, scale, size, float(rms(D * units))),
         notes,
     )
+    said = tuple(about_the_claim(judged, claim))
     blocks = tuple(checked_block(judged, layout, b) for b in range(len(layout.blocks)))
-    return Outcome(overall(verdict), blocks, relative_error(a, D), (), judged)
+    return Outcome(overall(verdict), blocks, relative_error(a, D), said, judged)

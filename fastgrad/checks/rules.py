@@ -16,6 +16,7 @@ or if the whole block is zero within its bars, and B is at most `USEFUL_BAR_OF_Z
 
 from dataclasses import dataclass
 from enum import IntEnum
+from numbers import Real
 
 import numpy as np
 
@@ -59,6 +60,12 @@ class Rule:
     """When an error ``|a - D|``, shape (m,), matters beside its bar and the scale of its entry."""
 
     rtol: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rtol, Real):
+            raise TypeError(f"rtol={self.rtol!r} is {type(self.rtol).__name__}: expected a number")
+        if not 0 <= self.rtol < np.inf:
+            raise ValueError(f"rtol={self.rtol!r}: expected a number from 0 up")
 
     def tolerates(self, error: Floats, bar: Floats, scale: Floats) -> Mask:
         """Whether the error is surely within the tolerance: ``|r| + B <= tau``."""

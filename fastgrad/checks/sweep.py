@@ -55,7 +55,7 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         relative_error(judged.analytic, judged.numeric),
         (
             *about_the_loss(loss),
-            *_remarks(judged, claim),
+            *about_the_claim(judged, claim),
             *_beside_given_steps(judged, loss, options),
             *_alike_in_theta(judged, loss),
             *about_steps(judged, loss.layout),
@@ -105,7 +105,8 @@ def _default_steps(entries: Entries, options: Options) -> Floats:
     return entries.loss.steps(entries.indices)
 
 
-def _remarks(judged: Judged, claim: Claim) -> list[str]:
+def about_the_claim(judged: Judged, claim: Claim) -> list[str]:
+    """What to say of the precision of what is under test, and of what is not finite in it."""
     remarks = []
     if claim.unit.max() > np.finfo(np.float64).eps:
         remarks.append(

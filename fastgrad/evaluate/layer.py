@@ -59,7 +59,7 @@ class Pushforward:
         ------
         TypeError, ValueError, LossError, MutatedInputError
         """
-        _require_functions(fun=fun, jvp=jvp)
+        require_functions(fun=fun, jvp=jvp)
         names = [argument_name(fun, k) for k in range(len(inputs))]
         operands = Operands.of(names, inputs, argnums)
         return cls(fun, jvp, operands, Outputs.of(_called_at(fun, operands), name_of(fun)))
@@ -147,7 +147,7 @@ class Layer:
         TypeError, ValueError, LossError, MutatedInputError
             What is wrong with the function, its inputs or its output.
         """
-        _require_functions(fun=fun, vjp=vjp)
+        require_functions(fun=fun, vjp=vjp)
         names = [argument_name(fun, k) for k in range(len(inputs))]
         operands = Operands.of(names, inputs, argnums, spaces)
         out = _called_at(fun, operands)
@@ -251,7 +251,7 @@ class Layer:
         )
 
 
-def _require_functions(**functions: Any) -> None:
+def require_functions(**functions: Any) -> None:
     for what, function in functions.items():
         if not callable(function):
             raise TypeError(f"{what} is {describe(function)}: expected a function")
@@ -352,3 +352,16 @@ def _binds(signature: inspect.Signature, count: int) -> bool:
     except TypeError:
         return False
     return True
+
+
+def require_takes(function: Callable[..., Any], wanted: str, count: int) -> None:
+    """Raise `TypeError` unless a function can be called with so many arguments, or does not tell."""
+    try:
+        signature = inspect.signature(getattr(function, "py_func", function))
+    except (TypeError, ValueError):
+        return
+    if not _binds(signature, count):
+        raise TypeError(
+            f"{name_of(function)}{signature} cannot be called with {wanted}, {count} in all: expected a "
+            "function that takes these"
+        )

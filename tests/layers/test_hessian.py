@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
-from fastgrad.errors import StructureMismatchError
+from fastgrad.errors import MutatedInputError, StructureMismatchError
 
 RNG = np.random.default_rng(0)
 M = RNG.normal(size=(60, 50)) / 5
@@ -194,3 +194,99 @@ def test_bad_inputs_are_told_what_to_do(name):
         fg.check_hessian(logistic, hess, THETA, M, Y)
     for word in words.split():
         assert word in str(caught.value), str(caught.value)
+
+
+C = {"a": np.arange(1.0, 4), "b": np.ones(2)}
+OF_A = {"a": np.eye(3), "b": np.ones((3, 2))}
+BAD_BLOCKS = {
+    "a block transposed": (
+        {"a": OF_A, "b": {"a": np.ones((3, 2)), "b": np.zeros((2, 2))}},
+        "the Hessian for b / a has shape (3, 2): expected (2, 3) transposed?",
+    ),
+    "a row left out": ({"a": OF_A}, "the Hessian is dict: expected 'b' in it, as theta has 'a'"),
+    "a block left out": (
+        {"a": OF_A, "b": {"a": np.ones((2, 3))}},
+        "the Hessian for b: expected the fields missing 'b'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BLOCKS)
+def test_bad_blocks_are_named(name):
+    hess, words = BAD_BLOCKS[name]
+    with pytest.raises(StructureMismatchError) as caught:
+        fg.check_hessian(
+            lambda p: float((p["a"] ** 3).sum() * p["b"].sum()), hess, C, backend="python"
+        )
+    for word in words.split():
+        assert word in str(caught.value), str(caught.value)
+
+
+def quartic(x):
+    return float((x**4).sum())
+
+
+def writes_to_v(x, v):
+    v *= 12 * x**2
+    return v
+
+
+def writes_to_theta(x, v):
+    x *= v
+    return x
+
+
+BAD_PRODUCTS = {
+    "the matrix": (
+        lambda x, v: np.diag(12 * x**2),
+        StructureMismatchError,
+        "returned for theta (3,) got (3, 3)",
+    ),
+    "None": (lambda x, v: None, TypeError, "returned None: expected the product (no return?)"),
+    "no vector": (lambda x: x, TypeError, "<lambda>(x) cannot be called with (theta, v, *args)"),
+    "no function": (np.ones(3), TypeError, "hvp is ndarray expected a function"),
+    "writes to v": (writes_to_v, MutatedInputError, "writes_to_v wrote to the vector v copy"),
+    "writes to theta": (writes_to_theta, MutatedInputError, "wrote to its first argument copy"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PRODUCTS)
+def test_bad_products_are_told_what_to_do(name):
+    product, kind, words = BAD_PRODUCTS[name]
+    with pytest.raises(kind) as caught:
+        fg.check_hvp(quartic, product, np.arange(1.0, 4), backend="python")
+    for word in words.split():
+        assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"grad": 3}, TypeError, "grad is int: expected a function"),
+        ({"rtol": -1}, ValueError, "rtol=-1: expected a number from 0 up"),
+        ({"bounds": (2, None)}, ValueError, r"theta\[0\] is 1, outside its bounds"),
+        ({"backend": "fast"}, ValueError, "backend='fast': expected one of"),
+    ],
+)
+def test_bad_options_are_told_what_to_do(options, kind, words):
+    x = np.arange(1.0, 4)
+    with pytest.raises(kind, match=words):
+        fg.check_hessian(quartic, np.eye(3), x, **options)
+    with pytest.raises(kind, match=words):
+        fg.check_hvp(quartic, lambda x, v: v, x, **options)
+
+
+def test_single_precision_is_judged_with_its_rounding():
+    x = np.arange(1.0, 4) + 1 / 3
+    single = np.diag(12 * x**2).astype(np.float32)
+    report = fg.check_hessian(quartic, single, x, backend="python", rtol=0)
+    assert report, str(report)
+    assert "Hessian under test was handed over in single or half precision" in str(report)
+
+    def product(x, v):
+        return (12 * x**2 * v).astype(np.float32)
+
+    report = fg.check_hvp(quartic, product, x, backend="python", rtol=0)
+    assert report, str(report)
+    assert "single or half precision" in str(report)
+    assert not fg.check_hvp(quartic, lambda x, v: product(x, v) * 1.001, x, backend="python")
