@@ -84,6 +84,12 @@ CHECKS = {
     "hessian by grad": lambda **o: fg.check_hessian(
         quartic, hessian_of, x, a, grad=counted_grad, **python, **o
     ),
+    "hessian within bounds": lambda **o: fg.check_hessian(
+        quartic, hessian_of, x, a, bounds=(x[0], None), **python, **o
+    ),
+    "jacobian within bounds": lambda **o: fg.check_jacobian(
+        outputs, jacobian_of(x, a), x, a, bounds=(x[0], None), strategy="sweep", **python, **o
+    ),
     "hvp": lambda **o: fg.check_hvp(
         quartic, lambda x, v, a: hessian_of(x, a) @ v, x, a, **python, **o
     ),
