@@ -55,10 +55,6 @@ def undisturbed(cluster):
     return nightly.said(nightly.check())
 
 
-def pids(client):
-    return list(client.run(os.getpid).values())
-
-
 def calls():
     return os.path.getsize(os.environ["FASTGRAD_CALLS"])
 
@@ -75,6 +71,16 @@ def whole(client, workers=2):
     while len(client.scheduler_info(n_workers=-1)["workers"]) < workers or engine.workers < workers:
         assert time.monotonic() < until, "the workers did not come back"
         time.sleep(0.1)
+
+
+def pids(client, workers=2):
+    found = []
+    while (
+        len(found) < workers
+    ):  # a cluster may close one just now, long after the one before it died
+        whole(client)
+        found = list(client.run(os.getpid, on_error="ignore").values())
+    return found
 
 
 def killed_meanwhile(client, delay, victims):
