@@ -19,6 +19,7 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.cluster import engines, pace
+from fastgrad.cluster.dispatch import AHEAD
 from fastgrad.errors import ExecutorError
 from tests.extras import nightly
 
@@ -214,10 +215,12 @@ def test_a_large_argument_goes_out_once(client):
 
 
 def killed_clients(tmp_path, cluster, undisturbed, seed, times):
-    """Checks of which the client is killed at a random moment, and that are then run again."""
+    """Checks of which the client is killed at a random moment, and that are then run again.
+
+    What each took beyond an undisturbed one, in evaluations.
+    """
     address = cluster.scheduler_address
-    rng = np.random.default_rng(seed)
-    worst = 0
+    rng, usual, more = np.random.default_rng(seed), usual_calls(), []
     for k in range(times):
         path, counted = tmp_path / f"{k}.fg", os.environ["FASTGRAD_CALLS"]
         command = [sys.executable, "-m", "tests.extras.nightly", str(path), counted, address]
@@ -230,8 +233,9 @@ def killed_clients(tmp_path, cluster, undisturbed, seed, times):
         time.sleep(0.3)  # parts that were begun on workers are finished there
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.strip().endswith(str(undisturbed))
-        worst = max(worst, calls() - before)
-    return worst
+        more.append(calls() - before - usual)
+    print("evaluations made twice:", sorted(more))
+    return more
 
 
 def usual_calls():
@@ -241,13 +245,17 @@ def usual_calls():
 
 
 def test_a_killed_client_goes_on_from_its_checkpoint(tmp_path, cluster, undisturbed):
-    """At most two parts, one a worker, are done twice."""
-    assert killed_clients(tmp_path, cluster, undisturbed, 0, 1) <= usual_calls() + 2 * 12
+    """What was in flight is done again: by each worker a part at work, and one answered or waiting."""
+    (more,) = killed_clients(tmp_path, cluster, undisturbed, 0, 1)
+    assert more <= AHEAD * 2 * 12
 
 
 @pytest.mark.slow
 def test_clients_killed_at_20_random_moments(tmp_path, cluster, undisturbed):
-    assert killed_clients(tmp_path, cluster, undisturbed, 1, 20) <= usual_calls() + 2 * 12
+    """As a rule two parts are done again, those at work: an answer is rarely just on its way."""
+    more = killed_clients(tmp_path, cluster, undisturbed, 1, 20)
+    assert max(more) <= AHEAD * 2 * 12
+    assert np.quantile(more, 0.75) <= 2 * 12
 
 
 @pytest.mark.slow
