@@ -62,9 +62,10 @@ checks = [
     (net, net_grad, theta, X, y),
     (waves, np.cos, rng.normal(size=1000)),
 ]
-for arguments in checks:
+for number, arguments in enumerate(checks):
     report = fg.check_grad(*arguments)
-    print(report.verdict, report.strategy)
+    which = "" if report.strategy == "sweep" else f" (problem {number})"
+    print(report.verdict, report.strategy + which)
 """
 
 

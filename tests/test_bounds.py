@@ -206,7 +206,10 @@ def test_entries_at_their_bounds_are_no_ties(seed):
         return float(((u / units) ** 1.5 + c * (u / units)).sum())
 
     right = (1.5 * np.sqrt(x) + c) / units
-    report = fg.check_grad(
-        loss, right, x * units, bounds=(0.0, np.inf), backend="python", strategy="sweep"
-    )
+    run = {"bounds": (0.0, np.inf), "backend": "python", "strategy": "sweep"}
+    report = fg.check_grad(loss, right, x * units, **run)
     assert report.verdict != "disagrees"
+    assert not [e for e in report.entries if e.verdict.startswith("kink")]
+    at_bounds = np.where(x == 0, 1.03, 1.0)
+    report = fg.check_grad(loss, right * at_bounds, x * units, **run)
+    assert report.verdict != "agrees"

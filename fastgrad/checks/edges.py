@@ -38,6 +38,7 @@ def judged_at_edges(
     remarks : list of str
     """
     said = about_bounds(loss.run, loss.layout) if isinstance(loss.run, Confined) else []
+    judged = _no_kinks_at_bounds(loss, judged)
     untold = (judged.verdict == Verdict.INCONCLUSIVE) & ~np.isfinite(judged.numeric + judged.bar)
     open_ = np.flatnonzero(untold)[:MOST_PROBED]
     by_structure = loss.run.structured and not isinstance(loss, PairLoss)
@@ -116,6 +117,27 @@ def _replaced(judged: Judged, which: Indices, again: Judged, told: Indices) -> J
         scales=scales,
         notes=notes,
     )
+
+
+def _no_kinks_at_bounds(loss: Loss, judged: Judged) -> Judged:
+    """What looks like a kink at a bound is a slope that bends without end: nothing lies beyond.
+
+    There the values outside are continued from inside, and two sides of them are no subgradient.
+    """
+    if not isinstance(loss.run, Confined):
+        return judged
+    reach = np.zeros(loss.layout.size)
+    reach[judged.indices] = np.abs(judged.differences.step)
+    at = loss.run.box.near(loss.theta, reach)[judged.indices]
+    at &= np.isin(judged.verdict, (Verdict.KINK_VALID, Verdict.KINK_OUTSIDE))
+    if not at.any():
+        return judged
+    notes = dict(judged.notes)
+    for k in np.flatnonzero(at).tolist():
+        between = notes.get(k, "").rpartition("subgradients ")[2]
+        notes[k] = f"at its bound the slope bends without end: {between}"
+    verdict = np.where(at, Verdict.INCONCLUSIVE, judged.verdict)
+    return replace(judged, verdict=verdict, notes=notes)
 
 
 def _at_edges(judged: Judged, which: Indices, above: Mask, layout: Layout) -> str:

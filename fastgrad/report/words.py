@@ -243,6 +243,8 @@ def _remarks(check: Any) -> tuple[str, ...]:
         f"An error below {limit:.1e} of a block's gradient could not be seen"
         if limit < float("inf")
         else "Every difference is zero, so there is no size to compare an error with"
+        if check.strategy == "sweep"
+        else "An error of any size may be left where the search did not come to its end"
     )
     if check.checked or limit:
         remarks.append(f"{unseen}; one below rtol = {check.rtol:g} was not looked for.")
