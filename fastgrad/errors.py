@@ -24,6 +24,10 @@ class GradientAlarm(UserWarning):
     """A gradient that is checked while training was found to be wrong; with where, and why."""
 
 
+class StepWarning(UserWarning):
+    """A numerical gradient whose own values show that its step does not suit the loss; with where."""
+
+
 class LossError(RuntimeError):
     """The loss raised; the message says at which entry and offset, ``__cause__`` is its error."""
 

@@ -1,5 +1,6 @@
 """grad and value_and_grad: a loss in, its numerical gradient out."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Indices
 from fastgrad.bound import BoundGradient
 from fastgrad.cluster.campaign import campaign
 from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
@@ -16,9 +17,16 @@ from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.misfit import misfit
+from fastgrad.errors import StepWarning
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.adapters import dispatcher
-from fastgrad.evaluate.backends import evaluator, require_backend, warn_of_python
+from fastgrad.evaluate.backends import (
+    calls_within,
+    evaluator,
+    require_backend,
+    warn_of_python,
+)
 from fastgrad.evaluate.embedded import embedded
 from fastgrad.evaluate.explain import (
     as_arguments,
@@ -88,6 +96,7 @@ class GradientFunction:
         self._running = {k: v for k, v in running.items() if k not in THROUGH}
         self._through = [running.get(name) for name in THROUGH]
         self._progress = progress
+        self._has_warned = False
         self.root = root_name(loss, argnum)
         """The name of a theta that is a single array."""
         self.__name__ = self.__qualname__ = name_of(loss)
@@ -120,6 +129,13 @@ class GradientFunction:
             Parameters that are empty, not finite, or no real numbers.
         LossCompilationError, LossError, NonFiniteLossError, MutatedInputError
             What went wrong in the loss, and where.
+
+        Warns
+        -----
+        StepWarning
+            Once, where the values that were taken show that the step does not suit the loss: orders
+            4 and 6 beyond the reach of its Taylor series, or a loss that moves by rounding alone or
+            is in single precision. Default steps of order 2 in compiled code show no values.
         """
         if self._alone is not None and len(args) == 1:
             return self._alone(args[0])
@@ -324,9 +340,27 @@ class GradientFunction:
                 least = layout.least_steps(indices) if steps is None else None
                 h = h if least is None else np.maximum(h, least)
                 values, h = sample_inside(run, layout, self._stencil, indices, h, steps is None)
-                gradient[part] = self._stencil.combine(values, base, x, self._stencil.offsets(h))
+                offsets = self._stencil.offsets(h)
+                gradient[part] = self._stencil.combine(values, base, x, offsets)
+                if not self._has_warned:
+                    seen = misfit(run, self._stencil, indices, values, offsets, units[part])
+                    self._warn_of_step(layout, indices, seen)
         run.certified(chosen, gradient)
         return gradient
+
+    def _warn_of_step(self, layout: Layout, indices: Indices, seen: tuple[int, str] | None) -> None:
+        """Say once what values that were taken anyway show of a step."""
+        if seen is None:
+            return
+        self._has_warned = True
+        entry, why = seen
+        warnings.warn(
+            f"the numerical gradient of {self.__name__} is not to be trusted at "
+            f'{layout.name(int(indices[entry]))}: {why}. step="adaptive" chooses steps that suit, and '
+            ".estimate(...) says how far each slope is known",
+            StepWarning,
+            stacklevel=calls_within(),
+        )
 
 
 def grad(

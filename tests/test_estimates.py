@@ -149,6 +149,7 @@ WORST = {
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::fastgrad.errors.StepWarning")
 @pytest.mark.parametrize("group", WORST)
 def test_adaptive_steps_beat_order_4_in_every_group(group):
     members = [f for f in FUNCTIONS if f.group == group]

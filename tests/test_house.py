@@ -85,7 +85,7 @@ LAYERS = {
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
-        differences.pairs differences.profile differences.second_looks
+        differences.pairs differences.profile differences.second_looks differences.misfit
         differences.second differences.confined
     """,
     "report": """

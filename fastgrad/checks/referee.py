@@ -204,7 +204,9 @@ class Referee:
         self.grain = max(self.grain, profile.grain)
         judgment = profile.judge(float(self.before.analytic[k]), self._sizes(k), line)
         words = "; ".join(words_of(judgment, profile.grain, loss.value))
-        if judgment.ruling is Ruling.WRONG and self._is_rounding(k, judgment):
+        error = abs(float(self.before.analytic[k]) - judgment.slope)
+        beyond_telling = self._is_rounding(k, judgment) or error <= profile.least_error
+        if judgment.ruling is Ruling.WRONG and beyond_telling:
             self.verdict[k] = Verdict.INCONCLUSIVE
             return
         if judgment.ruling is Ruling.OPEN and loss.measured.silent:

@@ -12,6 +12,7 @@ import numpy as np
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.findings import Diagnosis
+from fastgrad.numerics.norms import rms
 
 LARGEST_RTOL = 1.0
 """At rtol = 1 a gradient of zeros agrees: no use in saying so."""
@@ -67,8 +68,8 @@ def is_approximate(judged: Judged, b: int | None = None) -> bool:
     if effect.size == 0 or not effect.any():
         return False
     off = np.mean(error > judged.bar[inside])
-    typical = float(np.sqrt(np.mean(effect**2)))
-    small = float(np.sqrt(np.mean((error * unit) ** 2))) <= SMALL_ERROR * typical
+    typical = rms(effect)
+    small = rms(error * unit) <= SMALL_ERROR * typical
     largest = float((error * unit).max())
     one_size = float(np.median(error * unit)) >= TYPICAL * largest and largest <= ALIKE * typical
     return bool(off > SPREAD and small and one_size)
@@ -93,7 +94,7 @@ def _of_a_tolerance(diagnosis: Diagnosis, judged: Judged, b: int) -> Diagnosis:
     inside = judged.block == b
     unit = judged.scales.unit[inside]
     effect = np.abs(judged.numeric[inside]) * unit
-    size = float((judged.residual[inside] * unit).max() / np.sqrt(np.mean(effect**2)))
+    size = float((judged.residual[inside] * unit).max() / rms(effect))
     rtol = smallest_rtol(judged)
     would = "" if rtol is None else f" It would agree with rtol={rtol:g}."
     return replace(

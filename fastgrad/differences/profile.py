@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, is_left, left_at
 from fastgrad.numerics.settled import settled
 from fastgrad.numerics.windows import PAIRS, Windows, grain_of, windows_of
@@ -66,6 +67,8 @@ JUMP_GRAINS = 2.0
 """A change of f by so many of its grains is its rounding, and no jump of it."""
 WIDEST_PAIRS, WIDEST_GRAINS = 3, 2.0
 """Pairs that tell of a slope where no window is resolved, and grains by which each end may be off."""
+ROUNDED_AT = 2
+"""The step, counted from the widest, over which f shows what its rounding is a part of: 2^-4 units."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
 
@@ -173,6 +176,20 @@ class Profile:
     def is_flat(self) -> bool:
         """Whether f is the same at all steps."""
         return bool(np.all(self.above == self.value) and np.all(self.below == self.value))
+
+    @property
+    def least_error(self) -> float:
+        """The error that rounding within f may make of a slope, however steady that is.
+
+        At a perfect fit residuals are rounding, and so is the slope that they have; f is what it is a
+        part of its unit away.
+        """
+        away = self.t.size > ROUNDED_AT and self.t[ROUNDED_AT]
+        if not away:
+            return 0.0
+        change = abs(self.above[ROUNDED_AT] - self.value), abs(self.below[ROUNDED_AT] - self.value)
+        least = min(change)
+        return ROUNDING * float(least) / float(away) if np.isfinite(least) else 0.0
 
     def judge(self, claim: float, sizes: tuple[float, float], line: Line) -> Judgment:
         """Is a claimed slope right?

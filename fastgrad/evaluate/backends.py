@@ -155,10 +155,10 @@ def warn_of_python(loss: Any, run: Evaluator) -> None:
         _warned.add(known)
     except TypeError:  # unhashable, or it takes no weak reference
         pass
-    warnings.warn(run.fallback, PythonBackendWarning, stacklevel=_calls_within())
+    warnings.warn(run.fallback, PythonBackendWarning, stacklevel=calls_within())
 
 
-def _calls_within() -> int:
+def calls_within() -> int:
     """How many calls up from here this package was called: where a warning belongs."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals["__name__"].startswith(PACKAGE):

@@ -104,20 +104,23 @@ def _fitted(
 ) -> tuple[Floats, Floats, Floats]:
     """The coefficients of the first of two powers of u, their bars, and the rms residuals."""
     one, two = (u**p for p in powers)
+    largest = np.abs(values).max(axis=1)
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]
+    values = np.ldexp(values, -exponent[:, None])  # whose squares are floats
     s11, s12, s22 = (np.sum(a * b, axis=1) for a, b in ((one, one), (one, two), (two, two)))
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         r1, r2 = np.sum(values * one, axis=1), np.sum(values * two, axis=1)
         det = s11 * s22 - s12 * s12
         first, second = (s22 * r1 - s12 * r2) / det, (s11 * r2 - s12 * r1) / det
         left = values - first[:, None] * one - second[:, None] * two
-        residual = np.sqrt(np.sum(left**2, axis=1) / (PAIRS - 2))
+        residual = np.ldexp(np.sqrt(np.sum(left**2, axis=1) / (PAIRS - 2)), exponent)
         known = np.where(np.isfinite(residual), residual, 0.0)
         tail = max(
             known.size - MEMORY - 1, 0
         )  # the finest have none finer: what they leave is noise
         rough = np.array([known[min(k, tail) : k + MEMORY + 1].max() for k in range(known.size)])
         bar = STANDARD_ERRORS * np.maximum(rough, GRAIN_SDS * grain) * np.sqrt(s22 / det)
-    return first, bar, residual
+    return np.ldexp(first, exponent), bar, residual
 
 
 def grain_of(values: Floats) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose.evidence import Case, Finding
+from fastgrad.numerics.norms import size_of
 
 FEWEST = 3
 """Samples wanted whose second difference shows."""
@@ -31,11 +32,16 @@ def hessian(case: Case) -> Finding | None:
     found = _equal(case, H, bar)
     if found is not None:
         return found
-    if np.all(np.abs(case.a * H - case.D) <= bar * np.abs(case.a) + case.bar):
+    # Products of derivatives may be beyond the floats: each is taken in parts of its size.
+    a, D, second = size_of(case.a), size_of(case.D), size_of(H[told])
+    H, bar = H / second, bar / second
+    gap = np.abs(case.a / a * H - case.D / a / second)
+    if np.all(gap <= bar * np.abs(case.a / a) + case.bar / a / second):
         clause = "the analytic gradient is the first derivative over the second: a Newton step"
         return Finding(("newton",), {}, clause)
-    slack = bar * np.abs(case.D) + case.bar * np.abs(H) + case.unit * np.abs(case.a)
-    if np.all(np.abs(case.a - case.D * H) <= slack):
+    whole = case.a / D / second
+    slack = bar * np.abs(case.D / D) + case.bar / D * np.abs(H) + case.unit * np.abs(whole)
+    if np.all(np.abs(whole - case.D / D * H) <= slack):
         clause = (
             "the analytic gradient is the first derivative times the second: a link was differentiated "
             "that the loss has differentiated already (a sigmoid's slope beside a cross entropy)"
