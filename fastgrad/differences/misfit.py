@@ -21,7 +21,7 @@ SAME_ULPS = 16.0
 """Values within so many units in the last place of each other are the same but for rounding. Beside a
 minimum the default steps move f by 2^17 of them."""
 AWAY = 1.0
-"""Where a loss that is no constant is another, in units."""
+"""Units away, a loss that is no constant is another."""
 FEWEST_VALUES = 6
 """Values wanted to say that they come from single precision."""
 SINGLE_STEP = 2.0**-12
