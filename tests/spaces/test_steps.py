@@ -52,9 +52,7 @@ def verdicts(kind, seeds, wrong=1.0, n=(), **options):
 
 @pytest.mark.parametrize("kind", ["float32", "far"])
 def test_right_poses_are_never_called_wrong_and_wrong_ones_are(kind):
-    found = verdicts(kind, range(20))
-    assert found["disagrees"] == 0
-    assert found["inconclusive"] <= 1
+    assert verdicts(kind, range(10)) == {"agrees": 10}
     assert verdicts(kind, range(10), wrong=1.02)["disagrees"] >= 9
 
 
