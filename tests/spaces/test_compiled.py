@@ -143,6 +143,7 @@ def test_a_users_coordinates_by_njit_run_in_the_kernel():
     assert wrong[0].entries[0].name == "theta.yaw"
 
 
+@pytest.mark.slow
 def test_a_users_projection_by_njit_runs_in_the_kernel():
     def loss(x):
         return (x**3).sum() + x[0] * x[1]

@@ -207,7 +207,7 @@ def test_the_hessian_on_a_sphere_and_of_complex_numbers():
     assert not fg.check_hvp(squares, lambda z, v: H.conj() @ v, z, backend="python")
 
 
-MONITORED = ("rotations", "quaternion", "poses vw", "stiefel", "spd", "complex conjugate")
+MONITORED = ("rotations", "poses vw", "stiefel", "complex conjugate")
 
 
 @pytest.mark.parametrize("name", MONITORED)
