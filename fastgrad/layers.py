@@ -319,7 +319,7 @@ def check_jvp(
 def _check_tangent(
     rule: Pushforward, bounds: Any, allowed: Rule, options: Options, through: Campaign
 ) -> GradientCheck:
-    """The check with one tangent."""
+    """The check with one tangent, which goes inward from bounds and from edges of the domain."""
     clock = Clock()
     layout, flat = flatten(rule.operands.theta)
     units = Units.of(flat, layout)
@@ -328,21 +328,38 @@ def _check_tangent(
     run = vector_evaluator(of_leaves, given, "python")
     run = through.outputs(run, of_leaves, given, "python").within(box)
     v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
-    if box is None and not _goes_both_ways(run, v):
+    report = _judged_along(rule, run, (units, v), allowed, options)
+    if report.verdict == "inconclusive" and box is None and not _goes_both_ways(run, v):
         box = edges_of(run, units.entry, np.arange(flat.size))
-    v = v if box is None else box.turned(flat, v)
+        if box is not None:
+            v = box.turned(flat, v)
+            report = _judged_along(rule, run, (units, v), allowed, options)
+    remarks = tuple(map(_of_jvp, report.remarks))
+    if report.verdict == "disagrees":
+        v = flatten(layout.rebuild(v if box is None else box.turned(flat, v)))[1]
+        remarks += _inputs_to_blame(rule, run.within(box), layout, v, allowed.rtol)
+    return replace(
+        report, subject="jvp", remarks=remarks, seconds=clock.seconds, ran=clock.said(run.ran)
+    )
+
+
+def _judged_along(
+    rule: Pushforward,
+    run: VectorEvaluator,
+    tangent: tuple[Units, Floats],
+    allowed: Rule,
+    options: Options,
+) -> GradientCheck:
+    """What is said of the outputs' derivatives along a tangent, turned inward from bounds."""
+    layout, flat = flatten(rule.operands.theta)
+    units, v = tangent
+    v = v if run.box is None else run.box.turned(flat, v)
     claimed = rule.forward(layout.rebuild(v))
     v = flatten(layout.rebuild(v))[1]  # as it was given, in its own precision
     along = Directional(v, units, rule.outputs.layout)
     if isinstance(options.steps, int | float):
         options = replace(options, steps=np.full(rule.outputs.layout.size, float(options.steps)))
-    report = check_along(run, layout, along, claimed, allowed, options)
-    remarks = tuple(map(_of_jvp, report.remarks))
-    if report.verdict == "disagrees":
-        remarks += _inputs_to_blame(rule, run.within(box), layout, v, allowed.rtol)
-    return replace(
-        report, subject="jvp", remarks=remarks, seconds=clock.seconds, ran=clock.said(run.ran)
-    )
+    return check_along(run, layout, along, claimed, allowed, options)
 
 
 def _goes_both_ways(run: VectorEvaluator, v: Floats) -> bool:

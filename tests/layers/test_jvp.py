@@ -71,10 +71,13 @@ def check(name, seed):
     inputs = [rng.normal(size=shape) for shape in shapes]
     report = fg.check_jvp(fun, jvp, *inputs, seed=seed)
     assert report, str(report)
-    assert report.evaluations <= (60 if name != "relu" else 200)  # kinks are looked at again
+    # Over 20 seeds 31 to 63, most often 43; kinks are looked at again.
+    assert report.evaluations <= (63 if name != "relu" else 200)
     for old, new in bugs:
         report = fg.check_jvp(fun, edited(jvp, old, new), *inputs, seed=seed)
-        assert report.verdict == "disagrees", f"{name}, {old} -> {new}, seed {seed}\n{report}"
+        spoilt = {block.name for block in report.blocks if block.verdict == "disagrees"}
+        expected = {"out.out"} if name == "norm" else {"out"}
+        assert spoilt == expected, f"{name}, {old} -> {new}, seed {seed}\n{report}"
 
 
 @pytest.mark.parametrize("name", RULES)
