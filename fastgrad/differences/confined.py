@@ -100,10 +100,18 @@ class Confined(Evaluator):
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """The loss on a line, along which entries stand still that would leave their bounds."""
+        return self.run.along(self._held(direction, offsets), offsets)
+
+    def lines(self, directions: Floats, offsets: Floats) -> Floats:
+        pairs = zip(directions, offsets, strict=True)
+        held = [self._held(direction, steps) for direction, steps in pairs]
+        return self.run.lines(np.array(held).reshape(directions.shape), offsets)
+
+    def _held(self, direction: Floats, offsets: Floats) -> Floats:
         ends = [offsets.min(initial=0.0), offsets.max(initial=0.0)]
         points = self.theta + np.outer(ends, direction)
         leaves = ((points < self.box.low) | (points > self.box.high)).any(axis=0)
-        return self.run.along(np.where(leaves, 0.0, direction), offsets)
+        return np.where(leaves, 0.0, direction)
 
     def continued_along(self, direction: Floats, offsets: Floats) -> Floats:
         """The loss on a line that all entries move along, continued from inside beyond bounds."""

@@ -1,5 +1,7 @@
 """Jacobians, Hessians and their products inside bounds, and at edges of the domain nobody told of."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numba import njit
@@ -178,6 +180,22 @@ def test_hessians_and_products_inside(grad):
     assert disagreeing(report) == ["theta[1]"]
     assert f.stayed()
     assert g is None or g.stayed()
+
+
+def test_the_same_through_an_executor():
+    """What evaluates elsewhere is asked for no point outside either."""
+    with ThreadPoolExecutor(2) as pool:
+        for grad in (None, gradient):
+            f = Recorded(loss)
+            options = {"grad": grad, "bounds": BOUNDS, "backend": "python"}
+            here = fg.hessian(loss, **options).estimate(AT)
+            there = fg.hessian(f, executor=pool, **options).estimate(AT)
+            np.testing.assert_array_equal(here.hessian, there.hessian)
+            assert grad is not None or f.stayed()
+        fun = Recorded(outputs)
+        options = {"bounds": BOUNDS, "backend": "python"}
+        assert fg.check_jacobian(fun, slopes, AT, executor=pool, **options)
+        assert fun.stayed()
 
 
 def test_tangents_go_inward():
