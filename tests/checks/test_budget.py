@@ -52,6 +52,21 @@ def test_what_a_wrong_gradient_costs_more_is_kept_within_the_budget(loss, wrong,
     assert all(entry.index[0] < wrong for entry in blamed)
 
 
+@pytest.mark.parametrize("count", [2, 5, 20, 60])
+@pytest.mark.parametrize("factor", [1.0, -1.0, 0.0, 1.3])
+def test_a_slow_smooth_loss_gets_its_verdict_in_a_few_evaluations_beside_two_an_entry(
+    loss, count, factor
+):
+    """12 more for a right gradient, 20 for a gross error of its largest entry."""
+    theta = x[:count]
+    gradient = right(theta)
+    gradient[int(np.abs(gradient).argmax())] *= factor
+    more = 12 if factor == 1.0 else 20
+    report = fg.check_grad(loss, gradient, theta, budget=2 * count + more, backend="python")
+    assert report.verdict == ("agrees" if factor == 1.0 else "disagrees")
+    assert report.evaluations <= 2 * count + more
+
+
 def test_what_was_left_out_is_said(loss):
     report = check(loss, lambda theta: 2 * right(theta), 3 * n)
     assert report.counts["inconclusive"] > 0

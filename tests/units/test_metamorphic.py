@@ -9,7 +9,7 @@ import pytest
 
 from tests.units.transformed import SAYINGS, STRATEGIES, differences, problems
 
-HELD = ("units of 10^k", "units of 2^k", "permuted", "loss times 1e-200")
+HELD = ("units of 10^k", "units of 2^k", "permuted", "loss times 1e-200", "loss times 1e200")
 """Ways of saying a problem."""
 NAMES = (
     "debye relaxation",
