@@ -4,11 +4,13 @@ torch's own gradcheck is given the parameters by `torch.func.functional_call`: b
 inputs alone. The nets of jax are the same perceptrons.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -65,8 +67,11 @@ def torch_gradcheck(module: Any, inputs: tuple[Any, ...], fast_mode: bool) -> bo
         return torch.func.functional_call(module, given, inputs)
 
     given = tuple(p.detach().clone().requires_grad_() for p in module.parameters())
+    gradcheck = sys.modules["torch.autograd.gradcheck"]
     try:
-        passed = torch.autograd.gradcheck(loss, given, fast_mode=fast_mode, raise_exception=False)
+        # Where fast mode fails it takes the slow Jacobian for its message: hours for 1e5 parameters.
+        with mock.patch.object(gradcheck, "_run_slow_mode_and_get_error", return_value=""):
+            passed = gradcheck.gradcheck(loss, given, fast_mode=fast_mode, raise_exception=False)
     except RuntimeError:  # a precision that it does not take
         return False
     return bool(passed)
