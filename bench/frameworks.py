@@ -27,12 +27,16 @@ SIZES = {"mlp": (64, 256, 256, 64, 10), "small mlp": (6, 10, 10, 5, 3)}
 
 @dataclass(frozen=True)
 class FrameworkChecker:
-    """``passes(net, precision, seed, fault)``; ``nets`` are those that it is quick enough for."""
+    """``passes(net, precision, seed, fault)``; ``nets`` are those that it is quick enough for.
+
+    ``seeds``: how many; one for those of jax, which compiles anew for every net.
+    """
 
     name: str
     package: str
     passes: Callable[[str, str, int, str | None], bool]
     nets: tuple[str, ...] = ("small mlp", "mlp")
+    seeds: int = 3
 
     @property
     def installed(self) -> bool:
@@ -165,6 +169,6 @@ CHECKERS = (
     FrameworkChecker(
         "torch gradcheck, fast_mode", "torch", of_torch(partial(torch_gradcheck, fast_mode=True))
     ),
-    FrameworkChecker("fastgrad.jax.check", "jax", of_jax(fastgrad_jax), ("mlp",)),
-    FrameworkChecker("jax check_grads", "jax", of_jax(jax_check_grads), ("mlp",)),
+    FrameworkChecker("fastgrad.jax.check", "jax", of_jax(fastgrad_jax), ("mlp",), 1),
+    FrameworkChecker("jax check_grads", "jax", of_jax(jax_check_grads), ("mlp",), 1),
 )

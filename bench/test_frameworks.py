@@ -8,7 +8,6 @@ import pytest
 
 from bench.frameworks import CHECKERS, FAULTS, PRECISIONS, FrameworkChecker
 
-SEEDS, QUICK_SEEDS = range(3), range(1)
 ROWS = [(checker, net) for checker in CHECKERS for net in checker.nets]
 STEPS = 60
 """Steps of training, and checks between them, in turns."""
@@ -34,16 +33,17 @@ def test_frameworks(checker: FrameworkChecker, net: str, precision: str, benchma
         return passed
 
     right: list[bool] = []
+    seeds = range(1 if quick else checker.seeds)
     wrong: dict[str, list[bool]] = {fault: [] for fault in (FAULTS[:2] if quick else FAULTS)}
 
     def run():
         passes(0, None)  # what is loaded and compiled once
         seconds.clear()
-        for seed in QUICK_SEEDS if quick else SEEDS:
+        for seed in seeds:
             right.append(passes(seed, None))
         benchmark.extra_info["right_seconds"] = float(np.median(seconds))
         for fault, found in wrong.items():
-            found += [not passes(seed, fault) for seed in (QUICK_SEEDS if quick else SEEDS)]
+            found += [not passes(seed, fault) for seed in seeds]
 
     benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update(
