@@ -17,6 +17,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.outside import LIBRARIES, values_read
 from fastgrad.parameters.layout import Layout
+from fastgrad.spaces.points import numbers_of
 from fastgrad.version import __version__
 
 DIGEST_BYTES = 8
@@ -24,6 +25,8 @@ DIGEST_BYTES = 8
 NAMED_BLOCKS = 1000
 """Blocks of theta that have digests of their own in a file's head."""
 PLAIN = (int, float, complex, bool, str, bytes, type(None), type(Ellipsis), np.generic)
+AWAY, DIGITS = 2.0**-6, 7
+"""How far off theta a space is looked at, and decimals in which machines agree about it."""
 FUNCTION = "a function, "
 """Before the digest of an option that is one."""
 REDUCED = 4
@@ -67,7 +70,15 @@ def of_theta(layout: Layout, flat: Floats) -> dict[str, str]:
     }
     if type(layout) is not Layout:  # in a space: its coordinates begin at zero wherever it lies
         found["the point"] = of_value(layout.given(flat.copy()))
+        found["the space"] = _of_space(layout, flat)
     return found
+
+
+def _of_space(layout: Layout, flat: Floats) -> str:
+    """Where a space leads from theta: another retraction is another loss of the same coordinates."""
+    step = AWAY * np.random.default_rng(0).standard_normal(flat.size)
+    moved = numbers_of(layout.given(flat + step))
+    return of_value(None if moved is None else np.round(moved, DIGITS))
 
 
 def of_value(value: Any) -> str:

@@ -331,3 +331,42 @@ def test_points_that_are_given_lie_on_the_space():
     assert [point.verdict for point in report.points] == ["agrees", "disagrees"]
     with pytest.raises(ValueError, match="theta is no rotation"):
         fg.check_grad(trace, slope, R, points=[2 * R], **given)
+
+
+def test_a_checkpoint_belongs_to_a_point_and_a_space(tmp_path):
+    rng, path = np.random.default_rng(10), tmp_path / "rotations.ckpt"
+    R, given = rotation_near(rng), {"backend": "python", "checkpoint": path}
+    right, left = fg.spaces.rotation(), fg.spaces.rotation(side="left")
+    first = fg.check_grad(trace, slope, R, space=right, **given)
+    again = fg.check_grad(trace, slope, R, space=right, **given)
+    assert (
+        (again.verdict, again.entries)
+        == (first.verdict, first.entries)
+        == ("agrees", again.entries)
+    )
+    wrong = fg.check_grad(trace, lambda R: -slope(R), R, space=right, **given)
+    assert wrong.verdict == "disagrees"
+    for point, space in ((R.T, right), (R, left)):
+        with pytest.raises(
+            fg.errors.CheckpointError, match=r"another theta \((the point|the space)"
+        ):
+            fg.check_grad(trace, slope, point, space=space, **given)
+
+
+def test_a_structure_of_points_compiled_is_that_of_python():
+    rng = np.random.default_rng(11)
+    theta = {"R": rotation_near(rng), "T": pose_near(rng, (2,)), "z": np.array([1j, 2.0])}
+    theta["w"] = np.array([3.0, 4.0])
+    space = {"R": fg.spaces.rotation(), "T": fg.spaces.pose()}
+
+    def loss(p):
+        moved = (p["R"][0] * p["w"][0]).sum() * p["T"][1, 0, 3] + p["T"][0, 1, 2]
+        return moved + (np.abs(p["z"]) ** 2).sum() * p["w"][1]
+
+    got = fg.grad(loss, space=space, backend="compiled")(theta)
+    expected = fg.grad(loss, space=space, backend="python")(theta)
+    assert {name: part.shape for name, part in got.items()} == {
+        **{"R": (3,), "T": (2, 6), "z": (2,), "w": (2,)}
+    }
+    for name, part in expected.items():
+        assert np.abs(got[name] - part).max() <= 1e-9
