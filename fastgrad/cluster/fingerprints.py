@@ -75,7 +75,7 @@ def of_theta(layout: Layout, flat: Floats) -> dict[str, str]:
 
 
 def _of_space(layout: Layout, flat: Floats) -> str:
-    """Where a space leads from theta: another retraction is another loss of the same coordinates."""
+    """A digest of where a space leads: another retraction is another loss of the same coordinates."""
     step = AWAY * np.random.default_rng(0).standard_normal(flat.size)
     moved = numbers_of(layout.given(flat + step))
     return of_value(None if moved is None else np.round(moved, DIGITS))
