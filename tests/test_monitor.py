@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
+from fastgrad import monitor as monitor_module
 from fastgrad.errors import GradientAlarm
 from fastgrad.monitoring.moment import Moment
 from fastgrad.monitoring.watch import Watch
@@ -15,6 +16,12 @@ from fastgrad.parameters.layout import flatten
 X, Y = fg.models.digits()
 X = X.astype(np.float32)
 SIZES = 64, 20, 10
+
+
+@pytest.fixture(autouse=True)
+def _unhurried_full_checks(monkeypatch):
+    """They take about a second; what a busy machine leaves undone is not what is tested here."""
+    monkeypatch.setattr(monitor_module, "FULL_CHECK_SECONDS", 60.0)
 
 
 def initial(seed):
