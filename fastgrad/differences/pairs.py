@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.arrays import Array, Floats, Indices, Mask
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss, Measured, Repeats
@@ -87,11 +87,9 @@ class PairEvaluator(Evaluator):
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: how much an output changes when a column moves by ``offsets[k, j]``."""
         outputs, columns = self.layout.pairs(np.asarray(indices))
-        width = offsets.shape[1]
-        key = np.repeat(columns, width) + 1j * offsets.ravel()
-        points, inverse = np.unique(key, return_inverse=True)
+        points, which = _distinct(columns, offsets)
         values = self._values(points.real.astype(np.intp), points.imag)
-        return values[inverse.ravel(), np.repeat(outputs, width)].reshape(offsets.shape)
+        return np.asarray(values[which, outputs[:, None]])
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """Lines through all pairs at once, which nothing asks for."""
@@ -168,6 +166,25 @@ class PairEvaluator(Evaluator):
                 directions = np.where(inside, self.scales, 0.0)
                 found[part] = self.run.lines(directions, offsets[part]) - self._base
         return found
+
+
+def _distinct(columns: Indices, offsets: Floats) -> tuple[Array, Indices]:
+    """The points among columns, shape (m,), and their offsets, shape (m, k), and which each is, (m, k).
+
+    A point is ``column + i offset``. Mostly all outputs ask for the same of a column, which is then
+    looked at once.
+    """
+    rows = np.arange(columns.size)
+    first = np.zeros(columns.max(initial=-1) + 1, np.intp)
+    first[columns[::-1]] = rows[::-1]
+    own = first[columns]
+    if not np.array_equal(offsets, offsets[own]):
+        own = rows
+    asked = np.flatnonzero(own == rows)
+    points, which = np.unique(columns[asked, None] + 1j * offsets[asked], return_inverse=True)
+    position = np.zeros(rows.size, np.intp)
+    position[asked] = np.arange(asked.size)
+    return points, which.reshape(-1, offsets.shape[1])[position[own]]
 
 
 class ConfinedPairs(Confined):

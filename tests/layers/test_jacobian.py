@@ -6,6 +6,7 @@ from numba import njit
 from scipy import sparse
 
 import fastgrad as fg
+from fastgrad.differences.pairs import PairEvaluator
 from fastgrad.errors import (
     LossCompilationError,
     LossError,
@@ -16,6 +17,7 @@ from fastgrad.errors import (
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.vector import vector_evaluator
 from fastgrad.parameters.layout import flatten
+from fastgrad.parameters.pairs import Columns, PairLayout
 
 A = np.random.default_rng(0).normal(size=(200, 100)) / 10
 X = np.random.default_rng(1).normal(size=100)
@@ -315,6 +317,30 @@ def test_a_screen_finds_the_input_and_then_the_outputs():
     assert [entry.name for entry in report.entries] == ["out[17] / x[60]"]
     assert "blame 1 of 100 inputs" in str(report)
     assert fg.check_jacobian(layer, slopes, X, A, strategy="screen")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_pairs_are_what_a_loop_over_them_says(own):
+    """Whether all outputs ask for the same offsets of a column, or each for its own."""
+    layout, flat = flatten(X)
+    run = vector_evaluator(layer, Inputs(layout, flat, (A,)), "python")
+    pairs = PairLayout(run.outputs.layout, layout, Columns.of_each(np.array([3, 7, 50]), 100))
+    base = run.base()
+    evaluator = PairEvaluator(run, pairs, np.ones(100), base, np.ones(base.size))
+    indices = np.random.default_rng(5).permutation(pairs.size)[:200]
+    outputs, columns = pairs.pairs(indices)
+    offsets = np.array([0.5, -0.25]) * (1 + columns[:, None])
+    if own:
+        offsets = offsets + np.arange(200)[:, None] % 3
+    got = evaluator.coordinates(indices, offsets)
+    for k in range(0, 200, 7):
+        for j in range(2):
+            point = X.copy()
+            point[[3, 7, 50][columns[k]]] += offsets[k, j]
+            expected = layer(point, A)[outputs[k]] - base[outputs[k]]
+            assert got[k, j] == pytest.approx(expected, rel=1e-12, abs=1e-14)
+    if not own:
+        assert run.evaluations <= 3 * 2 + 3
 
 
 # ---- evaluators --------------------------------------------------------------------------------
