@@ -146,10 +146,17 @@ def test_workers_that_a_cluster_gave_up_are_started_again(undisturbed):
 def test_a_cluster_without_workers_is_a_broken_executor(client, undisturbed, monkeypatch):
     monkeypatch.setattr(engines, "NO_WORKER_SECONDS", 3.0)
     with LocalCluster(n_workers=1, threads_per_worker=1, **QUIET) as own, Client(own) as alone:
-        timer = threading.Timer(0.5, lambda: own.scale(0))
-        timer.start()
+        before = calls()
+
+        def end():
+            while calls() < before + 60:  # in the sweep
+                time.sleep(0.01)
+            own.scale(0)
+
+        ends = threading.Thread(target=end)
+        ends.start()
         report = nightly.check(executor=alone)
-        timer.join()
+        ends.join()
     (said,) = [remark for remark in report.remarks if "entries judged" in remark]
     assert "no worker for 3 s" in said
 
