@@ -102,6 +102,32 @@ def test_a_bias_is_found_within_2000_calls():
     assert "spot: the gradient is biased: along the mean of D it is off by +" in str(report)
 
 
+ROLLOUTS = 20_000
+"""Actions of a call: the mean reward jumps as one of them changes, so that of 50 a bias of 5% would take
+15,000 seeds."""
+
+
+def test_a_bias_of_a_renderer_and_of_a_policy_is_found_within_2000_calls():
+    def rollouts(t, seed):
+        return reward(t, seed, ROLLOUTS)
+
+    def biased_policy(t, seed):
+        return reinforce(t, seed, ROLLOUTS, bias=1.05)
+
+    def biased_pixel(x, seed):
+        return rendered_grad(x, seed, bias=1.05)
+
+    problems = (
+        (rendered, biased_pixel, ESTIMATORS["a renderer"][2]),
+        (rollouts, biased_policy, ESTIMATORS["REINFORCE"][2]),
+    )
+    for loss, gradient, theta in problems:
+        report = fg.check_grad(loss, gradient, theta, seeds=range(268))
+        assert report.evaluations <= 2000
+        assert report.verdict == "disagrees"
+        assert report.diagnoses[0].law == "biased"
+
+
 def test_a_bias_that_shares_the_draws_is_found_at_once():
     def biased(p, seed):
         return pathwise(p, seed, stream=0, bias=1.05)
