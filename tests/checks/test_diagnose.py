@@ -1,5 +1,6 @@
 """Planted bugs are named, or honestly not; the curl test; and where to start."""
 
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -18,6 +19,8 @@ from tests.checks import bugs
 from tests.checks.bugs import ANY, BUGS, HEALTHY, NAMEABLE, Bug, planted
 from tests.problems import net_problems
 
+ARRAYS = 60
+"""Arrays like the block that its laws may hold at once: 28 were seen."""
 SAMPLES = (None, 32)
 """After a sweep, and after a screen."""
 
@@ -274,6 +277,19 @@ def test_big_blocks_are_fast_and_few_wrong_entries_among_them_found():
     a[17] = 0.0
     got = diagnose([block(g, a, theta=w)])[0]
     assert (got.law, got.constants) == ("missing-l2+zero", {"lambda": 0.001, "row": 17.0})
+
+
+def test_laws_of_a_large_block_take_no_square_of_its_memory():
+    """One weight for each entry and line would be 0.8 GB here, and 8 GB at a million entries."""
+    rng = np.random.default_rng(0)
+    g, w = rng.normal(size=(2, 400, 500))
+    evidence = block(g, g + rng.normal(size=g.shape), theta=w)
+    tracemalloc.start()
+    got = diagnose([evidence], rtol=1e-5)[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert got.law == ANY
+    assert peak <= ARRAYS * g.nbytes
 
 
 def test_entries_that_were_located_are_counted_among_all():

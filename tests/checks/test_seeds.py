@@ -102,7 +102,7 @@ def test_a_bias_is_found_within_2000_calls():
     assert "spot: the gradient is biased: along the mean of D it is off by +" in str(report)
 
 
-ROLLOUTS = 20_000
+ROLLOUTS = 10_000
 """Actions of a call: the mean reward jumps as one of them changes, so that of 50 a bias of 5% would take
 15,000 seeds."""
 

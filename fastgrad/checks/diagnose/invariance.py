@@ -5,7 +5,7 @@ shifted alike, the rows of D sum to zero; when points are rotated, so does ``the
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,8 @@ FEWEST_ENTRIES = 3
 """Entries wanted where something is along theta."""
 PROJECTED = ("sphere", "oblique", "stiefel", "simplex", "symmetric")
 """Sets of arrays that a theta may seem to live on, told by a projection."""
+Weights = Any
+"""A matrix of floats, dense or sparse."""
 DIMENSIONS = (2, 3)
 """Columns of points that are rotated."""
 
@@ -33,7 +35,7 @@ DIMENSIONS = (2, 3)
 class Symmetry(NamedTuple):
     """Sums of terms that vanish, one a group, with what the loss then does not change by."""
 
-    weights: Floats
+    weights: Weights
     """shape (groups, entries): the sums are ``weights @ gradient``."""
     said: str
     cause: str
@@ -53,13 +55,13 @@ def invariance(case: Case, hints: bool = False) -> Finding | None:
         if symmetry.cause == HINT and not hints:
             continue
         W = symmetry.weights
-        sums, bars = W @ case.D, np.abs(W) @ case.bar
-        sizes = np.abs(W) @ np.abs(case.D)
+        sums, bars = W @ case.D, abs(W) @ case.bar
+        sizes = abs(W) @ np.abs(case.D)
         vanishes = (np.abs(sums) <= bars) & (sizes > CANCELS * np.maximum(bars, np.abs(sums)))
         if not vanishes.all():
             continue
         claimed = W @ case.a
-        breaks = np.abs(claimed) > BROKEN * (bars + case.unit * (np.abs(W) @ np.abs(case.a)))
+        breaks = np.abs(claimed) > BROKEN * (bars + case.unit * (abs(W) @ np.abs(case.a)))
         if np.count_nonzero(breaks) < PART * breaks.size:
             continue
         worst = float(claimed[np.abs(claimed).argmax()])
@@ -78,18 +80,18 @@ def not_projected(case: Case) -> Finding | None:
     r = case.a - case.D
     slack = case.bar + case.unit * np.abs(case.a)
     for part, W, groups in _parts(case):
-        sums, bars = W @ case.D, np.abs(W) @ case.bar
-        sizes = np.abs(W) @ np.abs(case.D)
+        sums, bars = W @ case.D, abs(W) @ case.bar
+        sizes = abs(W) @ np.abs(case.D)
         if np.any(np.abs(sums) > bars) or np.any(sizes <= CANCELS * bars):
             continue
-        weights = (W @ r) / np.sum(W * W, axis=1)
+        weights = (W @ r) / ((W * W) @ np.ones(case.k))
         if np.any(
             np.abs(r - weights @ W) > slack + np.abs(weights) @ np.abs(W) * case.unit + bars.max()
         ):
             continue
         largest = float(weights[np.abs(weights).argmax()])
         much = f"{largest:.6g}" if groups == 1 else f"up to {largest:.6g}"
-        what = case.name if np.any(np.ptp(W, axis=1)) else "a constant"
+        what = case.name if groups > 1 or np.ptp(case.theta) else "a constant"
         along = f"{what}{part}"
         clause = (
             f"the analytic gradient differs by {much} times {along}, along {what} alone, and the loss "
@@ -132,7 +134,7 @@ def right_on_a_set(case: Case) -> Finding | None:
     return Finding(("normal-part",), {"norm": norm(r), "part": norm(r) / norm(case.D)}, clause)
 
 
-def _parts(case: Case) -> Iterator[tuple[str, Floats, int]]:
+def _parts(case: Case) -> Iterator[tuple[str, Weights, int]]:
     x = case.theta.reshape(case.shape)
     yield "", case.theta[None], 1
     if len(case.shape) == MATRIX_AXES and min(case.shape) > 1:
@@ -164,14 +166,13 @@ def _symmetries(case: Case) -> Iterator[tuple[str, Symmetry]]:
     yield "not-shift-free", Symmetry(np.ones((1, case.k)), said, HINT)
 
 
-def _groups(weights: Array, axis: int) -> Floats:
-    """One row of weights for each line along an axis, zero outside it."""
-    count = weights.shape[1 - axis]
-    found = np.zeros((count, *weights.shape))
-    for k in range(count):
-        at = (k, slice(None), k) if axis == 0 else (k, k)
-        found[at] = weights[:, k] if axis == 0 else weights[k]
-    return found.reshape(count, -1)
+def _groups(weights: Array, axis: int) -> Weights:
+    """One row of weights for each line along an axis, sparse: an entry lies in one line."""
+    from scipy.sparse import csr_array
+
+    line = np.indices(weights.shape)[1 - axis].ravel()
+    places = (line, np.arange(weights.size))
+    return csr_array((weights.ravel(), places), shape=(weights.shape[1 - axis], weights.size))
 
 
 def _rotations(points: Array) -> Floats:
