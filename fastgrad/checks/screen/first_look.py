@@ -159,7 +159,9 @@ class FirstLook:
             v[block.start : block.stop] *= share
         step = min(self.step, LARGEST_STEP / float(shares.max()))
         above, below = self.loss.along(v, np.array([step, -step]))
-        return float((above - below) / (2 * step)), self.claim.along(v)[0]
+        with np.errstate(invalid="ignore"):  # the loss may be infinite on both sides
+            slope = float((above - below) / (2 * step))
+        return slope, self.claim.along(v)[0]
 
     def _look_at(self, b: int, share: float) -> None:
         block = self.loss.layout.blocks[b]
