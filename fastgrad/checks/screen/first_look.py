@@ -169,7 +169,7 @@ class FirstLook:
         claimed, step = self.claim.along(v)[0], min(self.step * share, LARGEST_STEP)
         while True:
             above, below = self.loss.along(v, np.array([step, -step]))
-            if not np.isfinite(above - below):
+            if not (np.isfinite(above) and np.isfinite(below)):
                 return
             wider = step * WIDER
             # What does not move at all may be a staircase.
