@@ -358,8 +358,15 @@ def _transposed(array: Array, block: Block) -> str:
 
 def _tangent(array: Array, block: Block) -> str:
     """What a gradient with fewer numbers than the parameters may be."""
-    if array.ndim != 1 or not 0 < array.size < block.size <= MOST_POINT:
+    of_batch = array.shape[:-1] == block.shape[: array.ndim - 1]
+    points = array.size // array.shape[-1] if array.ndim and array.size else 0
+    if not points or not of_batch or not array.size < block.size <= points * MOST_POINT:
         return ""
+    if array.ndim > 1:
+        return (
+            f" ({array.shape[-1]} numbers for {block.size // points} each: a gradient in tangent "
+            "spaces? Say which by space=, such as fg.spaces.pose())"
+        )
     return (
         f" ({array.size} numbers for {block.size}: a gradient in a tangent space? Say which by space=, "
         f"such as fg.spaces.pose() or fg.Space(retract, dim={array.size}))"

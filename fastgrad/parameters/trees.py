@@ -273,8 +273,18 @@ def real_array(value: Any, path: str) -> Array:
             f"{path} is {kind}: expected a number, an array of "
             "numbers, or a dict, NamedTuple, dataclass, list or tuple of them"
             + ("; objects, as arrays of unlike lengths, go in a list or a dict" if ragged else "")
+            + (SPACED if _is_of_a_class(value) else "")
         )
     return array
+
+
+SPACED = "; an object on a set of its own, as a pose is, takes space=fg.Space(retract, dim=...)"
+
+
+def _is_of_a_class(value: Any) -> bool:
+    """Whether a value is an object of a class that is neither Python's nor NumPy's."""
+    root = type(value).__module__.partition(".")[0]
+    return root not in ("builtins", "numpy") and not callable(value)
 
 
 def _as_array(value: Any) -> str:

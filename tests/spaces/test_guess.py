@@ -111,6 +111,25 @@ def test_a_loss_that_refuses_every_neighbour_asks_for_its_set(refusal):
 def test_six_numbers_for_sixteen_ask_for_a_space():
     with pytest.raises(ValueError, match=r"a gradient in a tangent space\? Say which by space="):
         fg.check_grad(lambda T: T[0, 3], lambda T: np.zeros(6), pose_near(rng), backend="python")
+    batch = pose_near(rng, (5,))
+    with pytest.raises(
+        ValueError, match=r"\(6 numbers for 16 each: a gradient in tangent spaces\?"
+    ):
+        fg.check_grad(lambda T: T[0, 0, 3], np.zeros((5, 6)), batch, backend="python")
+    with pytest.raises(ValueError, match=r"got \(6, 5\)$"):
+        fg.check_grad(lambda T: T[0, 0, 3], np.zeros((6, 5)), batch, backend="python")
+
+
+class Angle:
+    """A point of a class of its own, which is no array."""
+
+
+def test_an_object_that_is_no_array_asks_for_a_space():
+    with pytest.raises(TypeError, match=r"theta is Angle: .* takes space=fg.Space\(retract, dim"):
+        fg.check_grad(lambda a: 0.0, lambda a: np.zeros(1), Angle(), backend="python")
+    with pytest.raises(TypeError) as caught:
+        fg.check_grad(lambda a: 0.0, lambda a: np.zeros(1), "text", backend="python")
+    assert "space=" not in str(caught.value)
 
 
 B = rng.standard_normal((4, 4)) + 1j * rng.standard_normal((4, 4))
