@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,7 @@ def check_hessian(
     running = {"backend": backend, "executor": executor, "checkpoint": checkpoint}
     curved = Curved.of(loss, grad, theta, args, {**shaped, **running})
     options = Options(None, "sweep", budget, seed)
-    with curved.through:
-        return _check_matrix(curved, hess, Rule(rtol), options)
+    return _checked(curved, partial(_check_matrix, hess), Rule(rtol), options)
 
 
 def check_hvp(
@@ -143,16 +143,28 @@ def check_hvp(
     require_functions(hvp=hvp)
     require_takes(hvp, "(theta, v, *args)", 2 + len(args))
     options = Options(None, "sweep", budget, seed)
-    with curved.through:
-        return _check_product(curved, hvp, Rule(rtol), options)
+    return _checked(curved, partial(_check_product, hvp), Rule(rtol), options)
 
 
-def _check_matrix(curved: Curved, hess: Any, rule: Rule, options: Options) -> GradientCheck:
-    """The check of a Hessian, by what is asked through its campaign."""
+def _checked(
+    curved: Curved,
+    check: Callable[[Curved, Rule, Options], GradientCheck],
+    rule: Rule,
+    options: Options,
+) -> GradientCheck:
+    """The check of second derivatives, after that of the gradient, where there is one."""
     clock = Clock()
-    failed, said = _gradient_first(curved, rule, options)
-    if failed is not None:
-        return failed
+    with curved.through:
+        failed, said = _gradient_first(curved, rule, options)
+        if failed is not None:
+            return failed
+        report = check(curved, rule, options)
+    remarks = (*said, *map(_of_hessian, report.remarks))
+    return replace(report, remarks=remarks, seconds=clock.seconds, ran=clock.said(report.ran))
+
+
+def _check_matrix(hess: Any, curved: Curved, rule: Rule, options: Options) -> GradientCheck:
+    """The check of a Hessian, and whether it is symmetric."""
     layout, _ = curved.point()
     value = asked(hess, (curved.theta, *curved.args), curved.args)
     value = value.toarray() if is_sparse(value) else value
@@ -161,17 +173,12 @@ def _check_matrix(curved: Curved, hess: Any, rule: Rule, options: Options) -> Gr
         value, Outputs(example, layout), layout, caller_of(hess, "the Hessian")
     )
     report = _judged_matrix(curved, (matrix, unit), rule, options)
-    remarks = (*said, _symmetry(matrix, layout), *map(_of_hessian, report.remarks))
-    seconds, ran = clock.seconds, clock.said(report.ran)
-    return replace(report, subject="Hessian", remarks=remarks, seconds=seconds, ran=ran)
+    remarks = (_symmetry(matrix, layout), *report.remarks)
+    return replace(report, subject="Hessian", remarks=remarks)
 
 
-def _check_product(curved: Curved, hvp: Any, rule: Rule, options: Options) -> GradientCheck:
-    """The check of a Hessian's product with a vector, by what is asked through its campaign."""
-    clock = Clock()
-    failed, said = _gradient_first(curved, rule, options)
-    if failed is not None:
-        return failed
+def _check_product(hvp: Any, curved: Curved, rule: Rule, options: Options) -> GradientCheck:
+    """The check of a Hessian's product with a vector, which is drawn."""
     layout, flat = curved.point()
     free, units = curved.free, curved.units
     v = np.random.default_rng([options.seed, STREAM]).standard_normal(flat.size) * units.entry
@@ -186,9 +193,8 @@ def _check_product(curved: Curved, hvp: Any, rule: Rule, options: Options) -> Gr
     claim = Claim(claimed, np.full(len(layout.blocks), unit))
     outcome = judge_plainly(layout, claim, (found.value, found.bar), units.entry, rule)
     report = _reported(outcome, layout, claim, (units.entry, found), (rule, options))
-    remarks = (*said, *map(_of_hessian, report.remarks), *_one_sided(curved, found))
-    seconds, ran = clock.seconds, clock.said(report.ran)
-    return replace(report, subject="hvp", remarks=remarks, seconds=seconds, ran=ran)
+    remarks = (*report.remarks, *_one_sided(curved, found))
+    return replace(report, subject="hvp", remarks=remarks)
 
 
 def _product_under_test(curved: Curved, hvp: Any, v: Floats) -> tuple[Floats, float]:
