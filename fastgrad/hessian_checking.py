@@ -27,7 +27,7 @@ from fastgrad.evaluate.units import Units
 from fastgrad.hessians import Curvature, Curved
 from fastgrad.jacobian_checking import swept_pairs
 from fastgrad.parameters.bounds import Box
-from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.operands import floating_leaves
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.results import GradientCheck
@@ -207,13 +207,14 @@ def _product_under_test(curved: Curved, hvp: Any, v: Floats) -> tuple[Floats, fl
     layout, _ = curved.point()
     given, rest = layout.rebuild(v.copy()), curved.args
     result = asked(lambda point, *args: hvp(point, given, *args), (curved.theta, *rest), rest)
-    before, after = (flatten(part)[1] for part in (layout.rebuild(v.copy()), given))
-    who = name_of(hvp)
-    for k in np.flatnonzero(before != after)[:1].tolist():
-        raise MutatedInputError(
-            f"{who} wrote to the vector v that it was given ({layout.name(k)} was {before[k]:.17g}, "
-            f"became {after[k]:.17g}): whoever calls it may need v again; copy what it changes first"
-        )
+    who, root = name_of(hvp), layout.root
+    before = floating_leaves(layout.rebuild(v.copy()), root)
+    for (path, old), (_, new) in zip(before, floating_leaves(given, root), strict=True):
+        if not np.array_equal(old, new):
+            raise MutatedInputError(
+                f"{who} wrote to the vector v that it was given (that of {path}): whoever calls it may "
+                "need v again; copy what it changes first"
+            )
     if result is None:
         raise TypeError(
             f"{who} returned None: expected the product, shaped like theta (no return?)"
