@@ -242,7 +242,7 @@ class CompiledEvaluator(Evaluator):
             threads = 1 if on_one else self._threads
             is_read = traits.has_state and threads != 1 and not sharing.instances
             before = sharing.state() if is_read else None
-            if sharing.instances:  # made anew: the state may have changed since
+            if sharing.instances and not on_one:  # made anew: the state may have changed
                 self.rows = Rows(self.theta, self.writes.own(instances=True))
             in_slabs(failed.size, self.cost, work, threads, alone)
             if sharing.spoiled(launch, values if self.pure else None, before):

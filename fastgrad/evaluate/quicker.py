@@ -17,9 +17,11 @@ from fastgrad.evaluate.meaning import called_from_python
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 
+COLD_SECONDS = 50e-3
+"""The first call of a function in NumPy may take so much longer than the next."""
 SUSPECTED = 2.0
-"""Python's first call took up to so many times as long as the first in compiled code: both are timed."""
-MARGIN = 1.5
+"""Python took up to so many times as long as compiled code: it is timed with care."""
+MARGIN = 1.25
 """Python must be so many times as quick: two timings of the same were seen to differ by less."""
 WORTH_SECONDS = 1e-3
 """Work that compiled code does in less is not worth the question."""
@@ -62,30 +64,33 @@ def quicker(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Evalu
 
 def _why_python(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> str | None:
     """How much quicker Python is, in words; None where it is not."""
-    first, there = run.cost.seconds or 0.0, run.compiled.python_seconds
-    evaluations = 2 * inputs.layout.size
-    if there > SUSPECTED * first or first * evaluations < WORTH_SECONDS:
+    first, evaluations = run.cost.seconds or 0.0, 2 * inputs.layout.size
+    if run.compiled.python_seconds > SUSPECTED * first + COLD_SECONDS:
         return None
-    here = seconds_each(run)
-    run.forget()
-    threads = 1 if run.traits.one_at_a_time else run.cost.threads(evaluations)
+    if first * evaluations < WORTH_SECONDS:
+        return None
+    here = seconds_each(CompiledEvaluator(loss, inputs, threads=1))
     if here * evaluations < WORTH_SECONDS:
         return None
-    native = run.compiled.takes_records
+    in_python = PythonEvaluator(loss, inputs, native=run.compiled.takes_records)
     try:
-        there = seconds_each(PythonEvaluator(loss, inputs, native=native))
+        there = seconds_each(in_python, rounds=1)
+        if there > SUSPECTED * here:
+            return None
+        there = min(there, seconds_each(in_python))
     except (LossError, MutatedInputError, NondeterministicLossError, TypeError):
         return None
+    threads = 1 if run.traits.one_at_a_time else run.cost.threads(evaluations)
     if there * MARGIN > here / threads:
         return None
     return f"where an evaluation takes {shown(there)}, compiled {shown(here)}"
 
 
-def seconds_each(run: Evaluator) -> float:
+def seconds_each(run: Evaluator, rounds: int = ROUNDS) -> float:
     """Seconds of an evaluation at theta."""
     indices, offsets = np.zeros(1, np.int64), np.zeros((1, TIMED))
     found = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         began = time.perf_counter()
         run.coordinates(indices, offsets)
         found.append((time.perf_counter() - began) / TIMED)

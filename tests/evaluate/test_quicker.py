@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.evaluate import adapters, quicker
+from fastgrad.evaluate import adapters, quicker, schedule
 
 THETA = np.linspace(0.5, 1.5, 8)
 
@@ -29,7 +29,7 @@ def test_the_quicker_runs(python, compiled, expected, monkeypatch):
     seconds = {"PythonEvaluator": python, "CompiledEvaluator": compiled}
     monkeypatch.setattr(quicker, "SUSPECTED", np.inf)
     monkeypatch.setattr(quicker, "WORTH_SECONDS", 0.0)
-    monkeypatch.setattr(quicker, "seconds_each", lambda run: seconds[type(run).__name__])
+    monkeypatch.setattr(quicker, "seconds_each", lambda run, **_: seconds[type(run).__name__])
 
     for run in adapters._jitted.copy():  # what an earlier case has decided
         if run[0] is tanh_net.__code__:
@@ -39,6 +39,27 @@ def test_the_quicker_runs(python, compiled, expected, monkeypatch):
     assert report.ran.startswith(expected)
     wrong = EXACT * np.where(np.arange(8) == 3, 1.01, 1.0)
     assert fg.check_grad(tanh_net, wrong, THETA, X).verdict == "disagrees"
+
+
+def test_compiled_code_is_timed_on_one_thread(monkeypatch):
+    """And what threads save is counted once: where two are taken, half of the time."""
+    ran = []
+
+    def seconds_each(run, **_):
+        if type(run).__name__ == "PythonEvaluator":
+            return 1e-3
+        run.coordinates(np.zeros(1, np.int64), np.zeros((1, 4)))
+        ran.append(run.sharing.most)
+        return 3e-3
+
+    monkeypatch.setattr(quicker, "COLD_SECONDS", np.inf)
+    monkeypatch.setattr(quicker, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(quicker, "seconds_each", seconds_each)
+    monkeypatch.setattr(schedule, "available_threads", lambda: 2)
+    monkeypatch.setattr(schedule, "pays", lambda work, threads: threads > 1)
+    report = fg.check_grad(lambda w, X: np.tanh(X @ w).sum() + 0.0, EXACT, THETA, X)
+    assert ran == [1]
+    assert report.ran.startswith("Ran in Python")  # 1 ms beside 3 / 2
 
 
 def test_both_are_timed():

@@ -10,7 +10,7 @@ from numba import carray, njit, typeof
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError, NondeterministicLossError
-from fastgrad.evaluate import process, schedule, sharing, writes
+from fastgrad.evaluate import instances, process, schedule, sharing, writes
 from fastgrad.evaluate.instances import why_not_copied
 from fastgrad.evaluate.intrinsics import doubles_at
 from tests.evaluate.stateful import STATEFUL, X, Y, gradient_of, typed_list
@@ -169,16 +169,18 @@ def test_what_two_ways_lead_to_is_not_copied(monkeypatch):
     always_pays(monkeypatch)
     monkeypatch.setattr(schedule, "available_threads", lambda: 2)
     buffer = np.zeros(400)
-    for argument, why in (
-        (typed_list(buffer, buffer), "two ways"),
-        (typed_list(np.zeros(1 << 23), np.zeros(400)), "64 MiB"),
+    for argument, most, why in (
+        (typed_list(buffer, buffer), 1 << 26, "two ways"),
+        (typed_list(buffer), 1 << 10, "a copy would take more"),
     ):
+        monkeypatch.setattr(instances, "COPIED_BYTES", most)
         assert why in why_not_copied((argument,), (typeof(argument),))
         run = evaluator_of(STATEFUL["buffer in a List"].loss, P, argument, X, Y)
         run.coordinates(*many_steps(400))
         run.coordinates(*many_steps())
         assert run.ran == "Ran compiled, on one thread, as threads would share its state"
         assert any(why in remark for remark in run.remarks)
+    monkeypatch.undo()
     apart, both = typed_list(np.zeros(3), np.ones(3)), (typeof(argument), typeof(buffer))
     assert why_not_copied((apart, buffer), both) == ""
     assert "two ways" in why_not_copied((apart, apart[0]), both)
