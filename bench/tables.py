@@ -460,7 +460,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "jacobian-sparse": jacobian_sparse,
     "jacobian-errors": jacobian_errors,
     "frameworks": frameworks,
-    "overhead": overhead,
+    "frameworks-cost": overhead,
     "museum": museum,
     "museum-kinds": museum_kinds,
 }
@@ -469,6 +469,7 @@ NEEDS = {
     "checking": "verdicts",
     "check-time": "check time",
     "museum-kinds": "museum",
+    "frameworks-cost": "overhead",
 }
 """The kind of row a table is made of, where it is not of its own name."""
 
