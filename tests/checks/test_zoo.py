@@ -62,7 +62,8 @@ def planted(member: Member, seed: int):
     effect = np.abs(member.gradient) * np.where(x > 0, x, middle)
     bent = member.name.startswith(BENT) & (x == 0)
     places = np.flatnonzero((effect >= NEGLIGIBLE * effect.max()) & ~bent)
-    for i in np.random.default_rng(seed).choice(places, 2, replace=False).tolist():
+    few = min(2, places.size)
+    for i in np.random.default_rng(seed).choice(places, few, replace=False).tolist():
         for error, factor in ERRORS.items():
             wrong = member.gradient.copy()
             wrong[i] *= factor
