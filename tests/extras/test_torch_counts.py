@@ -73,6 +73,7 @@ def require_found(kind, dtype, how, seed, fault):
     assert blamed <= set(off), (seed, fault, report)
     if how == "auto" or any(beyond_the_limit(report, name, *off[name]) for name in off):
         assert report.verdict == "disagrees", (seed, fault, report)
+    if how == "auto":  # through noise an error may be seen that no block shows alone
         assert blamed, (seed, fault, report)
     return report.verdict == "disagrees"
 
