@@ -22,6 +22,7 @@ from fastgrad.checks.screen.noisy import (
     HEARD_EVALUATIONS,
     heard,
     is_rough,
+    jumps,
     may_be_rough,
     screen_rough,
 )
@@ -52,6 +53,8 @@ HUNTING = 1 << 9
 """A block's own directions from here on hunt for errors that a projection spread."""
 NOT_FINITE = 16
 """Entries of a block that are not finite, and are looked at: enough to tell a law."""
+ROUGH_AFAR = 2.0**-18
+"""Relative noise at whose spacing, 2^-14 of the units, a loss that jumps is heard."""
 ALL_STAGES = 8
 """Evaluations of an entry that goes through all stages of a sweep."""
 FEW_ENTRIES = 16
@@ -72,7 +75,10 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
             return _rough(loss, claim, rule, budget, (options.seed, refuted))
         search = _Search(loss, claim, rule, budget, options.seed)
         search.found.refuted, search.spot.heard = refuted, refuted is not None
-        found = search.run()
+        try:
+            found = search.run()
+        except TurnsOutRoughError as error:
+            return _rough(error.loss, claim, rule, budget, (options.seed, refuted))
     return outcome_of(found, merged(search.spot.judged), loss, _cost(loss, budget))
 
 
@@ -142,6 +148,14 @@ def _movable(loss: Loss, claim: Claim) -> Mask | None:
     return None if movable.all() else movable
 
 
+class TurnsOutRoughError(Exception):
+    """A loss that is smooth from near jumps from afar, as where a solver stops at a tolerance."""
+
+    def __init__(self, loss: Loss):
+        super().__init__()
+        self.loss = loss
+
+
 class _Search:
     """Screens a gradient under test and locates what is wrong with it."""
 
@@ -175,10 +189,27 @@ class _Search:
             raise OutOfBudgetError
         self.found.screen = screened
         if screened.alarms:
+            readings = [*screened.readings, *(r for own in screened.blocks for r in own)]
+            if not self.loss.run.structured and self._are_scattered(readings):
+                self._listen_farther()
             self._locate(screened)
         for b in np.flatnonzero(counts).tolist():
             if b not in self.found.findings and self._says_too_little(b):
                 self._look_closer(b)
+
+    def _are_scattered(self, readings: list[Reading]) -> bool:
+        """Whether all blocks alarm along everything, as nearly every slope of a staircase does."""
+        return all(reading.alarms for reading in readings)
+
+    def _listen_farther(self) -> None:
+        """Change to the screen of rough losses, if this one jumps."""
+        refuted = self.found.refuted is not None
+        if refuted or not self.budget.allows(2 * HEARD_EVALUATIONS) or self.loss.run.structured:
+            return
+        if jumps(self.loss, self.directions):
+            far = heard(self.loss, self.directions, ROUGH_AFAR)
+            if is_rough(far):
+                raise TurnsOutRoughError(far)
 
     def _says_too_little(self, b: int) -> bool:
         """Whether a wrong entry that matters would be missed.

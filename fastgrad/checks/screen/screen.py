@@ -1,19 +1,24 @@
 """Random directions through everything and through each block: is anything wrong?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.screen.first_look import MOST_GROUPS
+from fastgrad.checks.screen.first_look import LARGEST_SHARE
 from fastgrad.checks.screen.residuals import Reading, Residuals
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import FEW_ENTRIES, LINE_EVALUATIONS, Loss
+from fastgrad.numerics.norms import norm
+from fastgrad.numerics.steps import power_of_two
 
 GLOBAL = 4
 """Directions through all entries: an error of 140 bars is missed with P = 1e-6 (`limits`)."""
 PER_BLOCK = 2
+SCREEN_GROUPS = 6
+"""More blocks are screened in so many groups, which are halved where they alarm: a block's limits are by
+the bars of its group, which hardly grow with it."""
 SET_UP = 51
 """Evaluations before the directions of a screen: a glimpse of the noise, all of it, and a step."""
 
@@ -22,7 +27,7 @@ def screen_evaluations(loss: Loss) -> int:
     """What a screen that finds nothing takes."""
     own_lines = loss.count if loss.count <= FEW_ENTRIES else 0
     set_up = SET_UP + LINE_EVALUATIONS * own_lines
-    groups = min(len(loss.layout.blocks), MOST_GROUPS)
+    groups = min(len(loss.layout.blocks), SCREEN_GROUPS)
     return set_up + 2 * (GLOBAL + PER_BLOCK * groups)
 
 
@@ -75,7 +80,7 @@ def look(
         readings.append(residuals.confirmed(v if k == 0 else directions.draw(k), lines.step))
     found = _Groups(residuals, directions, counts, allows)
     moving = [b for b in np.argsort(sizes, kind="stable").tolist() if counts[b]]
-    groups = np.array_split(np.array(moving, np.intp), max(1, min(len(moving), MOST_GROUPS)))
+    groups = np.array_split(np.array(moving, np.intp), max(1, min(len(moving), SCREEN_GROUPS)))
     if not all(found.read(tuple(group.tolist())) for group in groups if group.size):
         return None
     return Screen(tuple(readings), tuple(tuple(found.own.get(b, ())) for b in range(len(counts))))
@@ -93,6 +98,7 @@ class _Groups:
     ):
         self.residuals, self.directions, self.counts = residuals, directions, counts
         self.allows = allows
+        self.shares = self._shares()
         self.own: dict[int, list[Reading]] = {}
         """The readings of the directions through each block."""
 
@@ -106,8 +112,31 @@ class _Groups:
                 half = len(group) // 2
                 return self.read(group[:half], k) and self.read(group[half:], k)
             for b in group:
-                self.own.setdefault(b, []).append(reading)
+                of_block = replace(
+                    reading, y=reading.y / self.shares[b], bar=reading.bar / self.shares[b]
+                )
+                self.own.setdefault(b, []).append(of_block)
         return True
+
+    def _shares(self) -> Floats:
+        """Factors, powers of two, by which blocks move: small units as far as larger ones, if they do as
+        little.
+
+        A bias near zero has a small unit, and its gradient as small an effect in it: along with
+        others it would be heard in their noise. None moves further than entries of the largest unit
+        do.
+        """
+        units, effects = [], []
+        for block, count in zip(self.residuals.lines.loss.layout.blocks, self.counts, strict=True):
+            part = slice(block.start, block.stop)
+            own = self.directions.units[part]
+            units.append(float(own.max(initial=0.0)))
+            effects.append(norm(self.residuals.claim.values[part] * own) if count else 0.0)
+        unit, effect = np.array(units), np.array(effects)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            further = np.minimum(unit.max() / unit, effect.max() / effect)
+        further = np.where(np.isfinite(further), further, 1.0)
+        return np.asarray(power_of_two(np.clip(further, 1.0, LARGEST_SHARE)))
 
     def _measured(self, group: tuple[int, ...], k: int) -> Reading:
         lines = self.residuals.lines
@@ -116,6 +145,7 @@ class _Groups:
             block = lines.loss.layout.blocks[b]
             part = slice(block.start, block.stop)
             v[part] = self.directions.draw(block_stream(b, k), block.start, block.stop)[part]
+            v[part] *= self.shares[b]
         return self.residuals.confirmed(v, lines.step_for(sum(self.counts[b] for b in group)))
 
 

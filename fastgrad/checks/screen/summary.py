@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.findings import Finding
-from fastgrad.checks.screen.first_look import MOST_GROUPS, Along
+from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.limits import (
     MISSED_NORM,
@@ -18,7 +18,7 @@ from fastgrad.checks.screen.limits import (
     entry_limit,
     norm_limit,
 )
-from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK
+from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK, SCREEN_GROUPS
 from fastgrad.checks.screen.told import beside, laws_of, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.differences.directions import WEAKEST
@@ -211,7 +211,7 @@ def _remarks(found: Found, layout: Layout) -> list[str]:
         )
         remarks.append(
             f"Screened along {GLOBAL} random directions through everything and {PER_BLOCK} through "
-            f"each {'block' if len(layout.blocks) <= MOST_GROUPS else 'group of blocks'}{missed}."
+            f"each {'block' if len(layout.blocks) <= SCREEN_GROUPS else 'group of blocks'}{missed}."
         )
     remarks += [
         f"{layout.blocks[b].name}: {_sentence(finding, layout.blocks[b])}"

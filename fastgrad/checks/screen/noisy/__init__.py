@@ -9,13 +9,19 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.noisy.lines import NoisyLines
-from fastgrad.checks.screen.noisy.noise import HEARD_EVALUATIONS, heard, is_rough, may_be_rough
+from fastgrad.checks.screen.noisy.noise import (
+    HEARD_EVALUATIONS,
+    heard,
+    is_rough,
+    jumps,
+    may_be_rough,
+)
 from fastgrad.checks.screen.noisy.search import NoisySearch
 from fastgrad.checks.screen.noisy.summary import Summary
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss
 
-__all__ = ["HEARD_EVALUATIONS", "heard", "is_rough", "may_be_rough", "screen_rough"]
+__all__ = ["HEARD_EVALUATIONS", "heard", "is_rough", "jumps", "may_be_rough", "screen_rough"]
 
 
 def screen_rough(

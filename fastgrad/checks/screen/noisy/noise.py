@@ -81,6 +81,39 @@ def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
     return replace(loss, measured=replace(loss.measured, lines=tuple(lines)))
 
 
+def jumps(loss: Loss, directions: Directions) -> bool:
+    """Whether the loss jumps along a line, as one does that is solved to a tolerance.
+
+    The interval that is least straight is halved: across kinks and bends what is not straight falls with
+    its length, across a jump it does not.
+    """
+    v = directions.draw(NOISE_STREAM + LINES)
+    at = JUMP_SPACING * np.arange(-3.0, 4.0)
+    values = loss.along(v, at)
+    if not np.isfinite(values).all():
+        return False
+    slope = float(np.median(np.diff(values))) / JUMP_SPACING
+    off = np.abs(values[1:] - values[:-1] - slope * JUMP_SPACING)
+    k, first = int(off.argmax()), float(off.max())
+    low, high, below, above = at[k], at[k + 1], values[k], values[k + 1]
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        value = float(loss.along(v, np.array([middle]))[0])
+        lower = abs(value - below - slope * (middle - low))
+        if lower > abs(above - value - slope * (high - middle)):
+            high, above = middle, value
+        else:
+            low, below = middle, value
+    left = abs(above - below - slope * (high - low))
+    return bool(left > max(JUMP * first, JUMP_NOISES * loss.noise))
+
+
+JUMP_SPACING, HALVINGS = 2.0**-14, 10
+JUMP, JUMP_NOISES = 2.0**-6, 64.0
+"""A jump is at least this part of what is not straight in all of the interval, and so many noises:
+across a kink 2^-10 of that is left, and where there are many jumps one is left of them."""
+
+
 def center_of(loss: Loss) -> float:
     """f at theta without its own rounding, as the mean over near points, as `Loss.base` is given.
 
