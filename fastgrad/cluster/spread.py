@@ -4,7 +4,6 @@ Whatever answers, a value is known by the question and its place in it: the orde
 come, who gave them and when makes no difference to it.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +15,7 @@ from fastgrad.cluster.engines import Engine, Sent
 from fastgrad.cluster.pace import Pace
 from fastgrad.cluster.question import Question, Span, left_over
 from fastgrad.cluster.store import Answer, Answers
-from fastgrad.cluster.worker import Asked, Failed, Job, answered
+from fastgrad.cluster.worker import Asked, Failed, Job, answered, seconds_evaluating
 from fastgrad.errors import ExecutorError, LossError
 from fastgrad.evaluate.explain import place, place_along
 from fastgrad.evaluate.protocol import OUTSIDE, Evaluator
@@ -244,11 +243,11 @@ class Spread(Evaluator):
 
     def _take_own(self, question: Question, span: Span, take: Any) -> None:
         advance, rates = self.advance, []
-        mark = time.perf_counter()
+        mark = seconds_evaluating()
 
         def saw(count: int) -> None:
             nonlocal mark
-            now = time.perf_counter()
+            now = seconds_evaluating()
             rates.append((now - mark) / count)
             mark = now
             if advance is not None:

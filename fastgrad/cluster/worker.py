@@ -15,6 +15,7 @@ from fastgrad.cluster.question import Part
 from fastgrad.cluster.store import Answer
 from fastgrad.errors import LossError
 from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.process import one_blas_thread
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
@@ -90,11 +91,16 @@ def work(key: str, job: Any, part: Part, threads: int | None = None) -> Answer |
         return answered(_ready[key], part, _share() if threads is None else threads)
 
 
+def seconds_evaluating() -> float:
+    """A clock that stands still while something is compiled, which no evaluation after it costs."""
+    return time.perf_counter() - seconds_compiling()
+
+
 def answered(run: Asked, part: Part, threads: int | None) -> Answer | Failed:
     """Ask an evaluator, on so many threads."""
     before = run.evaluations
     most = numba.get_num_threads() if threads is not None else 0
-    began = time.perf_counter()
+    began = seconds_evaluating()
     try:
         if threads is not None:
             numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
@@ -105,7 +111,7 @@ def answered(run: Asked, part: Part, threads: int | None) -> Answer | Failed:
     finally:
         if threads is not None:
             numba.set_num_threads(most)
-    seconds = time.perf_counter() - began
+    seconds = seconds_evaluating() - began
     said = "" if run.outside is None else str(run.outside)
     return Answer(values, seconds, run.evaluations - before, said, run.remarks)
 

@@ -247,6 +247,22 @@ class Threads(Evaluator):
         return np.full(offsets.shape, float(numba.get_num_threads()))
 
 
+def test_what_is_compiled_on_the_way_is_no_cost_of_evaluations(monkeypatch):
+    """A file would tell it to a budget: the same check, resumed, would find its loss too slow."""
+    clock = {"now": 0.0, "compiling": 0.0}
+    monkeypatch.setattr("time.perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(worker, "seconds_compiling", lambda: clock["compiling"])
+
+    class Compiles(Threads):
+        def coordinates(self, indices, offsets):
+            clock["now"] += 5.0
+            clock["compiling"] += 4.0
+            return np.zeros(offsets.shape)
+
+    part = Part(np.zeros(1, np.intp), np.zeros((1, 2)))
+    assert worker.answered(Compiles(X), part, None).seconds == 1.0
+
+
 def test_workers_use_their_share_of_threads():
     part = Part(np.zeros(1, np.intp), np.zeros((1, 2)))
     before = numba.get_num_threads()
