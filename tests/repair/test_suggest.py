@@ -178,3 +178,22 @@ def test_a_layer_is_mended_and_what_calls_it_is_left_alone(tmp_path):
         found = report.suggest(SECONDS)
     assert found[0].after == "    return dout @ w.T, x.T @ dout, dout.sum(axis=0)"
     assert {Path(one.file).name for one in found} == {"layer.py"}
+
+
+ROUNDED = """import numpy as np
+
+
+def loss(x):
+    return np.cos(x).sum()
+
+
+def gradient(x):
+    return np.round(-np.sin(x), 4)
+"""
+
+
+def test_what_differs_by_less_than_can_be_told_is_shown_as_the_simplest(tmp_path):
+    with module(tmp_path / "rounded.py", ROUNDED) as made:
+        (best,) = fg.check_grad(made.loss, made.gradient, np.arange(1.0, 7.0)).suggest(SECONDS)
+    assert best.after == "    return -np.sin(x)"
+    assert "other edit" in best.note
