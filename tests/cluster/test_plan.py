@@ -3,6 +3,7 @@
 import time
 import tracemalloc
 from concurrent.futures import Future
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -36,11 +37,13 @@ class Clock:
         return getattr, (Clock, "running")  # one for all workers
 
     def loss(self, seconds):
-        def quartic(p):
-            self.now += seconds
-            return float(sum((np.asarray(block) ** 4).sum() for block in p.values()))
+        return partial(_quartic, self, seconds)
 
-        return quartic
+
+def _quartic(clock, seconds, p):
+    """A loss at the module's top, that workers get without cloudpickle."""
+    clock.now += seconds
+    return float(sum((np.asarray(block) ** 4).sum() for block in p.values()))
 
 
 def theta_of(n, blocks):
