@@ -9,6 +9,7 @@ REQUIRED = os.environ.get("FASTGRAD_EXTRAS") == "required"
 """Whether a test that is skipped here fails the run, as in `.ci/run`, which installs everything."""
 
 NEEDED = {
+    "test_all_checks.py": ("distributed", ("cloudpickle",)),
     "test_html.py": ("report", ("jinja2", "matplotlib")),
     "test_plots.py": ("report", ("jinja2", "matplotlib")),
     "test_plugin_pages.py": ("report", ("jinja2", "matplotlib")),
