@@ -74,7 +74,8 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
         if rough:
             return _rough(loss, claim, rule, budget, (options.seed, refuted))
         search = _Search(loss, claim, rule, budget, options.seed)
-        search.found.refuted, search.spot.heard = refuted, refuted is not None
+        search.found.refuted = refuted
+        search.spot.heard = refuted is not None and refuted.factor is not None
         try:
             found = search.run()
         except TurnsOutRoughError as error:
