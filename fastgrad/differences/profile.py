@@ -42,8 +42,8 @@ FINE_LOOK = 2.0**-12
 TELLING_BARS = 8.0
 """A first look is for claims that are so many bars off."""
 PLAIN_BARS = 64.0
-"""Those fewer off have no finer step than an eighth of the one that was used. Between steps that
-are nearly the same no kink could tell itself from an error: the widest must say the same as well."""
+"""Those fewer off have no finer step than an eighth of the one that was used, and between steps that
+are nearly the same kinks cannot be told from an error: they are heard in full, but for a brief look."""
 GROWING, GROWTH = 8, 2.0**4
 """What is left beside a pole grows by more than that in the last so many halvings, as it doubles but for
 where in the interval the pole lies; a jump stays what it is."""
@@ -462,7 +462,8 @@ def plainly_off(
     """
     h, slope, bar = near
     distance = abs(claim - slope)
-    if not (np.isfinite(distance) and distance > TELLING_BARS * bar):
+    least = TELLING_BARS if brief else PLAIN_BARS
+    if not (np.isfinite(distance) and distance > least * bar):
         return False
     widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
@@ -479,15 +480,14 @@ def plainly_off(
     bends = np.abs((above - value) + (below - value)) / (2 * t)
     moves = np.unique(values).size >= MOVES
     straight = bends[2:].max() <= distance / 2
-    alike, smooth = _fits(off, distance, t, h, bar)
-    return bool(moves and straight and (alike or (smooth and distance > PLAIN_BARS * bar)))
+    return bool(moves and straight and _fits(off, distance, t, h, bar))
 
 
-def _fits(off: Floats, distance: float, t: Floats, h: float, bar: float) -> tuple[bool, bool]:
-    """Whether slopes at other steps are the one known; and whether they are but for truncation."""
+def _fits(off: Floats, distance: float, t: Floats, h: float, bar: float) -> bool:
+    """Whether slopes at other steps are the one known, but for truncation at the widest."""
     fits = np.abs(off) <= distance / 4 + bar * h / t[: off.size]
     smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
-    return bool(fits.all()), bool(fits[1:].all() and smooth)
+    return bool(fits[1:].all() and (fits[0] or smooth))
 
 
 def scales(unit: float, x: float) -> Floats:
