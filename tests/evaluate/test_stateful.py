@@ -9,7 +9,7 @@ import pytest
 from numba import carray, njit, typeof
 
 import fastgrad as fg
-from fastgrad.errors import MutatedInputError, NondeterministicLossError
+from fastgrad.errors import MutatedInputError, NondeterministicLossError, StepWarning
 from fastgrad.evaluate import instances, process, schedule, sharing, writes
 from fastgrad.evaluate.instances import why_not_copied
 from fastgrad.evaluate.intrinsics import doubles_at
@@ -30,7 +30,7 @@ SOME = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ST
 def outcome(g, problem, argument):
     try:
         return g(P, argument, *problem.rest)
-    except (MutatedInputError, NondeterministicLossError) as error:
+    except (MutatedInputError, NondeterministicLossError, StepWarning) as error:
         return error
 
 
@@ -231,7 +231,7 @@ import gc, os, threading, time, warnings
 import numpy as np
 warnings.simplefilter("ignore")
 import fastgrad as fg
-from fastgrad.errors import MutatedInputError, NondeterministicLossError
+from fastgrad.errors import MutatedInputError, NondeterministicLossError, StepWarning
 from tests.evaluate.stateful import STATEFUL, X, gradient_of
 
 P = np.random.default_rng(1).normal(size=12)
