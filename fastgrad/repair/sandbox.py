@@ -117,9 +117,8 @@ def _start(child: _Child, job: Callable[[Any], Any], items: Sequence[Any], limit
     sys.stdout.flush()
     sys.stderr.flush()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # threads, of which the child needs none
+        for kind in (DeprecationWarning, RuntimeWarning):  # Python's and JAX's, of threads,
+            warnings.simplefilter("ignore", kind)  # of which the child needs none
         pid = os.fork()
     if pid == 0:
         try:

@@ -325,7 +325,7 @@ def test_losses_of_all_kinds_travel(client, kind):
 
 
 def test_layers_jacobians_and_hessians_go_out(client):
-    from tests.cluster.test_all_checks import told
+    from tests.extras.test_all_checks import told
 
     def slowly(x, w):
         time.sleep(0.01)
