@@ -52,7 +52,7 @@ def test_workers_take_whole_problems_in_any_order():
     for seed in range(5):
         with Shuffled(seed, workers=3) as pool:
             found = fg.check_many(problems(), executor=pool, **RUN)
-            assert pool.answers == 4
+        assert pool.answers == 4
         assert [r.verdict for r in found] == [r.verdict for r in expected]
         assert [said(found[k]) for k in (0, 1, 3)] == [said(expected[k]) for k in (0, 1, 3)]
         assert found.errors == expected.errors
