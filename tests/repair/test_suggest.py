@@ -197,3 +197,32 @@ def test_what_differs_by_less_than_can_be_told_is_shown_as_the_simplest(tmp_path
         (best,) = fg.check_grad(made.loss, made.gradient, np.arange(1.0, 7.0)).suggest(SECONDS)
     assert best.after == "    return -np.sin(x)"
     assert "other edit" in best.note
+
+
+SINGLE = """import numpy as np
+
+
+def loss(p, X, y):
+    z = np.maximum(X @ p["W"] + p["b"], 0) @ p["v"]
+    return float(np.mean(np.logaddexp(0, z) - y * z))
+
+
+def gradient(p, X, y):
+    a = X @ p["W"] + p["b"]
+    z = np.maximum(a, 0) @ p["v"]
+    d = (1 / (1 + np.exp(-z)) - y) / len(y)
+    dh = np.outer(d, p["v"])
+    return {"W": X.T @ (dh * (a > 0)), "b": dh.sum(0), "v": np.maximum(a, 0).T @ d}
+"""
+
+
+def test_a_gradient_in_single_precision_is_proved_with_its_own_rounding(tmp_path):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(40, 5)).astype(np.float32)
+    y = (rng.random(40) < 0.5).astype(np.float32)
+    theta = {"W": rng.normal(size=(5, 4)), "b": np.zeros(4), "v": rng.normal(size=4)}
+    theta = {name: block.astype(np.float32) for name, block in theta.items()}
+    with module(tmp_path / "single.py", SINGLE) as made:
+        found = fg.check_grad(made.loss, made.gradient, theta, X, y).suggest(SECONDS)
+    assert found
+    assert "(a > 0)" in found[0].after
