@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as functions
 
-import fastgrad as fg
 from fastgrad.results import GradientCheck
+from tests.checks.nets import screened
 
 CLASSES, BATCH = 10, 128
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -270,19 +270,6 @@ FAULTS: dict[str, Fault] = {
     "a stale minibatch": _stale,
 }
 """A gradient that is wrong, of a net, its right one, and a generator of random numbers."""
-
-
-def screened(problem: Net, gradient: Theta, seed: int = 0, **options: Any) -> GradientCheck:
-    return fg.check_grad(
-        problem.loss,
-        gradient,
-        problem.theta,
-        backend="python",
-        strategy="screen",
-        budget=None,
-        seed=seed,
-        **options,
-    )
 
 
 def first_refuted(report: GradientCheck) -> int:

@@ -303,9 +303,8 @@ class Profile:
         As beyond a clip, in a dead zone, or below a maximum. Steps of a staircase are still too: there
         wider differences bear the claim out on both sides, or it moves f by few grains.
         """
-        moves = np.flatnonzero((self.above != self.value) | (self.below != self.value))
-        first = int(moves[-1]) + 1 if moves.size else 0
-        if self.t.size - first < STILL:
+        first = self._still()
+        if first is None:
             return None
         bar = PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
         up, down = (self.above - self.value)[:first], (self.value - self.below)[:first]

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+import fastgrad as fg
+
 CLASSES, INPUTS, BATCH = 10, 64, 128
 
 
@@ -92,6 +94,20 @@ def net(seed: int, sizes=(INPUTS, 64, 64, CLASSES), kinds=None, dtype="float32")
     X = rng.normal(size=(BATCH, sizes[0]))
     y = rng.integers(0, sizes[-1], BATCH)
     return Net(theta, X, y, KINDS[seed % len(KINDS)] if kinds is None else kinds, dtype)
+
+
+def screened(problem, gradient, seed=0, **options):
+    """The screen of a gradient of a problem that has a loss and a theta, without a budget."""
+    return fg.check_grad(
+        problem.loss,
+        gradient,
+        problem.theta,
+        backend="python",
+        strategy="screen",
+        budget=None,
+        seed=seed,
+        **options,
+    )
 
 
 def changed(gradient: dict, name: str, by: Callable) -> dict:

@@ -3,28 +3,14 @@
 import numpy as np
 import pytest
 
-import fastgrad as fg
 from fastgrad.checks.screen.noisy.again import PARTS, part_of
 from fastgrad.numerics.rough import rough_slope
 from fastgrad.parameters.layout import flatten
-from tests.checks.nets import FAULTS, changed, net
+from tests.checks.nets import FAULTS, changed, net, screened
 
 LARGE = (64, 256, 256, 10)
 """85,002 parameters."""
 MOST = 250
-
-
-def screened(problem, gradient, seed=0, **options):
-    return fg.check_grad(
-        problem.loss,
-        gradient,
-        problem.theta,
-        backend="python",
-        strategy="screen",
-        budget=None,
-        seed=seed,
-        **options,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import fastgrad as fg
+from tests.checks.nets import screened
 
 COUNT, ROOTS = 200, 20
 
@@ -32,18 +32,6 @@ class Solved:
     def grad(self, theta):
         x = self.roots(theta, 1e-14)
         return self.W.T @ (2 * (x - self.target) / (3 * x**2 + 1))
-
-
-def screened(problem, gradient, seed=0):
-    return fg.check_grad(
-        problem.loss,
-        gradient,
-        problem.theta,
-        backend="python",
-        strategy="screen",
-        budget=None,
-        seed=seed,
-    )
 
 
 def verdicts(tolerance, factor, seeds):

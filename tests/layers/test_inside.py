@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numba import njit
-from scipy import sparse
 
 import fastgrad as fg
 from fastgrad.parameters.bounds import Box
+from tests.layers.test_jacobian import chain, of_chain
 
 LOW, HIGH = np.array([0.0, -1.0, 0.0, 0.5]), np.array([1.0, 2.0, 3.0, 4.0])
 AT = np.array([0.0, 2.0, 3.0 - 1e-7, 1.0])
@@ -119,18 +119,6 @@ def test_compiled_functions_stay_inside_too():
     assert report, str(report)
     report = fg.check_jacobian(rooted, J + np.eye(3, 2), x, bounds=(low, None))
     assert set(disagreeing(report)) == {"out[0] / x[0]", "out[1] / x[1]"}
-
-
-def chain(x):
-    out = x**3
-    out[1:] += np.sin(x[:-1])
-    out[:-1] += x[1:] ** 2
-    return out
-
-
-def of_chain(x):
-    diagonals = [np.cos(x[:-1]), 3 * x**2, 2 * x[1:]]
-    return sparse.diags_array(diagonals, offsets=[-1, 0, 1], format="csr")
 
 
 def test_inputs_of_one_colour_at_bounds_on_either_side():
