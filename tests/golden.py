@@ -24,7 +24,7 @@ SECONDS = re.compile(r"(about|in) [\d.e+-]+ s\b")
 """Times in remarks and reports, of which no two runs have the same."""
 
 
-RAN = re.compile(r"Ran (compiled|in Python), on .*")
+RAN = re.compile(r"[Rr]an (compiled|in Python), on .*")
 """On how many threads pays depends on what else the machine does."""
 
 

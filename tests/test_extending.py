@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
-from fastgrad import checking
+from fastgrad import judging
 from fastgrad.checks.diagnose import laws
 from fastgrad.checks.diagnose.evidence import Finding
 from fastgrad.checks.outcome import Outcome
@@ -116,7 +116,7 @@ def spot_strategy(loss, claim, rule, budget, options):
     drawn = np.random.default_rng(options.seed).choice(loss.indices, 3, replace=False)
     free = np.zeros(loss.layout.size, bool)
     free[drawn] = True
-    outcome = checking.sweep(replace(loss, free=free), claim, rule, budget, options)
+    outcome = judging.sweep(replace(loss, free=free), claim, rule, budget, options)
     if outcome.verdict != "agrees":
         return outcome
     blocks = tuple(unchecked_block(block) for block in loss.layout.blocks)
@@ -124,7 +124,7 @@ def spot_strategy(loss, claim, rule, budget, options):
 
 
 def test_a_strategy(monkeypatch):
-    monkeypatch.setitem(checking.STRATEGIES, "spot", spot_strategy)
+    monkeypatch.setitem(judging.STRATEGIES, "spot", spot_strategy)
     report = fg.check_grad(cubes, 3 * X**2, X, strategy="spot")
     assert (report.verdict, report.strategy, report.checked) == ("inconclusive", "spot", 3)
     assert fg.check_grad(cubes, X, X, strategy="spot").verdict == "disagrees"
