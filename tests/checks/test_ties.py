@@ -34,6 +34,14 @@ def test_ties_that_share_one_slope_are_valid(shares):
     assert check(greatest, with_shares(shares, x), x).verdict == "agrees"
 
 
+def test_a_loss_that_moves_by_its_ties_alone_is_not_said_to_ignore_theta():
+    x = np.array([1.0, 0.2, 0.2, 0.2, 3.0])
+    report = check(lambda x: float(x.min()), (x == x.min()) * 1.0, x)
+    assert report.verdict == "disagrees"
+    assert [d.law for d in report.diagnoses] == ["ties"]
+    assert "does not change with theta" not in str(report)
+
+
 def test_each_group_of_ties_is_judged_by_itself():
     """Two columns of a maximum, one right, one wrong; and an absolute value at its kink."""
     x = np.array([[1.0, 2.0, 0.0], [1.0, 2.0, -3.0]])

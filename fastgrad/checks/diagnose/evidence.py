@@ -57,6 +57,8 @@ class Evidence:
     second_bar: Floats | None = None
     chart: Chart | None = None
     """The space that the block lives on, if that is not R^n."""
+    moves: bool = False
+    """Whether a difference that is no evidence, as at a kink, showed that the loss depends on it."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
     second, second_bar = judged.differences.second, judged.differences.second_bar
     evidence = []
     for b, block in enumerate(loss.layout.blocks):
-        inside = (judged.block == b) & plain
+        of_block = judged.block == b
+        inside = of_block & plain
         part = slice(block.start, block.stop)
         evidence.append(
             Evidence(
@@ -223,6 +226,7 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
                 second=None if second is None else second[inside],
                 second_bar=None if second_bar is None else second_bar[inside],
                 chart=getattr(block, "chart", None),
+                moves=bool(np.any(judged.numeric[of_block & ~plain])),
             )
         )
     return evidence

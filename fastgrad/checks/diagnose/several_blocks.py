@@ -22,6 +22,8 @@ def unused(evidence: Sequence[Evidence]) -> Finding | None:
     known = [block.numeric for block in evidence]
     if sum(D.size for D in known) == 0 or any(np.any(D) for D in known):
         return None
+    if any(block.moves for block in evidence):
+        return None
     names = ", ".join(block.name for block in evidence[:3])
     names += f" and {len(evidence) - 3} more blocks" if len(evidence) > 3 else ""
     clause = f"the loss does not change with {names} at all: does it use its argument?"
