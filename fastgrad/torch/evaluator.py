@@ -157,7 +157,9 @@ class _Leaf:
             int(np.float64(t).view(np.int64)) & POSITIVE
         )
         draw = torch.rand(there.shape, generator=same, device=there.device)
-        self.point.copy_(there + (draw - 0.5) * unit)
+        # What does not move stays: below a power of two numbers lie half as far apart.
+        moved = torch.where(there == self.base, there, there + (draw - 0.5) * unit)
+        self.point.copy_(moved)
 
     def move(self, at: tuple[int, ...], offset: float) -> float:
         """Offset one entry; what part of the offset that is of the way that it went."""

@@ -119,6 +119,19 @@ def test_points_of_half_precision_are_on_the_line_on_average():
     assert noise < 0.2 * (v**2).sum()
 
 
+def test_what_a_line_does_not_move_stands_where_it_was():
+    """Below a power of two numbers of half precision lie half as far apart as above it."""
+    x = 2.0 ** torch.arange(-20.0, 20.0).repeat(20).to(torch.bfloat16)
+    subject = Subject.of(lambda x: x, (x,), None, lambda out: out.double().sum(), 1)
+    run = evaluator_of(Program(subject, None, 0))
+    expected = float(x.double().sum())
+    v = np.eye(1, x.numel())[0]
+    got = run.along(v, np.array([0.0, 2.0**-22])) + run.reference
+    assert got[0] == expected
+    assert abs(got[1] - expected) < 2.0**-20
+    assert run.coordinates(np.array([0]), np.zeros((1, 1)))[0, 0] + run.reference == expected
+
+
 def evaluator_of(program):
     layout, theta = flatten(program.values())
     return TorchLoss(program).evaluator_at(Inputs(layout, theta))
