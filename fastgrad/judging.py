@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
-from fastgrad.checks.budget import Budget
+from fastgrad.checks.budget import Budget, would_do
 from fastgrad.checks.claim import Claim, Gradient, free_by_claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
@@ -42,9 +42,6 @@ from fastgrad.report.suggestion import Suggestions
 from fastgrad.results import GradientCheck
 from fastgrad.spaces.guess import looks_like
 from fastgrad.spaces.placed import placed
-
-SPARE = 1.3
-"""What a budget that would do has to spare: evaluations take unlike times."""
 
 AT_ONCE = 2.0**-33
 """Steps in units that nothing leads to but a loss that is not finite at longer ones."""
@@ -119,6 +116,8 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     """Measure the loss, read the gradient, judge, explain: the check at one point."""
     clock = Clock()
     opened = _opened(place, question, rule, options)
+    run = opened.loss.run
+    clock.warmed(run.evaluations)
     cheapest = _cheapest(opened.loss, opened.options)
     affordable = _with_a_glimpse(opened, cheapest[0])
     if affordable is None:
@@ -126,6 +125,8 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     opened = affordable
     strategy = _chosen(opened.loss, opened.budget, opened.options)
     outcome, loss, made = _judged(opened, question, rule, strategy)
+    remarks = (*outcome.remarks, *clock.about_programs(run.evaluations))
+    outcome = replace(outcome, remarks=remarks)
     claim, options = opened.claim, opened.options
     if opened.answers is not None:
         with opened.budget.stopped():
@@ -141,7 +142,7 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
         label=place.label,
         evaluations=report.evaluations + made,
         seconds=clock.seconds,
-        ran=clock.said(opened.loss.run.ran),
+        ran=clock.said(run.ran),
         _convergence=lambda: convergence(loss, claim, outcome.judged),
         _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
     )
@@ -340,16 +341,10 @@ def _steps_of(judged: Judged, loss: Loss) -> Floats:
 def _refusal(layout: Layout, budget: Budget, cheapest: tuple[int, str]) -> Outcome:
     """The outcome where the budget does not even allow the cheapest way to a verdict."""
     evaluations, strategy = cheapest
-    needed = SPARE * (evaluations + REPEATS + 1) * budget.evaluation
+    enough = would_do((evaluations + REPEATS + 1) * budget.evaluation)
     remark = (
         f"The budget of {budget.seconds:g} s does not allow a {strategy}: one evaluation takes "
         f"{budget.evaluation:.2g} s, and about {evaluations} are needed; "
-        f"budget={_rounded_up(needed):g} would do."
+        f"{enough}."
     )
     return Outcome("inconclusive", tuple(map(unchecked_block, layout.blocks)), 0.0, (remark,))
-
-
-def _rounded_up(seconds: float) -> float:
-    """Seconds to two digits, not fewer than there are."""
-    unit = 10.0 ** (np.floor(np.log10(seconds)) - 1)
-    return float(np.ceil(seconds / unit) * unit)

@@ -25,6 +25,8 @@ PILOT = 0.02
 CLOSE_CALL = 4.0
 """A sweep that may take a fourth of the time left is timed on entries before it is begun."""
 
+SPARE = 1.3
+"""What a budget that would do has to spare: evaluations take unlike times."""
 TICK = 1e-6
 """What a thread's time is known to, at best."""
 
@@ -59,6 +61,13 @@ def _own(seconds: float, before: Work | None, after: Work | None) -> float:
     return min(seconds, max(after.seconds - before.seconds, TICK))
 
 
+def would_do(seconds: float) -> str:
+    """The budget in which evaluations of so many seconds fit: two digits, rounded up."""
+    needed = SPARE * seconds
+    unit = 10.0 ** (np.floor(np.log10(needed)) - 1)
+    return f"budget={np.ceil(needed / unit) * unit:g} would do"
+
+
 class Budget:
     """A deadline, and what evaluations were measured to cost.
 
@@ -83,6 +92,7 @@ class Budget:
         """Seconds of one call of the gradient under test."""
         self._one_by_one = False
         """Whether evaluations are made one at a time, and so were timed each."""
+        self._made = run.evaluations
         self._began = self._now()
 
     @staticmethod
@@ -157,6 +167,13 @@ class Budget:
         if self.seconds is None:
             return float("inf")
         return self.seconds - (self._now() - self._began)
+
+    @property
+    def mean(self) -> float:
+        """Seconds that an evaluation took so far on the average, with what is done beside it."""
+        made = self.run.evaluations - self._made
+        spent = 0.0 if self.seconds is None else self.seconds - self.left()
+        return max(self.evaluation, spent / made if made else 0.0)
 
     def allows(self, evaluations: int = 2) -> bool:
         """Whether so many more evaluations fit."""

@@ -109,6 +109,8 @@ class Outcome:
     """The loss, where more of it was measured than the strategy was told."""
     told: tuple[Diagnosis, ...] = ()
     """Laws that directions told, without any entry."""
+    lines: frozenset[int] = frozenset()
+    """Blocks of which all wrong rows and columns are known, by a few entries of each."""
     in_noise: dict[str, Any] | None = None
     """What errors directions of a rough loss would have missed."""
 

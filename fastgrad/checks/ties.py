@@ -7,7 +7,8 @@ Rockafellar, *Convex Analysis*, 1970, theorem 23.2; the other way round where J 
 is straight along v, ``g . v`` is its slope there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -37,6 +38,8 @@ NOISE_SDS = 16.0
 """The noise of sums and differences of four values, eight of its sds."""
 REACH = 2.0
 """Steps to a bound within which an entry has one side."""
+FEWEST = 3
+"""Entries of which no two show that they share a kink."""
 SIDES = np.array([1.0, -1.0])
 NAMED = 3
 LAW = "ties"
@@ -54,16 +57,27 @@ class _Kinks:
     """``f(x + s e_i) - f(x)``."""
     down: Floats = field(init=False)
     """``f(x) - f(x - s e_i)``."""
+    signs: Floats = field(init=False)
+    """The way each goes when all go up."""
 
     def __post_init__(self) -> None:
         sides = np.tile(self.step * SIDES, (self.indices.size, 1))
         values = self.loss.values(self.indices, sides) - self.loss.base
         self.up, self.down = values[:, 0], -values[:, 1]
+        self.signs = np.ones(self.indices.size)
+
+    def turned(self, signs: Floats) -> "_Kinks":
+        """The same, where some entries go down when the others go up."""
+        turned = copy(self)
+        turned.up = np.where(signs > 0, self.up, -self.down)
+        turned.down = np.where(signs > 0, self.down, -self.up)
+        turned.signs = signs
+        return turned
 
     def together(self, some: Indices) -> tuple[float, float]:
         """The increments when some entries move at once, up and down."""
         v = np.zeros(self.loss.layout.size)
-        v[self.indices[some]] = 1.0
+        v[self.indices[some]] = self.signs[some]
         above, below = self.loss.along(v, self.step * SIDES) - self.loss.base
         return float(above), float(-below)
 
@@ -90,7 +104,11 @@ class _Kinks:
         return bool(np.all(np.abs((near.up - near.down) / near.step - far) <= SAME * np.abs(far)))
 
     def groups(self, left: Callable[[], float]) -> list[Indices]:
-        """Entries that share a kink, each found by a pair with the first of its group."""
+        """Entries that share a kink, each found by a pair with the first of its group.
+
+        Pairs of the two largest of four that are tied do not show it: what is left is looked at as a
+        whole, without each of its entries.
+        """
         everyone = np.arange(self.indices.size)
         above, below = self.together(everyone)
         slack = CURVED * float(np.abs(self.up).max() + np.abs(self.down).max())
@@ -108,7 +126,27 @@ class _Kinks:
                     break
             else:
                 groups.append([k])
-        return [np.array(group) for group in groups if len(group) > 1]
+        alone = np.array([group[0] for group in groups if len(group) == 1], np.intp)
+        paired = [np.array(group) for group in groups if len(group) > 1]
+        bend = (self.up - self.down)[alone]
+        sides = [alone[bend > slack / 2], alone[bend < -slack / 2]]
+        return [*paired, *(g for side in sides if (g := self._in_many(side, left)).size)]
+
+    def _in_many(self, some: Indices, left: Callable[[], float]) -> Indices:
+        """Those of some entries, which bend alike, whose part depends on what the others do."""
+        if some.size < FEWEST or not self.interact(some):
+            return some[:0]
+        above, below = self.together(some)
+        slack = CURVED * float(np.abs(self.up[some]).max() + np.abs(self.down[some]).max())
+        shared = []
+        for k in some.tolist():
+            if left() <= 0:
+                return some[:0]
+            rest = self.together(some[some != k])
+            missing = above - rest[0] - self.up[k], below - rest[1] - self.down[k]
+            if max(abs(part) for part in missing) > slack:
+                shared.append(k)
+        return np.array(shared, np.intp)
 
 
 def judged_together(
@@ -124,15 +162,7 @@ def judged_together(
         if at.size < 2 or loss.run.structured or left() <= 0:
             continue
         kinks = _Kinks(loss, judged.indices[at], float(judged.differences.step[at].min()))
-        for group in kinks.groups(left):
-            who = at[group]
-            says = float(judged.analytic[who].sum())
-            near = _Kinks(loss, judged.indices[who], kinks.step / NEARER)
-            if not (kinks.exclude(says, group) and near.exclude(says)):
-                continue
-            if not kinks.are_at_theta(group, near):
-                continue
-            rises = float(np.mean(kinks.together(group))) / kinks.step
+        for who, rises, says in _no_subgradients(kinks, judged, at, left):
             verdict[who], tied[who] = Verdict.DISAGREES, True
             note = f"no subgradient: along {who.size} ties the slope is {rises:.4g}, not {says:.4g}"
             notes.update(dict.fromkeys(map(int, who), note))
@@ -142,6 +172,30 @@ def judged_together(
     if not told:
         return judged, ()
     return replace(judged, verdict=verdict, notes=notes, tied=tied), tuple(told)
+
+
+def _no_subgradients(
+    kinks: _Kinks, judged: Judged, at: Indices, left: Callable[[], float]
+) -> Iterator[tuple[Indices, float, float]]:
+    """Ties that are no subgradient together, the slope along all of them, and what is said of it.
+
+    All go up at once, or each the way in which the loss rises: the largest of ``|x|`` is straight so.
+    """
+    rising = np.where(judged.numeric[at] < 0, -1.0, 1.0)
+    found = np.zeros(at.size, np.bool_)
+    for signs in (np.ones(at.size), rising):
+        if signs is rising and (rising == rising[0]).all():
+            return
+        turned = kinks.turned(signs)
+        for group in turned.groups(left):
+            who = at[group]
+            says = float(signs[group] @ judged.analytic[who])
+            near = _Kinks(kinks.loss, judged.indices[who], kinks.step / NEARER).turned(signs[group])
+            if found[group].any() or not (turned.exclude(says, group) and near.exclude(says)):
+                continue
+            if turned.are_at_theta(group, near):
+                found[group] = True
+                yield who, float(np.mean(turned.together(group))) / kinks.step, says
 
 
 def _between_bounds(loss: Loss, judged: Judged, at: Indices) -> Indices:

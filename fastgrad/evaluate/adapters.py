@@ -27,6 +27,7 @@ from fastgrad.arrays import Floats
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import dict_keys, explain
 from fastgrad.evaluate.compiling import said_after
+from fastgrad.evaluate.disk_cache import forgiving
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, own_arguments, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
 from fastgrad.evaluate.outside import identity, outside, with_own_closure
@@ -108,7 +109,7 @@ def dispatcher(loss: Any) -> CPUDispatcher:
         For a callable that is no plain function.
     """
     if isinstance(loss, CPUDispatcher):
-        return loss
+        return forgiving(loss)
     if numba.config.DISABLE_JIT:
         raise LossCompilationError(
             f"numba's compiler is switched off (NUMBA_DISABLE_JIT=1); {explain.RUN_IT_IN_PYTHON}",

@@ -18,10 +18,13 @@ from numba.core.registry import CPUDispatcher, cpu_target
 from numba.extending import intrinsic
 
 from fastgrad.evaluate.adapters import CFunction, compiled_for, type_of
+from fastgrad.evaluate.disk_cache import forgiving_all
 from fastgrad.evaluate.intrinsics import caller, doubles_at, loader, release_of
 from fastgrad.parameters.layout import Layout
 from fastgrad.structured import kernels
 from fastgrad.structured.delta_plan import DeltaPlan
+
+forgiving_all(kernels)
 
 DELTA_HEAD = """\
 def adapter(theta_at, indices_at, offsets_at, values_at, failed, work_at,

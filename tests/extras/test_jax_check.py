@@ -275,3 +275,21 @@ def test_chunks_are_sized_by_memory(points, chunk, monkeypatch):
     got = run.coordinates(np.arange(40), np.full((40, 1), 0.5))[:, 0]
     expected = [np.cos(theta + 0.5 * (np.arange(40) == i)).sum() for i in range(40)]
     assert got == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_loss_that_compiles_at_every_call_is_told_so():
+    x = np.linspace(0.1, 1.0, 6)
+
+    def compiles(x):
+        return float(jax.jit(lambda x: jnp.sum(jnp.sin(x)))(x))
+
+    summed = jax.jit(lambda x: jnp.sum(jnp.sin(x)))
+    with jax.enable_x64(True):
+        report = fg.check_grad(compiles, np.cos(x), x, backend="python")
+        assert report.verdict == "agrees"
+        assert "make the loss one function that is compiled once, loss = jax.jit(loss)" in str(
+            report
+        )
+        quick = fg.check_grad(lambda x: float(summed(x)), np.cos(x), x, backend="python")
+        assert quick.verdict == "agrees"
+        assert "JAX compiled" not in str(quick)

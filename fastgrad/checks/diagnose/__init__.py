@@ -78,6 +78,8 @@ biased (bias, standard_error)
     off in the mean over seeds (`fastgrad.checks.seeds`).
 wrong-range (start, stop)
     right, but for a range or a box.
+wrong-blocks (blocks)
+    right, but for the blocks on the diagonal of a matrix, or for all but these.
 wrong-row, wrong-column, wrong-axis2, ..., wrong-entries
     right, or as the words before say, but for these, where it obeys no law.
 unexplained (cosine, norm_ratio)

@@ -9,6 +9,9 @@ RANGE = 3
 """So many indices in a row are said as a range."""
 MEMBERS = 3
 """Entries wanted in a box."""
+MEMBERS_OF_BLOCKS = 4
+"""Wrong entries and right ones wanted where blocks on the diagonal are to tell them apart: by chance one
+cut does so for eight entries once in 250 times."""
 TILES = (128, 64, 32, 16, 8)
 """Sizes of the blocks that kernels work in."""
 
@@ -69,6 +72,49 @@ def said_of_box(case: Case, place: str, ends: Ends, cause: Finding | None) -> Fi
     what = "is zero" if cause.words == ("zero",) else f"there {cause.clause}"
     text = f"{place}: {what}; all else is right{tail}"
     return Finding(cause.words, where | cause.constants, text, 1 + cause.complexity)
+
+
+def in_blocks(case: Case, outliers: Mask) -> tuple[int, bool] | None:
+    """Into how many blocks the diagonal is cut, if these hold all outliers and nothing else that tells.
+
+    With True; with False where all but these blocks is wrong.
+    """
+    if len(case.shape) != MATRIX_AXES:
+        return None
+    telling = outliers | case.telling
+    wrong, (i, j) = outliers[telling], (index[telling] for index in case.index)
+    if min(np.count_nonzero(wrong), np.count_nonzero(~wrong)) < MEMBERS_OF_BLOCKS:
+        return None
+    rows, columns = case.shape
+    for count in range(2, min(rows, columns) + 1):
+        if rows % count or columns % count:
+            continue
+        inside = i // (rows // count) == j // (columns // count)
+        hit = np.unique(i[inside] // (rows // count)).size
+        if hit < 2:
+            continue
+        if np.array_equal(wrong, inside):
+            return count, True
+        if np.array_equal(wrong, ~inside):
+            return count, False
+    return None
+
+
+def said_of_blocks(case: Case, count: int, inside: bool, cause: Finding | None) -> Finding:
+    """What is wrong in the blocks on the diagonal, or off them, and that the rest is right."""
+    rows, columns = (size // count for size in case.shape)
+    if max(rows, columns) == 1:
+        place = f"{'on' if inside else 'off'} the diagonal"
+    else:
+        blocks = f"the {count} blocks of {rows} x {columns} on the diagonal"
+        place = f"{'in' if inside else 'off'} {blocks}"
+    constants = {"blocks": float(count)}
+    if cause is None:
+        text = f"{place} it is wrong, without a law; all else is right"
+        return Finding(("wrong-blocks",), constants, text)
+    what = "it is zero" if cause.words == ("zero",) else cause.clause
+    text = f"{place} {what}; all else is right"
+    return Finding(cause.words, constants | cause.constants, text, 1 + cause.complexity)
 
 
 def _tail(case: Case, ends: Ends, axis: int) -> str:

@@ -40,6 +40,11 @@ class Evidence:
         Whether the block was found right.
     located : bool
         Whether all wrong entries are known to be among the positions, though these are not all.
+    lines : bool
+        Whether entries of all wrong rows and columns are known to be among them.
+    moves : bool
+        Whether differences that are no evidence, as at a kink, showed that the loss depends on it, or
+        may do so: not all were made.
     second, second_bar : ndarray, shape (k,), or None
         Second differences there, and their error bars.
     """
@@ -53,12 +58,12 @@ class Evidence:
     bar: Floats
     agrees: bool
     located: bool = False
+    lines: bool = False
+    moves: bool = False
     second: Floats | None = None
     second_bar: Floats | None = None
     chart: Chart | None = None
     """The space that the block lives on, if that is not R^n."""
-    moves: bool = False
-    """Whether a difference that is no evidence, as at a kink, showed that the loss depends on it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class Case:
     others: tuple[Evidence, ...] = ()
     dims: tuple[Size, ...] = ()
     located: bool = False
+    lines: bool = False
     second: Floats | None = None
     second_bar: Floats | None = None
     chart: Chart | None = None
@@ -207,6 +213,10 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
         judged.verdict == Verdict.AGREES, np.maximum(judged.bar, judged.residual), judged.bar
     )
     second, second_bar = judged.differences.second, judged.differences.second_bar
+    known = judged.indices.size == loss.count or loss.measured.silent
+    elsewhere = ~plain & ((judged.numeric != 0) | (judged.verdict >= Verdict.KINK_VALID))
+    if judged.tied is not None:
+        elsewhere |= judged.tied
     evidence = []
     for b, block in enumerate(loss.layout.blocks):
         of_block = judged.block == b
@@ -223,10 +233,11 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
                 bar[inside],
                 agrees=outcome.blocks[b].verdict != "disagrees",
                 located=b in outcome.located,
+                lines=b in outcome.lines,
                 second=None if second is None else second[inside],
                 second_bar=None if second_bar is None else second_bar[inside],
                 chart=getattr(block, "chart", None),
-                moves=bool(np.any(judged.numeric[of_block & ~plain])),
+                moves=not known or bool(np.any(elsewhere & of_block)),
             )
         )
     return evidence
@@ -253,6 +264,7 @@ def case_of(
         tuple(other for other in evidence if other is not block),
         sizes_of(dims, block.name, block.shape, value),
         block.located,
+        block.lines,
         None if block.second is None else block.second[known],
         None if block.second_bar is None else block.second_bar[known],
         block.chart,

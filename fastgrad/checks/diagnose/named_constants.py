@@ -1,7 +1,7 @@
 """Names of fitted constants: -1, 2, 1/2, sizes that are in the data, units, 1/k, round decimals."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import NamedTuple
@@ -101,10 +101,21 @@ def factor(value: float, tolerance: float, dims: tuple[Size, ...], ratios: bool 
         if _near(value, candidate, tolerance):
             text = f"{candidate:.9g}"
             return Constant(candidate, f"{text} (= {symbol})" if symbol else text, True, meaning)
-    round_ = _rounded(value, tolerance)
+    round_ = _as_part(_rounded(value, tolerance))
     return _unit(value, tolerance, dims) or (
         round_ if round_.named else _whole(value, tolerance, ratios) or round_
     )
+
+
+def _as_part(constant: Constant) -> Constant:
+    """A round decimal that is one over a whole number, with that: 0.02 as the mean over 50 leaves it."""
+    if not constant.named or not 0 < abs(constant.value) < 1:
+        return constant
+    whole = round(1 / constant.value)
+    if abs(whole) > LARGEST_INTEGER or abs(constant.value * whole - 1) > CLOSE:
+        return constant
+    sign = "-" if whole < 0 else ""
+    return replace(constant, text=f"{constant.text} (= {sign}1/{abs(whole)})")
 
 
 def is_whole(value: float, tolerance: float) -> bool:

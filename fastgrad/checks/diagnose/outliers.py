@@ -7,7 +7,13 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.boxes import in_box, is_range, said_of_box
+from fastgrad.checks.diagnose.boxes import (
+    in_blocks,
+    in_box,
+    is_range,
+    said_of_blocks,
+    said_of_box,
+)
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 from fastgrad.checks.diagnose.few_entries import times
@@ -27,6 +33,7 @@ the samples obeying it, none of them is clean with probability 1e-7 and 1e-11.""
 PROBE = 128
 """Samples on which the law of the rest is looked for."""
 LISTED = 4
+LINES_LISTED = 24
 SIDES = 4
 """Wrong and right samples wanted where theta is to tell them apart: chance does once in 35."""
 
@@ -109,6 +116,9 @@ def _describe(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None
     if box is not None:
         place, where = box
         return said_of_box(case, place, where, _cause(case.take(outliers)))
+    blocks = in_blocks(case, outliers) if rest_is_right else None
+    if blocks is not None:
+        return said_of_blocks(case, *blocks, _cause(case.take(outliers)))
     return _entries(case, outliers, rest_is_right)
 
 
@@ -120,7 +130,8 @@ def _lines(case: Case, outliers: Mask) -> Finding | None:
         bad = np.unique(index[outliers])
         pure = not np.any(telling & ~outliers & np.isin(index, bad))
         counts = [np.count_nonzero(outliers & (index == line)) for line in bad]
-        few = 2 * bad.size <= np.unique(index[telling]).size and not is_range(bad)
+        known = case.shape[axis] if case.lines else np.unique(index[telling]).size
+        few = 2 * bad.size <= known and not is_range(bad)
         if pure and min(counts) >= SAMPLES - 1 and few:
             return _said_of_lines(case, outliers, axis, bad)
     return None
@@ -131,7 +142,8 @@ def _said_of_lines(case: Case, outliers: Mask, axis: int, bad: Indices) -> Findi
         {0: "row", 1: "column"}[axis] if len(case.shape) == MATRIX_AXES else f"axis {axis}, index"
     )
     place = kind if len(case.shape) == MATRIX_AXES else f"axis{axis}"
-    numbers = ", ".join(map(str, bad[:LISTED])) + (", ..." if bad.size > LISTED else "")
+    numbers = ", ".join(map(str, bad[:LINES_LISTED]))
+    numbers += ", ..." if bad.size > LINES_LISTED else ""
     kinds = f"axis {axis}, indices" if len(case.shape) != MATRIX_AXES else f"{kind}s"
     what = f"{kind} {numbers}" if bad.size == 1 else f"{kinds} {numbers}"
     where = {place: float(bad[0])} if bad.size == 1 else {f"{place}s": float(bad.size)}

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from fastgrad.arrays import Indices, Mask
-from fastgrad.checks.budget import Budget
+from fastgrad.checks.budget import Budget, would_do
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome, merged
@@ -17,7 +17,7 @@ from fastgrad.checks.screen.findings import WHOLE_BLOCK, Finding
 from fastgrad.checks.screen.first_look import Along, FirstLook, rounding_of
 from fastgrad.checks.screen.found import Found, block_rms
 from fastgrad.checks.screen.limits import USEFUL_LIMIT, USEFUL_NORM, entry_limit, norm_limit
-from fastgrad.checks.screen.locate import Locator
+from fastgrad.checks.screen.locate import ALL_STAGES, Locator, most_evaluations
 from fastgrad.checks.screen.noisy import (
     HEARD_EVALUATIONS,
     heard,
@@ -40,6 +40,7 @@ from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks, Sus
 from fastgrad.checks.screen.summary import outcome_of, with_refuted
 from fastgrad.checks.screen.told import sentence_of
 from fastgrad.checks.stages import AWAY
+from fastgrad.checks.sweep import sweep_evaluations
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.lines import Lines
 from fastgrad.differences.loss import Loss
@@ -51,12 +52,12 @@ FRESH = 1 << 10
 """Global directions from here on certify."""
 HUNTING = 1 << 9
 """A block's own directions from here on hunt for errors that a projection spread."""
+MORE_IF_WRONG = 2
+"""A sweep in which up to an eighth of the entries is wrong takes so many times what it takes else."""
 NOT_FINITE = 16
 """Entries of a block that are not finite, and are looked at: enough to tell a law."""
 ROUGH_AFAR = 2.0**-18
 """Relative noise at whose spacing, 2^-14 of the units, a loss that jumps is heard."""
-ALL_STAGES = 8
-"""Evaluations of an entry that goes through all stages of a sweep."""
 FEW_ENTRIES = 16
 """Blocks of so few entries are checked entry by entry where directions say too little of them."""
 LAST_RESORT = 256
@@ -80,7 +81,10 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
             found = search.run()
         except TurnsOutRoughError as error:
             return _rough(error.loss, claim, rule, budget, (options.seed, refuted))
-    return outcome_of(found, merged(search.spot.judged), loss, _cost(loss, budget))
+        cost = _cost(loss, budget)
+        if not found.complete and found.findings:
+            cost = f"{_more(found, loss, budget, options)} {cost}"
+    return outcome_of(found, merged(search.spot.judged), loss, cost)
 
 
 def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
@@ -103,6 +107,16 @@ def _cost(loss: Loss, budget: Budget) -> str:
         f"A sweep of every entry would take {2 * loss.count:,} evaluations, about "
         f"{budget.sweep_seconds(loss.count):.2g} s."
     )
+
+
+def _more(found: Found, loss: Loss, budget: Budget, options: Options) -> str:
+    """The budget in which a search that the time ended comes to its end."""
+    blocks = [loss.layout.blocks[b] for b in found.findings]
+    most = screen_evaluations(loss) + ATTEMPTS * sum(map(most_evaluations, blocks))
+    sweeps = sweep_evaluations(loss.count)
+    if options.strategy == "auto" and most > sweeps:  # all entries are swept then
+        most = MORE_IF_WRONG * sweeps
+    return f"To its end it takes {most:,} evaluations at most: {would_do(most * budget.mean)}."
 
 
 def _rough(
@@ -178,6 +192,8 @@ class _Search:
             self._screen()
         except OutOfBudgetError:
             self.found.complete = self.found.certified = False
+            for finding in self.found.findings.values():
+                finding.settle()
         return self.found
 
     def _screen(self) -> None:

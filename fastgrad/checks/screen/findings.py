@@ -6,6 +6,7 @@ import numpy as np
 
 from fastgrad.arrays import Mask
 from fastgrad.checks.rules import Verdict
+from fastgrad.parameters.layout import Block
 
 WHOLE_BLOCK = ("whole", "dense", "many", "tolerable")
 """Kinds that speak of a whole block, which is then left out of what fresh directions certify."""
@@ -42,8 +43,9 @@ class Finding:
     """What was found in one block; filled as the search goes on."""
 
     kind: str = "nothing"
-    """"nothing", "entries", "row", "column", "whole", "dense", "many", or "tolerable"."""
-    line: int = -1
+    """"nothing", "entries", "lines", "whole", "dense", "many", or "tolerable"."""
+    lines: list[tuple[str, int]] = field(default_factory=list)
+    """Rows and columns that are wrong throughout, ``("row", 3)``, as they were found."""
     fraction: float = 0.0
     """Fraction of wrong entries in a random sample, for "whole", "dense" and "many"."""
     hidden: float = 0.0
@@ -63,14 +65,28 @@ class Finding:
 
     def blamed(self, shape: tuple[int, ...]) -> Mask:
         """The entries of the block that it speaks of beyond single ones, flat."""
-        mask = np.zeros(shape, np.bool_)
         if self.kind in WHOLE_BLOCK:
-            mask[...] = True
-        elif self.kind == "row":
-            mask[self.line] = True
-        elif self.kind == "column":
-            mask[:, self.line] = True
+            return np.ones(shape, np.bool_).ravel()
+        return self.in_lines(shape)
+
+    def settle(self) -> None:
+        """Take the kind that what was found so far makes it, where it has none yet."""
+        if self.kind in ("nothing", "entries"):
+            self.kind = "lines" if self.lines else "entries" if self.wrong else "nothing"
+
+    def in_lines(self, shape: tuple[int, ...]) -> Mask:
+        """The entries of the block that lie in lines which are wrong throughout, flat."""
+        mask = np.zeros(shape, np.bool_)
+        for kind, number in self.lines:
+            mask[number if kind == "row" else (slice(None), number)] = True
         return mask.ravel()
+
+    def single(self, block: Block) -> list[int]:
+        """Positions of the entries that disagree, and lie in no such line."""
+        if not self.lines:
+            return self.wrong
+        struck = self.in_lines(block.shape)
+        return [i for i in self.wrong if not struck[i - block.start]]
 
 
 def count_wrong(sample: list[Checked]) -> int:

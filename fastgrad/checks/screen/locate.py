@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.screen.findings import Finding
-from fastgrad.checks.screen.patterns import Patterns
+from fastgrad.checks.screen.patterns import LINE_SAMPLE, Patterns
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
 from fastgrad.differences.directions import Directions
@@ -22,6 +22,8 @@ from fastgrad.parameters.layout import Block
 
 SMALL_INTERVAL = 4
 """Blocks and intervals of so few entries are checked one by one."""
+ALL_STAGES = 8
+"""Evaluations of an entry that goes through all stages of a sweep."""
 TOO_MANY_CULPRITS = 64
 """A search that finds more in one block stops, and estimates how many there are."""
 ROUNDS = 4
@@ -46,6 +48,18 @@ class _Interval:
     def single(self) -> bool:
         """Whether the readings are those of a single place."""
         return _certifies(self.y)
+
+
+def most_evaluations(block: Block) -> int:
+    """What a round of locating takes at most in one block, to find all or to give up.
+
+    A culprit is halved for once a level, six evaluations each, pinpointed, and checked with a sample of
+    its row and of its column.
+    """
+    levels = int(np.ceil(np.log2(max(block.size, 2))))
+    checked = SMALL_INTERVAL + 2 * LINE_SAMPLE
+    culprit = 6 * levels + 2 * ROUNDS + ALL_STAGES * checked + 6
+    return TOO_MANY_CULPRITS * culprit
 
 
 class Locator:
@@ -91,11 +105,14 @@ class Locator:
         self.w = self.directions.draw(stream, block.start, block.stop)[inside]
         self.suspects = Suspects(self.spot, block, self.w != 0, finding, self.rng)
         self.patterns = Patterns(self.suspects)
+        struck = finding.in_lines(block.shape)  # in a round before
+        self.suspects.set_aside(struck)
+        self.w[struck] = 0.0
         if thorough or self.suspects.unknown <= 2 * SMALL_INTERVAL:
             self.suspects.check_all()
         elif self._names_a_pattern(known, throughout):
             return
-        finding.kind = "entries" if finding.wrong else "nothing"
+        finding.settle()
 
     def _names_a_pattern(self, known: Reading | None, throughout: bool) -> bool:
         """Search for entries; True where the finding tells of more than single ones."""
@@ -119,13 +136,13 @@ class Locator:
             if interval.stop - interval.start <= SMALL_INTERVAL:
                 self.suspects.check(np.arange(interval.start, interval.stop))
                 if self.patterns.line_of_found():
-                    return True
+                    self._strike(whole, *waiting)
                 continue
             if interval.single and not interval.searched and self._pinpoint(interval):
                 self._take_out(whole, *waiting, interval)
                 # What is left at the same place is what lies beside it: a row.
                 if self.patterns.line_of_found(beside=interval.active and interval.single):
-                    return True
+                    self._strike(whole, *waiting, interval)
                 waiting.append(interval)
                 continue
             halves = [half for half in self._halves(interval) if half.active]
@@ -134,8 +151,8 @@ class Locator:
             if several and not looked_for_column:
                 looked_for_column = True
                 if self._is_column(whole):
-                    return True
-            if len(waiting) + len(self.suspects.finding.wrong) > TOO_MANY_CULPRITS:
+                    return False
+            if len(waiting) + self.patterns.culprits() > TOO_MANY_CULPRITS:
                 self.patterns.many()
                 return True
         return False
@@ -209,6 +226,34 @@ class Locator:
                         weight = self.w[k] * self.p[k] ** j
                         part = Reading(weight * entry.residual, abs(weight) * entry.bar)
                         interval.y[j] = reading.minus(part)
+
+    def _strike(self, *intervals: _Interval) -> None:
+        """Leave lines that were found wrong out of the readings, and out of what is yet to be read."""
+        self._take_out(*intervals)
+        distinct = {id(interval): interval for interval in intervals}.values()
+        for line in self.patterns.new_lines():
+            positions = line + self.block.start
+            known: dict[tuple[int, int], list[Reading]] = {}
+            for interval in distinct:
+                first, last = np.searchsorted(positions, (interval.start, interval.stop)).tolist()
+                if first == last:
+                    continue
+                if (first, last) not in known:
+                    known[first, last] = self._parts(line[first:last])
+                parts = zip(interval.y, known[first, last], strict=True)
+                interval.y = [reading.minus(part) for reading, part in parts]
+            self.suspects.set_aside(line)
+            self.w[line] = 0.0
+
+    def _parts(self, line: Indices) -> list[Reading]:
+        """y_0, y_1 and y_2 of some entries of the block."""
+        found = []
+        for power in range(3):
+            self.spot.require_time()
+            v = np.zeros(self.directions.units.size)
+            v[self.block.start + line] = self.w[line] * self.p[line] ** power
+            found.append(self.spot.residuals.measure(v, self.lines.step_for(line.size)))
+        return found
 
     def _narrowed(
         self, start: int, stop: int, p: Floats, y0: Reading, y1: Reading

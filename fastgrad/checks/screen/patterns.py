@@ -16,6 +16,8 @@ FIRST_SAMPLE = 3
 """Entries looked at before a search for several culprits: a block that is wrong throughout shows."""
 LAW_SAMPLE = 16
 """Entries on which a law can be told (a law was told from 16 in 179 of 180 blocks)."""
+SHAPE_SAMPLE = 32
+"""More entries of a matrix of which a part is wrong: they show blocks on its diagonal."""
 LINE_SAMPLE = 12
 DENSE_FRACTION = 1 / 8
 """Fraction of wrong entries from which a search for single ones is given up."""
@@ -38,6 +40,8 @@ class Patterns:
         self.suspects = suspects
         self.block, self.finding = suspects.block, suspects.finding
         self.tried: set[tuple[str, int]] = set()
+        self.found: list[tuple[str, int]] = []
+        """Lines that were found to be wrong since they were asked for the last time."""
 
     def is_everywhere(self, whole: Reading) -> bool:
         """Is a good part of the block wrong, or nothing by more than rtol?"""
@@ -46,6 +50,9 @@ class Patterns:
             return False
         sample += self.suspects.sample(LAW_SAMPLE - len(sample))
         wrong = count_wrong(sample)
+        if DENSE_FRACTION * len(sample) < wrong < len(sample) and self.is_matrix():
+            sample += self.suspects.sample(SHAPE_SAMPLE)
+            wrong = count_wrong(sample)
         if wrong > DENSE_FRACTION * len(sample):
             self.finding.fraction = wrong / len(sample)
             self.finding.kind = "whole" if wrong == len(sample) else "dense"
@@ -66,9 +73,19 @@ class Patterns:
         position = np.arange(self.block.size)
         return position // self.block.shape[1], position % self.block.shape[1]
 
+    def culprits(self) -> int:
+        """How many were found: lines, and single entries in none of them."""
+        return len(self.finding.lines) + len(self.finding.single(self.block))
+
+    def new_lines(self) -> list[Indices]:
+        """Positions in the block of each line found since the last call, increasing."""
+        along = dict(zip(("row", "column"), self.rows_and_columns(), strict=True))
+        found, self.found = self.found, []
+        return [np.flatnonzero(along[kind] == number) for kind, number in found]
+
     def line_of_found(self, beside: bool = False) -> bool:
-        """Do the culprits found so far share a row or a column, that is wrong throughout?"""
-        wrong = np.array(self.finding.wrong, np.intp) - self.block.start
+        """Do culprits found so far share a row or a column, that is wrong throughout?"""
+        wrong = np.array(self.finding.single(self.block), np.intp) - self.block.start
         if wrong.size < (1 if beside else FEW_IN_LINE) or not self.is_matrix():
             return False
         for kind, line in zip(("row", "column"), self.rows_and_columns(), strict=True):
@@ -86,11 +103,12 @@ class Patterns:
         members = np.flatnonzero((line == number) & self.suspects.free) + self.block.start
         sample = self.suspects.sample_of(members, LINE_SAMPLE)
         wrong = np.intersect1d(members, self.finding.wrong)
-        if not sample or wrong.size <= members.size // 2 < LINE_SAMPLE // 2:
+        if wrong.size <= members.size // 2 and (not sample or members.size < LINE_SAMPLE):
             return False
-        if count_wrong(sample) <= len(sample) // 2:
+        if sample and count_wrong(sample) <= len(sample) // 2:
             return False
-        self.finding.kind, self.finding.line = kind, number
+        self.finding.lines.append((kind, number))
+        self.found.append((kind, number))
         return True
 
     def _is_tolerable(self, whole: Reading, sample: list[Checked]) -> bool:

@@ -143,6 +143,10 @@ class Suspects:
         taken, self._corrected = self._corrected, []
         return taken
 
+    def set_aside(self, inside: Indices | Mask) -> None:
+        """Look at these entries of the block no more: they are known to be wrong as a whole."""
+        self._unknown[inside] = False
+
     def check_all(self) -> None:
         """Check every entry."""
         self.check(self.block.start + np.flatnonzero(self._unknown))

@@ -41,7 +41,9 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     size = 2 * found.norm(layout)
     error = rms(np.array([reading.y for reading in readings]))
     finite = judged is None or bool(np.isfinite(judged.analytic).all())
-    located = {b for b, f in found.findings.items() if f.kind == "entries"}
+    kinds = {b: f.kind for b, f in found.findings.items()} if found.certified else {}
+    located = frozenset(b for b, kind in kinds.items() if kind == "entries")
+    lines = frozenset(b for b, kind in kinds.items() if kind == "lines")
     shown = () if found.refuted is None else (found.refuted,)
     return Outcome(
         _verdict(found, blocks, layout),
@@ -55,9 +57,10 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
         ),
         judged,
         _directions(found, layout),
-        frozenset(located if found.certified else ()),
+        located,
         loss,
         beside(found.told, laws_of(shown, layout)),
+        lines=lines,
     )
 
 
@@ -235,19 +238,39 @@ def _remarks(found: Found, layout: Layout) -> list[str]:
 
 def _sentence(finding: Finding, block: Block) -> str:
     checked = len(finding.checked)
-    wrong = len(finding.wrong)
+    wrong = len(finding.single(block))
+    entries = f"{wrong} wrong {'entry was' if wrong == 1 else 'entries were'} located"
+    lines = " and ".join(_lines(finding, block))
     if finding.kind == "entries":
-        return f"{wrong} wrong {'entry was' if wrong == 1 else 'entries were'} located."
-    if finding.kind in ("row", "column"):
-        where = f"{finding.line}, :" if finding.kind == "row" else f":, {finding.line}"
-        return f"{finding.kind} {finding.line} is wrong: {block.name}[{where}]."
+        return f"{entries}."
+    if finding.kind == "lines":
+        return (
+            f"{lines}."
+            if not wrong
+            else f"{lines}; {wrong} more wrong {entries.partition('wrong ')[2]}."
+        )
     if finding.kind == "whole":
         return f"all {checked} entries looked at are wrong: the whole block is, it seems."
     if finding.kind == "tolerable":
         return "small errors throughout, below rtol."
     if finding.kind == "many":
-        return (
-            f"{wrong} wrong entries were located, and there are more: "
-            f"{finding.fraction:.0%} of a random sample."
+        more = (
+            f"{finding.fraction:.0%} of a random sample"
+            if finding.fraction
+            else "less than a tenth"
         )
+        return f"{f'{lines}; ' if lines else ''}{entries}, and there are more: {more}."
     return f"about {finding.fraction:.0%} of the block is wrong."
+
+
+def _lines(finding: Finding, block: Block) -> list[str]:
+    """Which rows and columns are wrong throughout, all of them."""
+    said = []
+    for kind in ("row", "column"):
+        numbers = sorted(number for of, number in finding.lines if of == kind)
+        if len(numbers) == 1:
+            where = f"{numbers[0]}, :" if kind == "row" else f":, {numbers[0]}"
+            said.append(f"{kind} {numbers[0]} is wrong: {block.name}[{where}]")
+        elif numbers:
+            said.append(f"{len(numbers)} {kind}s are wrong: {', '.join(map(str, numbers))}")
+    return said
