@@ -13,6 +13,7 @@ from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
 from fastgrad.checks.edges import away_from_bounds
+from fastgrad.checks.elsewhere import told_elsewhere
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.partial import judged_so_far
@@ -299,8 +300,9 @@ def _explained(
     if outcome.verdict != "disagrees" or outcome.judged is None:
         return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
-    why = diagnose(evidence_of(outcome, loss, claim), dims, rule.rtol, loss.value)
-    diagnoses = beside(with_tolerances(why, outcome, names), outcome.told)
+    evidence = evidence_of(outcome, loss, claim)
+    why = with_tolerances(diagnose(evidence, dims, rule.rtol, loss.value), outcome, names)
+    diagnoses = beside(told_elsewhere(why, evidence, loss, claim, budget), outcome.told)
     finite = bool(np.isfinite(claim.values).all())
     if (
         loss.layout.linear

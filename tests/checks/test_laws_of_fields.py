@@ -325,8 +325,8 @@ ROWS = {
     ),
     "one branch of an activation": Planted(
         lambda x: float(np.where(x < 0, 0.3 * x**2, x**2).sum()),
-        lambda x: np.where(x < 0, x * np.exp(x), 2 * x), draw(61, 14), "wrong-entries",
-        "where theta is below 0, without a law",
+        lambda x: np.where(x < 0, x * np.exp(x), 2 * x), draw(61, 14), "factor-of-theta",
+        "where theta is below 0: there the analytic gradient is the numerical one times 1.66667 * exp",
     ),
     "beyond a threshold": Planted(
         lambda x: float((x**3).sum()), lambda x: 3 * x**2 * np.where(x > 0.4, 1.7, 1), SCATTERED,

@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "scipy/scipy benchmarks/test_functions.py Ackley.der, 2026-11-30"
 KIND = "missing term"
-LAWS = ()
+LAWS = ("radial",)
 SAYS = "both entries are 1.24 times too large where the waves are flat"
 
 theta = np.array([1.1, 2.2])

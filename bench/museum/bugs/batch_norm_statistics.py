@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "facebookresearch/CrypTen#143, 2020-06-29"
 KIND = "normalisation layers"
-LAWS = ("not-shift-free", "not-scale-free")
+LAWS = ("normalisation", "not-shift-free", "not-scale-free")
 SAYS = "the loss does not change when a column is shifted or stretched; the gradient says it does"
 
 rng = np.random.default_rng(1)

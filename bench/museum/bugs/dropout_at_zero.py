@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "kaldi-asr/kaldi#3890, 2020-01-29"
 KIND = "missing term"
-LAWS = ()
+LAWS = ("at-zero",)
 SAYS = "entries that are 0 are wrong, dropped or not, all others right"
 
 rng = np.random.default_rng(51)

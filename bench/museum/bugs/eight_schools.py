@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "pints-team/pints#1136, 2020-05-14"
 KIND = "likelihoods and link functions"
-LAWS = ()
+LAWS = ("only-l2",)
 SAYS = "mu: only the prior's part is there, mu / 25"
 
 y = np.array([28.0, 8, -3, 7, -1, 1, 18, 12])

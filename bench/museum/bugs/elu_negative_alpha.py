@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "pytorch/pytorch#47671, 2020-11-10"
 KIND = "wrong activation derivative"
-LAWS = ()
+LAWS = ("branch", "factor-of-theta")
 SAYS = "wrong where x < 0, right elsewhere"
 
 rng = np.random.default_rng(31)

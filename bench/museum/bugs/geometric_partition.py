@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "ReactiveBayes/ExponentialFamily.jl#293, 2026-08-02"
 KIND = "likelihoods and link functions"
-LAWS = ()
+LAWS = ("factor-of-theta",)
 SAYS = "a = D / (1 - p) in every entry"
 
 w = np.array([1.0, 2.5, 0.7, 1.8, 1.1])

@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "stanfordmlgroup/ngboost#177, 2020-09-01"
 KIND = "likelihoods and link functions"
-LAWS = ()
+LAWS = ("unread",)
 SAYS = "both blocks are wrong: another variable stands where the location belongs"
 
 rng = np.random.default_rng(17)

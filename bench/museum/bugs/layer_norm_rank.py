@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "flagos-ai/FlagGems#5392, 2026-08-11"
 KIND = "wrong axis"
-LAWS = ("not-shift-free", "not-scale-free")
+LAWS = ("normalisation", "not-shift-free", "not-scale-free")
 SAYS = "the loss does not change when one (batch, step) is shifted; the gradient says it does"
 
 rng = np.random.default_rng(21)

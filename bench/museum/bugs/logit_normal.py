@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "JuliaStats/Distributions.jl#1221, 2020-11-12"
 KIND = "likelihoods and link functions"
-LAWS = ()
+LAWS = ("function-of-theta",)
 SAYS = "every entry is wrong; the error depends on the entry's own x"
 
 MU, SIGMA = 0.3, 1.2

@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "deeplearning4j/deeplearning4j#8838, 2020-04-15"
 KIND = "recurrences and truncation"
-LAWS = ()
+LAWS = ("another-loss",)
 SAYS = "the part of the loss that reads the last cell state has no gradient"
 
 rng = np.random.default_rng(10)

@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "ddbourgin/numpy-ml b0359af layers.py Pool2D, 2026-11-30"
 KIND = "padding and borders"
-LAWS = ()
+LAWS = ("permuted",)
 SAYS = "right values in wrong places: windows are taken one to the right"
 
 rng = np.random.default_rng(39)

@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "mlpack/mlpack#1540, 2018-10-20"
 KIND = "wrong activation derivative"
-LAWS = ()
+LAWS = ("branch",)
 SAYS = "wrong where x < 0, right elsewhere"
 
 rng = np.random.default_rng(32)

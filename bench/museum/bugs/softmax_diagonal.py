@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "deeplearning4j/libnd4j#440, 2017-08-24"
 KIND = "softmax and attention"
-LAWS = ("not-shift-free",)
+LAWS = ("softmax-diagonal", "not-shift-free")
 SAYS = "softmax does not change when all its inputs are shifted; the gradient says it does"
 
 rng = np.random.default_rng(3)

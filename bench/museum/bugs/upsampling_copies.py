@@ -4,7 +4,7 @@ import numpy as np
 
 SOURCE = "eriklindernoren/ML-From-Scratch a2806c6 UpSampling2D, 2026-11-30"
 KIND = "pooling and ties"
-LAWS = ()
+LAWS = ("entry-factors",)
 SAYS = "each entry lacks what three of its four copies send back"
 
 rng = np.random.default_rng(40)

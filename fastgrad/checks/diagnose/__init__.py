@@ -47,6 +47,13 @@ line-scale (axis, min, max)
     scaled by a factor of its own in every row, or column.
 line-offset (axis), marginal-offset
     with a constant of its own too much in every row, or column; or one for each of both.
+softmax-diagonal, softmax-sum (axis)
+    that by a softmax of theta with the diagonal of its Jacobian alone; or a multiple of softmax(theta)
+    too much in every line.
+normalisation (axis)
+    with a constant and a multiple of theta too much in every line, where the loss is free of shifts.
+at-zero, branch (entries)
+    right, but where theta is exactly 0; or but on one side of a value of theta.
 masked (entries)
     right, but for entries on which the loss does not depend: dropout, a clip, a ReLU.
 conjugate
@@ -65,6 +72,8 @@ triangle, off-diagonal (factor)
     half of it elsewhere.
 change-of-variables (sign)
     the derivative by log(theta), exp(theta), softplus(theta), ...
+factor-of-theta (factor)
+    the numerical one times a function of theta, entry by entry, and a constant.
 function-of-theta (weight)
     with a multiple of exp(theta), theta**2, ... too much: a function of each entry's own parameter.
 hessian, newton, times-hessian
@@ -72,6 +81,11 @@ hessian, newton, times-hessian
 not-projected (lambda), not-scale-free, not-shift-free, not-rotation-free (largest)
     not 0 where the loss does not change: along theta or ones alone; with lengths; when all is
     shifted, or rotated.
+constant, unread (blocks), linear-term (largest), entry-factors (min, max), radial (weight)
+    the same elsewhere; the same when a block changes; off by the same numbers, or by the same factors,
+    elsewhere; or by another multiple of theta (`fastgrad.checks.elsewhere`).
+another-loss (mixed, of_the_loss)
+    that of another function (`fastgrad.checks.elsewhere`).
 unused
     whatever it is: the loss does not change with theta at all.
 biased (bias, standard_error)

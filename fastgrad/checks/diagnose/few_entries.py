@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.change_of_variables import variable_of_one
 from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
@@ -18,6 +19,12 @@ SURE_WHOLE = 1e-6
 """A whole number, or one over it, is believed of a single entry that is known this well."""
 SURE_TERM = 1e-6
 """So is a round multiple of theta: of 90 with two digits one is hit once in 10,000 times."""
+SURE_ALONE = 1e-12
+"""A round multiple of theta is all that there is where it is that to the rounding of floats."""
+SURE_PAIR = 1e-6
+"""Two entries that have one constant to so many digits share it: chance makes that once in a million."""
+UNLIKE = 1e-3
+"""They say so where what it is a multiple of differs by this part between them."""
 PAIR = 2
 ALTERNATE = 4
 """Entries wanted of a pattern of every second one."""
@@ -116,6 +123,92 @@ def one_term(case: Case) -> Finding | None:
         "density, or a log-determinant"
     )
     return Finding(("function-of-theta",), {"weight": of_log.value}, clause)
+
+
+def of_another_number(case: Case) -> Finding | None:
+    """A block of one number has the gradient of another one, to the last digit that is known."""
+    if case.k != 1 or case.analytic.size != 1 or not case.a[0]:
+        return None
+    a, D = float(case.a[0]), float(case.D[0])
+    numbers = [o for o in case.others if o.analytic.size == 1 and o.numeric.size == 1]
+    near = []
+    for other in numbers:
+        slack = float(other.bar[0]) + case.unit * abs(a)
+        if slack <= SURE_PAIR * abs(a) and abs(a - float(other.numeric[0])) <= CLEAR * slack:
+            near.append((other, abs(a - float(other.numeric[0])) <= slack))
+    if len(near) != 1 or not near[0][1] or named_constants.coefficient(a, 0.0, ()).named:
+        return None
+    other, back = near[0][0], float(near[0][0].analytic[0])
+    mutual = abs(back - D) <= float(case.bar[0]) + case.unit * abs(back)
+    also = f", which has that of {case.name}: they are exchanged" if mutual else ""
+    clause = f"the analytic gradient is the numerical one of {other.name}{also}"
+    return Finding(("swapped" if mutual else "copied",), {}, clause)
+
+
+def only_a_penalty(case: Case) -> Finding | None:
+    """The gradient by one number is a round multiple of it, to the last digit, and the loss's is not."""
+    if case.k != 1 or case.analytic.size != 1 or not case.x[0] or not case.a[0]:
+        return None
+    x, a, D = float(case.x[0]), float(case.a[0]), float(case.D[0])
+    weight = named_constants.coefficient(a / x, SURE_ALONE * abs(a / x), case.dims)
+    data = named_constants.coefficient(D, float(case.bar[0]), ())
+    if not weight.named or data.named or weight.value < 0 or a.is_integer():
+        return None
+    clause = (
+        f"the analytic gradient is {weight.text} * {case.name} to the last digit, and no data are in "
+        f"it: the penalty (or the prior) alone, without the data's part"
+    )
+    return Finding(("only-l2",), {"lambda": weight.value}, clause)
+
+
+def two_entries(case: Case) -> Finding | None:
+    """Both entries of a block have one factor, one constant, or one multiple of theta.
+
+    Three entries are fitted; of two it is the digits that tell. Where two laws have them, none does.
+    """
+    if case.k != PAIR or case.analytic.size != PAIR or not case.wrong.all():
+        return None
+    if not (_unlike(case.D) and _unlike(case.x)):
+        return None
+    r = case.a - case.D
+    slack = case.bar + case.unit * np.abs(case.a)
+    factor = _shared(case.a, case.D, slack + np.abs(case.a) * case.bar / np.abs(case.D))
+    weight, offset = _shared(r, case.x, slack), _shared(r, np.ones(PAIR), slack)
+    if sum(known is not None for known in (factor, weight, offset)) != 1:
+        return None
+    if factor is not None:
+        named = named_constants.factor(*factor, case.dims)
+        return times(named) if named.value != 1 else None
+    if offset is not None:
+        constant = named_constants.coefficient(*offset, case.dims)
+        sign = "minus" if constant.value < 0 else "plus"
+        clause = (
+            f"the analytic gradient is the numerical one {sign} {constant.text.lstrip('-')} in both "
+            "entries"
+        )
+        return Finding(("offset",), {"offset": constant.value}, clause)
+    assert weight is not None
+    penalty = named_constants.coefficient(*weight, case.dims)
+    missing, size = penalty.value < 0, penalty.text.lstrip("-")
+    much = "is missing" if missing else "too much"
+    clause = (
+        f"the analytic gradient is the numerical one {'minus' if missing else 'plus'} {size} * "
+        f"{case.name}: an L2 term (lambda = {size}) {much}"
+    )
+    word = "missing-l2" if missing else "extra-l2"
+    return Finding((word,), {"lambda": abs(penalty.value)}, clause)
+
+
+def _shared(y: Floats, f: Floats, slack: Floats) -> tuple[float, float] | None:
+    """The constant c of y = c f in both entries, and its slack."""
+    c, sure = y / f, slack / np.abs(f)
+    if not abs(c[0] - c[1]) <= sure.sum() or np.any(sure > SURE_PAIR * np.abs(c)):
+        return None
+    return float(c.mean()), float(sure.min())
+
+
+def _unlike(f: Floats) -> bool:
+    return bool(f.all() and np.ptp(np.abs(f)) > UNLIKE * np.abs(f).max())
 
 
 def times(factor: named_constants.Constant) -> Finding:

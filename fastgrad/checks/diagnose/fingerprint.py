@@ -7,12 +7,15 @@ two exchanged entries show without being guessed.
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
+from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.named_constants import coefficient
 
 MATCHES = 4
 """Entries wanted whose value stands elsewhere."""
 CLEAR = 100.0
 """A match counts if no other value is within so many bars."""
+SURE_OF_ONE = 1e-7
+"""A single value that stands elsewhere is no chance where it is known this well."""
 FIRST = 4
 """Samples looked for one by one before the pool is sorted."""
 LISTED = 3
@@ -22,7 +25,7 @@ def fingerprint(case: Case) -> Finding | None:
     """Look every difference up in the block, then in the whole gradient."""
     if case.unit > 1e-9 or not np.isfinite(case.analytic).all():
         return None
-    return _within(case) or _elsewhere(case)
+    return _within(case) or _elsewhere(case) or _lost(case)
 
 
 def _within(case: Case) -> Finding | None:
@@ -58,6 +61,43 @@ def _same_numbers(case: Case) -> Finding | None:
         "numbers, some of them several times): tiled for repeated, or copied along another axis"
     )
     return Finding(("permuted",), {"moved": float(moved)}, clause)
+
+
+def _lost(case: Case) -> Finding | None:
+    """Right values in wrong places, where others fell off: a shift that fills in zeros, a wrong index.
+
+    The other way round than above: every value that is wrong and not 0 is the difference of one other
+    entry, and of that one alone.
+    """
+    shown = case.wrong & (np.abs(case.a) > SHOWS * case.bar)
+    if not case.complete or not shown.any():
+        return None
+    a = case.a[shown]
+    slack = case.bar.max() + case.unit * np.abs(a)
+    if np.any(slack > SURE_OF_ONE * np.abs(a)):
+        return None
+    near = np.abs(a[:, None] - case.D) <= CLEAR * slack[:, None]
+    source = near.argmax(axis=1)
+    if np.any(near.sum(axis=1) != 1) or np.any(np.abs(a - case.D[source]) > slack):
+        return None
+    moved = np.flatnonzero(shown)
+    round_ = all(coefficient(float(D), float(b), ()).named for D, b in zip(a, slack, strict=True))
+    if np.unique(source).size < source.size or round_ or not case.wrong[source].any():
+        return None
+    lost = case.wrong & case.telling
+    lost[source] = False
+    listed = ", ".join(
+        f"that of {case.entry(int(i))} in {case.entry(int(k))}"
+        for i, k in zip(source[:LISTED], moved[:LISTED], strict=True)
+    )
+    shifts = np.unique(moved - source)
+    by = f", shifted by {shifts[0]} in memory" if shifts.size == 1 and moved.size > 1 else ""
+    gone = np.flatnonzero(lost)
+    verb = "is" if gone.size == 1 else "are"
+    names = ", ".join(case.entry(int(k)) for k in gone[:LISTED])
+    fell = f"; {'that' if gone.size == 1 else 'those'} of {names} {verb} lost" if gone.size else ""
+    clause = f"right values stand in the wrong places{by}: {listed}{fell}"
+    return Finding(("permuted",), {"moved": float(moved.size)}, clause)
 
 
 def _elsewhere(case: Case) -> Finding | None:

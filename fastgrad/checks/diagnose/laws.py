@@ -4,20 +4,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastgrad.checks.diagnose.change_of_variables import by_another_variable, function_of_theta
+from fastgrad.checks.diagnose.change_of_variables import (
+    by_another_variable,
+    factor_of_theta,
+    function_of_theta,
+)
 from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, not_finite, rounded, zero
 from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
 from fastgrad.checks.diagnose.few_entries import (
     alternate,
     exchanged,
+    of_another_number,
     one_number,
     one_term,
+    only_a_penalty,
     same_size,
+    two_entries,
 )
 from fastgrad.checks.diagnose.fingerprint import fingerprint
 from fastgrad.checks.diagnose.fitting import best_fit, roughly, whole_factor_and_term
 from fastgrad.checks.diagnose.invariance import invariance, not_projected, right_on_a_set
-from fastgrad.checks.diagnose.line_offsets import by_line_offsets
+from fastgrad.checks.diagnose.line_offsets import (
+    by_line_offsets,
+    by_normalisation,
+    by_softmax,
+)
 from fastgrad.checks.diagnose.masks import masked
 from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.checks.diagnose.outliers import with_outliers
@@ -51,6 +62,8 @@ LAWS: tuple[Law, ...] = (
     zero,
     rounded,
     read_otherwise,
+    only_a_penalty,
+    of_another_number,
     one_number,
     exchanged,
     one_triangle,
@@ -58,6 +71,7 @@ LAWS: tuple[Law, ...] = (
     not_projected,
     right_on_a_set,
     lambda case: best_fit(case, most=1),
+    two_entries,
     smeared,
     *ELEMENTWISE,
     masked,
@@ -68,8 +82,11 @@ LAWS: tuple[Law, ...] = (
     by_another_variable,
     function_of_theta,
     by_line_offsets,
+    by_softmax,
+    by_normalisation,
     lambda case: best_fit(case, most=4, least=2),
     whole_factor_and_term,
+    factor_of_theta,
     fingerprint,
     signed_offset,
     entry_weights,

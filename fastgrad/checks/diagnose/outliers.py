@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import comb
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from fastgrad.checks.diagnose.boxes import (
     said_of_blocks,
     said_of_box,
 )
+from fastgrad.checks.diagnose.change_of_variables import factor_of_theta
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 from fastgrad.checks.diagnose.few_entries import times
@@ -34,8 +37,15 @@ PROBE = 128
 """Samples on which the law of the rest is looked for."""
 LISTED = 4
 LINES_LISTED = 24
+FEW_ENTRIES = 2
+"""So few entries are believed to have a factor if it has a name."""
 SIDES = 4
 """Wrong and right samples wanted where theta is to tell them apart: chance does once in 35."""
+ODDS_OF_ZEROS, ODDS_OF_A_SIDE = 40, 200
+"""One choice of so many, of as many wrong entries, is that of all zeros, or of all on one side."""
+LEAP = 100.0
+"""Bars by which every entry on the wrong side is off: an error that grows with theta passes its bar
+where it is small."""
 
 
 def with_outliers(case: Case) -> Finding | None:
@@ -167,17 +177,17 @@ def _entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
     count = some.k
     cause = _cause(some)
     # Many that are scattered are a finding only where they have a law in common, or a place.
-    apart = rest_is_right and bool(_told_by_theta(case, outliers))
-    if count > max(1, MOST_OUTLIERS * case.population) and cause is None and not apart:
+    told = _told_by_theta(case, outliers) if rest_is_right else Told("", None)
+    if count > max(1, MOST_OUTLIERS * case.population) and cause is None and not told.said:
         return None
     listed = ", ".join(some.entry(k) for k in range(min(count, LISTED)))
     listed += ", ..." if count > LISTED else ""
-    said = (
-        f"{case.counted(count)} ({listed}){_told_by_theta(case, outliers) if rest_is_right else ''}"
-    )
+    said = f"{case.counted(count)} ({listed}){told.said}"
     where = {"entries": float(count)}
-    if cause is None and count == 1:
-        cause = factor_of_one(some)
+    if cause is None and count <= FEW_ENTRIES:
+        cause = factor_of_few(some)
+    if cause is None and told.cause is not None:
+        return replace(told.cause, constants=where, clause=f"{said}: {told.cause.clause}")
     if cause is None:
         known = (
             f": the analytic gradient is {some.a[0]:.6g} where the numerical one is {some.D[0]:.6g}"
@@ -204,31 +214,58 @@ def _entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
     return Finding(cause.words, where | cause.constants, f"{said}: {there}", 1 + cause.complexity)
 
 
-def _told_by_theta(case: Case, outliers: Mask) -> str:
-    """Which entries are wrong, if a value of theta tells them from the right ones: below 0, say."""
+class Told(NamedTuple):
+    """How theta tells the wrong entries from the right ones, and what that says of the cause."""
+
+    said: str
+    cause: Finding | None
+
+
+AT_ZERO = Finding(
+    ("at-zero",),
+    {},
+    "what is derived reads theta off a quotient, a sign or a mask that 0 has not (x/x, sign(x), x != 0)",
+)
+BRANCH = Finding(
+    ("branch",),
+    {},
+    "the derivative of that branch of a piecewise function is wrong, or what chooses the branch is",
+)
+
+
+def _told_by_theta(case: Case, outliers: Mask) -> Told:
+    """Which entries are wrong, if theta tells them from the right ones: 0 exactly, or below 0, say."""
     right = case.telling & ~outliers
-    if min(np.count_nonzero(outliers), np.count_nonzero(right)) < SIDES:
-        return ""
+    count, others = np.count_nonzero(outliers), np.count_nonzero(right)
+    if np.array_equal(case.x == 0, outliers) and case.k - count >= SIDES:
+        sure = comb(case.k, count) >= ODDS_OF_ZEROS
+        return Told(f", all those where {case.name} is exactly 0", AT_ZERO if sure else None)
+    if min(count, others) < SIDES:
+        return Told("", None)
+    leaps = np.abs(case.a - case.D)[outliers] > LEAP * case.bar[outliers]
+    sure = bool(leaps.all()) and comb(count + others, count) >= ODDS_OF_A_SIDE
     wrong_x, right_x = case.x[outliers], case.x[right]
     for word, inner, outer in (("below", wrong_x, right_x), ("above", -wrong_x, -right_x)):
         low, high = float(inner.max()), float(outer.min())
         if low >= high:
             continue
         sign = 1.0 if word == "below" else -1.0
-        if low <= 0.0 <= high:
-            return f", where {case.name} is {word} 0"
         ends = sorted((sign * low, sign * high))
-        return f", where {case.name} is {word} a value between {ends[0]:.4g} and {ends[1]:.4g}"
-    return ""
+        value = "0" if low <= 0.0 <= high else f"a value between {ends[0]:.4g} and {ends[1]:.4g}"
+        return Told(f", where {case.name} is {word} {value}", BRANCH if sure else None)
+    return Told("", None)
 
 
-def factor_of_one(some: Case) -> Finding | None:
-    """The factor of a single entry, where it is one that chance does not give."""
-    a, D = float(some.a[0]), float(some.D[0])
-    if not D or not a:
+def factor_of_few(some: Case) -> Finding | None:
+    """The factor of one entry, or of two, where it is one that chance does not give."""
+    a, D = some.a, some.D
+    if not D.all() or not a.all():
         return None
-    slack = abs(a / D) * (float(some.bar[0]) / abs(D) + some.unit)
-    factor = named_constants.factor(a / D, slack, some.dims, ratios=False)
+    ratio = a / D
+    slack = float(np.max(np.abs(ratio) * (some.bar / np.abs(D) + some.unit)))
+    if np.ptp(ratio) > 2 * slack:
+        return None
+    factor = named_constants.factor(float(ratio.mean()), slack, some.dims, ratios=some.k > 1)
     return times(factor) if factor.named else None
 
 
@@ -237,7 +274,8 @@ def _cause(some: Case) -> Finding | None:
     alone = replace(
         some, shape=(some.k,), theta=some.x, analytic=some.a, positions=np.arange(some.k), others=()
     )
-    found = zero(some) or best_fit(alone, most=1) or of_theta(alone) or whole_factor_and_term(alone)
+    found = zero(some) or best_fit(alone, most=1) or of_theta(alone)
+    found = found or factor_of_theta(alone) or whole_factor_and_term(alone)
     if found is None and some.k >= 2 and look_up(some, some.a, matches=2) is not None:
         return Finding(("permuted",), {}, "the right values stand in each other's places")
     if found is not None and found.words == ("sign",):
