@@ -170,7 +170,9 @@ def _up_or_down(values: Any, dtype: Any, t: Any) -> Any:
     bits = jax.lax.bitcast_convert_type(t.astype(jnp.float32), jnp.uint32)
     draw = jax.random.uniform(jax.random.PRNGKey(bits), values.shape, values.dtype)
     unit = jnp.ldexp(jnp.ones_like(values), jnp.frexp(values)[1] - 1) * float(jnp.finfo(dtype).eps)
-    return values + (draw - 0.5) * unit
+    # What is a number of that precision stays: below a power of two they lie half as far apart.
+    is_one = values.astype(dtype).astype(values.dtype) == values
+    return jnp.where(is_one, values, values + (draw - 0.5) * unit)
 
 
 class JaxLoss:

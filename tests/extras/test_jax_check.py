@@ -261,6 +261,15 @@ def test_points_of_half_precision_are_on_the_line_on_average():
     assert noise < 0.2 * (c**2).sum()
 
 
+def test_what_a_line_does_not_move_stands_where_it_was():
+    """Below a power of two numbers of half precision lie half as far apart as above it."""
+    x = jnp.asarray(np.tile(2.0 ** np.arange(-8.0, 8.0), 50), jnp.bfloat16)
+    program = Program(lambda x: jnp.sum(x.astype(jnp.float32)), x, (), False)
+    run = JaxLoss(program).evaluator_at(Inputs(*flatten(program.values())))
+    here = run.along(np.ones(x.size), np.zeros(1))[0]
+    assert here == run.coordinates(np.array([0]), np.zeros((1, 1)))[0, 0]
+
+
 @pytest.mark.parametrize(("points", "chunk"), [(1, 1), (3, 3), (10**6, 256)])
 def test_chunks_are_sized_by_memory(points, chunk, monkeypatch):
     x = normal(40)
