@@ -220,6 +220,12 @@ def first_use(results: dict[str, Any]) -> str:
     for row in rows_of(results, "first use"):
         what = "" if row["stage"] == "any" else f": {row['stage']}"
         body.append([f"first gradient, {row['tool']}{what}", duration(row["seconds"])])
+    for row in rows_of(results, "first check"):
+        if "first_check" in row:
+            what = f"within a process, first check beyond its loss's compiling: {row['stage']}"
+            body.append([what, duration(row["first_check"])])
+        else:
+            body.append(["first check, a Python loss", duration(row["seconds"])])
     return markdown(["a whole process", "seconds"], body)
 
 

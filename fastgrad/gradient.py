@@ -20,14 +20,12 @@ from fastgrad.differences.loss import Loss
 from fastgrad.differences.misfit import misfit
 from fastgrad.errors import StepWarning
 from fastgrad.estimates import GradientEstimate
-from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.backends import (
     calls_within,
     evaluator,
     require_backend,
     warn_of_python,
 )
-from fastgrad.evaluate.embedded import embedded
 from fastgrad.evaluate.explain import (
     as_arguments,
     name_of,
@@ -193,6 +191,9 @@ class GradientFunction:
             raise ValueError("g.compiled differences arrays and numbers: expected no space")
         if not isinstance(self._argnum, int):
             raise ValueError(f"g.compiled: expected one argnum, got {self._argnum}")
+        from fastgrad.evaluate.adapters import dispatcher
+        from fastgrad.evaluate.embedded import embedded
+
         step = None if self._step is None else float(self._step)
         loss = dispatcher(getattr(self._loss, "loss", self._loss))
         return embedded(loss, self._argnum, self._stencil, step)

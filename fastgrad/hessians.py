@@ -21,7 +21,8 @@ from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.layer import require_functions
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.evaluate.vector_backends import vector_evaluator
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.bounds import Box, bounds_of
 from fastgrad.parameters.layout import Block, Layout

@@ -16,7 +16,8 @@ from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.evaluate.vector_backends import vector_evaluator
 from fastgrad.numerics.noise import rounding_noise
 from fastgrad.numerics.stencils import Stencil, stencil
 from fastgrad.parameters.bounds import bounds_of

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numba.core.registry import CPUDispatcher
 
 from fastgrad.adjoints import has_complex_leaves, named, real_view, said_of_adjoint, transposed
 from fastgrad.arrays import Floats
@@ -18,15 +17,16 @@ from fastgrad.checks.summary import worst_of
 from fastgrad.cluster.campaign import Campaign, campaign
 from fastgrad.differences.domain import edges_of
 from fastgrad.differences.pairs import Directional
+from fastgrad.dispatchers import is_njit
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.evaluate.contracted import contracted
 from fastgrad.evaluate.explain import argument_name, in_python, name_of
 from fastgrad.evaluate.layer import STREAM, Layer, Pushforward, inputs_of
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.evaluate.vector_backends import vector_evaluator
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.bounds import bounds_of
 from fastgrad.parameters.layout import Layout, flatten
@@ -139,7 +139,7 @@ def check_vjp(
         {"cache": cache},
     )
     here = executor is None and checkpoint is None
-    if backend == "auto" and not (here and isinstance(layer.fun, CPUDispatcher)):
+    if backend == "auto" and not (here and is_njit(layer.fun)):
         backend = "python"
     with through:
         checks = [
@@ -186,6 +186,8 @@ def _check_as(
     """The check of the layer as a loss and its gradient, compiled or in Python."""
     theta, pulled = layer.operands.theta, layer.pulled(cotangent)
     if backend != "python":
+        from fastgrad.evaluate.contracted import contracted
+
         loss, others = contracted(layer, cotangent)
         return check_grad(loss, pulled, theta, *others, backend="compiled", **options)
     loss, space = layer.projected(cotangent), layer.operands.space

@@ -1,9 +1,13 @@
 """Small losses that several tests share, so that each is compiled once; cached for subprocesses."""
 
+from contextlib import contextmanager
+
 import numpy as np
 from numba import njit, objmode, prange
 
+from fastgrad.evaluate import on_demand
 from fastgrad.evaluate.compiled import CompiledEvaluator
+from fastgrad.evaluate.on_demand import OnDemand
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.parameters.layout import flatten
 
@@ -18,6 +22,20 @@ def steps_of(run, h=1e-6):
     """Indices and offsets of a central difference of every entry."""
     n = run.theta.size
     return np.arange(n), np.tile([h, -h], (n, 1))
+
+
+@contextmanager
+def bought(owned=True):
+    """A context in which kernels are called at once, or never: otherwise where that pays."""
+    all_ = [kernel for kernel in vars(on_demand).values() if isinstance(kernel, OnDemand)]
+    before = [(kernel.owned, kernel.paid, kernel._cached) for kernel in all_]
+    for kernel in all_:
+        kernel.owned, kernel.paid, kernel._cached = owned, float("-inf"), False
+    try:
+        yield
+    finally:
+        for kernel, (owned_before, paid, cached) in zip(all_, before, strict=True):
+            kernel.owned, kernel.paid, kernel._cached = owned_before, paid, cached
 
 
 def run_python(code, timeout=120, **environment):

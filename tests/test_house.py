@@ -42,7 +42,7 @@ def test_kernels_import_numba_numpy_and_math_alone():
 
 
 LAYERS = {
-    "foundations": "errors arrays version",
+    "foundations": "errors arrays dispatchers version",
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
@@ -68,7 +68,7 @@ LAYERS = {
         evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
         evaluate.sharing evaluate.disk_cache
         evaluate.writes evaluate.failing evaluate.interrupts evaluate.instances
-        evaluate.quicker
+        evaluate.quicker evaluate.in_numpy evaluate.on_demand evaluate.recording evaluate.vector_backends
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise
@@ -250,8 +250,8 @@ def test_prange_is_in_kernels_alone():
 
 MOST_PARAMETERS = 6
 MOST_OF_A_CLASS = 5
-KERNELS = {"evaluate.kernels", "evaluate.intrinsics", "structured.kernels"}
-"""Compiled code, which takes numbers and arrays one by one."""
+KERNELS = {"evaluate.kernels", "evaluate.intrinsics", "evaluate.in_numpy", "structured.kernels"}
+"""Compiled code, which takes numbers and arrays one by one, and what does the same in NumPy."""
 PUBLIC = {
     "check",
     "grad",

@@ -6,9 +6,9 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import CHUNK, Array, Floats, Indices, Mask
+from fastgrad.dispatchers import is_njit
 from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.evaluate.explain import require_taken
 from fastgrad.evaluate.purity import ArgumentGuard
@@ -195,7 +195,7 @@ class Gradient:
 
     def elsewhere(self, point: Floats) -> Floats:
         """Its values at another point, shape (n,)."""
-        compiled = isinstance(self.function, CPUDispatcher)
+        compiled = is_njit(self.function)
         there = None if compiled else self.layout.given(point.copy())
         return flat_gradient(self._call(point, there), self.layout)[0]
 
@@ -209,7 +209,7 @@ class Gradient:
 
     def _call(self, flat: Floats, theta: Any) -> Any:
         """The gradient at a point; it must leave its own copy of the point alone."""
-        if isinstance(self.function, CPUDispatcher):
+        if is_njit(self.function):
             own = flat.copy()
             others = list(map(native_argument, self.args))
             result = self.function(*merged(self.layout.native(own), others, self.argnum))

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import blake2b
+from importlib import metadata
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import numba
 import numpy as np
 
 from fastgrad.arrays import Floats
@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
         "fastgrad": __version__,
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "numpy": np.__version__,
-        "numba": str(numba.__version__),
+        "numba": metadata.version("numba"),
     }
 
 

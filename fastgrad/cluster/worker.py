@@ -9,8 +9,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
-import numba
-
 from fastgrad.cluster.question import Part
 from fastgrad.cluster.store import Answer
 from fastgrad.errors import LossError
@@ -18,7 +16,8 @@ from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.process import one_blas_thread
 from fastgrad.evaluate.protocol import Evaluator, Inputs
-from fastgrad.evaluate.vector import VectorEvaluator, vector_evaluator
+from fastgrad.evaluate.vector import VectorEvaluator
+from fastgrad.evaluate.vector_backends import vector_evaluator
 
 Asked: TypeAlias = Evaluator | VectorEvaluator
 """What parts of a question are asked of."""
@@ -98,6 +97,8 @@ def seconds_evaluating() -> float:
 
 def answered(run: Asked, part: Part, threads: int | None) -> Answer | Failed:
     """Ask an evaluator, on so many threads."""
+    import numba
+
     before = run.evaluations
     most = numba.get_num_threads() if threads is not None else 0
     began = seconds_evaluating()

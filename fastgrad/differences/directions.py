@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Mask
-from fastgrad.evaluate.kernels import fill_direction
+from fastgrad.evaluate.on_demand import fill_direction
 from fastgrad.parameters.layout import Block
 
 UNIT_VARIANCE = float(np.sqrt(12 / 13))

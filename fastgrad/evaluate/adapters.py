@@ -26,10 +26,11 @@ from numba.core.registry import CPUDispatcher, cpu_target
 from fastgrad.arrays import Floats
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import dict_keys, explain
-from fastgrad.evaluate.compiling import said_after
+from fastgrad.evaluate.compiling import listen, said_after
 from fastgrad.evaluate.disk_cache import forgiving
+from fastgrad.evaluate.in_numpy import release
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, own_arguments, releaser
-from fastgrad.evaluate.kernels import LOSS_SIGNATURE, release
+from fastgrad.evaluate.kernels import LOSS_SIGNATURE
 from fastgrad.evaluate.outside import identity, outside, with_own_closure
 from fastgrad.evaluate.proofs import only_read
 from fastgrad.evaluate.schedule import Cost
@@ -40,6 +41,7 @@ from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import Expression, ListOf, is_long_list, native_container
 from fastgrad.parameters.trees import Branch
 
+listen()
 PATIENCE_SECONDS = 5.0
 """What is compiled for longer is spoken of on stderr: nobody knows what it is that takes so long."""
 RECORDS = "records_its_outputs"

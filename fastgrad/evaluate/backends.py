@@ -8,15 +8,11 @@ from types import FunctionType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
-from numba.core.registry import CPUDispatcher
-
+from fastgrad.dispatchers import is_njit
 from fastgrad.errors import LossCompilationError, PythonBackendWarning
-from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.explain import in_python as why_in_python
-from fastgrad.evaluate.meaning import departure, require_inside, takes_records
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
-from fastgrad.evaluate.quicker import in_python, quicker
 from fastgrad.evaluate.scratch import positions_of
 
 
@@ -25,6 +21,10 @@ def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
 
     And where that is the quicker.
     """
+    from fastgrad.evaluate.compiled import CompiledEvaluator
+    from fastgrad.evaluate.meaning import departure, require_inside, takes_records
+    from fastgrad.evaluate.quicker import in_python, quicker
+
     afresh = in_python(loss, inputs) if type(loss) is FunctionType else None
     if afresh is not None:
         return afresh
@@ -34,7 +34,7 @@ def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
         plain = getattr(loss, "py_func", loss)
         native = takes_records(plain, inputs)
         return PythonEvaluator(plain, inputs, why_in_python(error), native)
-    if isinstance(loss, CPUDispatcher):
+    if is_njit(loss):
         require_inside(loss, run, inputs)
     if type(loss) is not FunctionType:
         return run
@@ -50,8 +50,11 @@ def compiled(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
     LossCompilationError
         Where numba refuses it, or a plain function would mean something else.
     """
+    from fastgrad.evaluate.compiled import CompiledEvaluator
+    from fastgrad.evaluate.meaning import departure, require_inside
+
     run = CompiledEvaluator(loss, inputs)
-    if isinstance(loss, CPUDispatcher):
+    if is_njit(loss):
         require_inside(loss, run, inputs)
     if type(loss) is FunctionType and (found := departure(loss, run, inputs)) is not None:
         raise LossCompilationError(found.sentence)

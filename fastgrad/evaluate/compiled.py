@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import NondeterministicLossError
-from fastgrad.evaluate import explain, kernels
+from fastgrad.evaluate import explain, on_demand
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher
 from fastgrad.evaluate.direct import STENCIL, DirectGradient
 from fastgrad.evaluate.explain import argument_name, place, place_along
 from fastgrad.evaluate.failing import Failing, Where
 from fastgrad.evaluate.fitting import fitted
+from fastgrad.evaluate.in_numpy import RAISED
+from fastgrad.evaluate.on_demand import OnDemand
 from fastgrad.evaluate.outside import changed, outside
 from fastgrad.evaluate.process import (
     forks,
@@ -169,10 +171,10 @@ class CompiledEvaluator(Evaluator):
             at = (self.compiled.address, self._arguments_at(threads), self.theta, self.rows.array)
             what = (indices, offsets, values, failed, start, stop)
             if threads == 1:
-                kernels.coordinates_serial(*at, *what)
+                on_demand.coordinates_serial(*at, *what)
             else:
                 grain = self.cost.turn(stop - start, threads)
-                kernels.coordinates_parallel(*at, *what, np.zeros(1, np.int64), grain)
+                on_demand.coordinates_parallel(*at, *what, np.zeros(1, np.int64), grain)
 
         def where(k: int) -> tuple[Floats, str]:
             i, j = divmod(k, offsets.shape[1])
@@ -180,7 +182,7 @@ class CompiledEvaluator(Evaluator):
             point[indices[i]] += offsets[i, j]
             return point, place(self._layout, int(indices[i]), offsets[i, j])
 
-        self._run(launch, values, failed, where)
+        self._run(launch, values, failed, where, on_demand.coordinates_parallel)
         return values
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
@@ -202,18 +204,28 @@ class CompiledEvaluator(Evaluator):
             at = (self.compiled.address, self._arguments_at(threads), self.theta, self.rows.array)
             what = (direction, offsets, values, failed, start, stop)
             if threads == 1:
-                kernels.line_serial(*at, *what)
+                on_demand.line_serial(*at, *what)
             else:
-                kernels.line_parallel(*at, *what, np.zeros(1, np.int64))
+                on_demand.line_parallel(*at, *what, np.zeros(1, np.int64))
 
         def where(k: int) -> tuple[Floats, str]:
             return self.theta + offsets[k] * direction, place_along(offsets[k])
 
-        self._run(launch, values, failed, where)
+        self._run(launch, values, failed, where, on_demand.line_parallel)
         return values
 
-    def _run(self, launch: Launch, values: Floats, failed: NDArray[np.uint8], where: Where) -> None:
-        """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name."""
+    def _run(
+        self,
+        launch: Launch,
+        values: Floats,
+        failed: NDArray[np.uint8],
+        where: Where,
+        shared: OnDemand,
+    ) -> None:
+        """Make all evaluations; ``where(k)`` is the point of evaluation k, and its name.
+
+        ``shared`` is the kernel that a launch on several threads takes.
+        """
         self.writes.look_at_all(failed.size * (self.cost.seconds or 0.0))
         traits, guard, sharing = self.traits, self.writes.guard, self.sharing
         if traits.has_state:
@@ -225,7 +237,7 @@ class CompiledEvaluator(Evaluator):
 
         def done(start: int, stop: int) -> None:
             self._evaluations += stop - start
-            if not kernels.is_sound(self.theta, self.rows.kept, failed, start, stop):
+            if failed[start:stop].any() or not self.rows.are_sound():
                 self._leave_out(failed[start:stop], lambda k: where(start + k))
             if alone and start == 0 and guard is not None:
                 self.compiled.watched = True
@@ -236,7 +248,8 @@ class CompiledEvaluator(Evaluator):
                 self.advance(stop - start)
 
         sharing.under_way = False
-        work = Work(launch, done, self._grow, not (traits.bound_to_thread or self.writes.scratch))
+        may_be_left = not (traits.bound_to_thread or self.writes.scratch)
+        work = Work(launch, done, self._grow, may_be_left, shared)
         with state_kept(traits, self._arguments):
             on_one = sharing.must_not(launch, failed.size, self._threads)
             threads = 1 if on_one else self._threads
@@ -288,7 +301,7 @@ class CompiledEvaluator(Evaluator):
         failing.require_outside(failed, where)
         if self.outside is None:
             self.outside = failing.raised(failed, where)
-        failed[failed == kernels.RAISED] = 0
+        failed[failed == RAISED] = 0
 
     def _require_deterministic(self) -> None:
         self._to_repeat = False

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from numba.core import event
 
-
-class _Stopwatch(event.Listener):
+class _Stopwatch:
     """Seconds that each thread has spent under numba's compiler lock, waiting for it included.
 
     The lock is held while code is compiled, and while it is loaded from the disk cache; it may be
@@ -29,30 +27,52 @@ class _Stopwatch(event.Listener):
         """Count as this thread's what another has spent."""
         self._of.seconds = self.seconds + seconds
 
-    def on_start(self, _: Any) -> None:
+    def start(self) -> None:
+        """Count from now on, unless that is done already."""
         depth = getattr(self._of, "depth", 0)
         if depth == 0:
             self._of.began = time.perf_counter()
         self._of.depth = depth + 1
 
-    def on_end(self, _: Any) -> None:
+    def stop(self) -> None:
+        """Count no more, if this ends what began the count."""
         self._of.depth = getattr(self._of, "depth", 1) - 1
         if self._of.depth == 0:
             self._of.seconds = self.seconds + time.perf_counter() - self._of.began
 
 
 _stopwatch = _Stopwatch()
-event.register("numba:compiler_lock", _stopwatch)
+
+
+def listen() -> None:
+    """Hear of numba's compiler from now on, if numba is loaded; whatever loads it calls this."""
+    if _heard or "numba" not in sys.modules:
+        return
+    from numba.core import event
+
+    class Heard(event.Listener):
+        def on_start(self, _: Any) -> None:
+            _stopwatch.start()
+
+        def on_end(self, _: Any) -> None:
+            _stopwatch.stop()
+
+    _heard.append(Heard())
+    event.register("numba:compiler_lock", _heard[0])
+
+
+_heard: list[Any] = []
+"""What numba tells; empty until it is loaded."""
 
 
 @contextmanager
 def counted_as_compiling() -> Iterator[None]:
     """A context whose time counts as compiling: what another library compiles at a first call."""
-    _stopwatch.on_start(None)
+    _stopwatch.start()
     try:
         yield
     finally:
-        _stopwatch.on_end(None)
+        _stopwatch.stop()
 
 
 @contextmanager
@@ -96,6 +116,7 @@ class Clock:
     """What a check took since this was made: compiling, and the rest."""
 
     def __init__(self) -> None:
+        listen()
         self._began, self._compiling = time.perf_counter(), seconds_compiling()
         self._warm: tuple[int, int] = (_programs.count(), 0)
 

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.core.errors import NumbaError
-from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats, Indices
+from fastgrad.dispatchers import is_njit, numba_error
 from fastgrad.errors import LossCompilationError
-from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.explain import loss_error, name_of
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
@@ -63,11 +61,13 @@ class ComplexSteps:
         self._plain = getattr(loss, "py_func", loss)
         self._call, self._native = loss, False
         if backend != "python" and not run.fallback:
+            from fastgrad.evaluate.adapters import dispatcher
+
             try:
                 self._call, self._native = dispatcher(loss), True
             except LossCompilationError:
                 self._call = self._plain
-        elif isinstance(loss, CPUDispatcher):
+        elif is_njit(loss):
             self._call = self._plain
         self.evaluations = 0
 
@@ -102,7 +102,7 @@ class ComplexSteps:
             with warnings.catch_warnings():  # what is cast to a real number is refused below
                 warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
                 value = self._call(*args)
-        except NumbaError:
+        except numba_error():
             if not self._native:
                 raise
             self._call, self._native = self._plain, False

@@ -12,7 +12,7 @@ from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.layer import Form, Layer
-from fastgrad.evaluate.vector import parts_of
+from fastgrad.evaluate.recording import parts_of
 
 LEAVES, COTANGENT = "leaves_", "cotangent_"
 """Names of arguments that are no input's."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss
-from fastgrad.evaluate.kernels import central_gradient
+from fastgrad.evaluate.on_demand import central_gradient
 from fastgrad.evaluate.process import NOTHING_KEPT, state_kept
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.evaluate.schedule import WORTH_A_LAUNCH, Cost, LaunchCost
@@ -21,6 +21,8 @@ KERNEL_SETTINGS = np.array([STENCIL.step, *SETTINGS])
 DOUBLE = np.dtype(np.float64)
 LONGEST_SECONDS = 10e-3
 """What takes longer is better made in slabs, between which Ctrl-C is answered."""
+LONGER_SECONDS = 150e-6
+"""What the general way takes longer."""
 BRIEF_SECONDS = WORTH_A_LAUNCH * LaunchCost.IDLE
 """What no launch would shorten."""
 
@@ -55,6 +57,8 @@ class DirectGradient:
         self._evaluations = 2 * layout.size
         self.shape = layout.blocks[0].shape if layout.plain else (layout.size,)
         """The shape of the arrays that it takes: theta's own if that is one array, else flat."""
+        self._kernel: Any = None
+        """`kernels.central_gradient`, once it pays."""
         self._plan = np.array([compiled.address, bound.address, *layout.stops])
 
     def __call__(self, theta: Any) -> Floats | None:
@@ -71,10 +75,15 @@ class DirectGradient:
             or not self._is_brief()
         ):
             return None
+        if self._kernel is None:
+            if not central_gradient.pays(LONGER_SECONDS):
+                central_gradient.paid += LONGER_SECONDS
+                return None
+            self._kernel = central_gradient.kernel()
         gradient = np.empty(self.shape)
         began = time.perf_counter()
         if self._state is None and len(self.shape) == 1:
-            good = central_gradient(self._plan, KERNEL_SETTINGS, theta, gradient)
+            good = self._kernel(self._plan, KERNEL_SETTINGS, theta, gradient)
         else:
             good = self._flat(theta.reshape(-1), gradient.reshape(-1))
         seconds = time.perf_counter() - began
@@ -95,5 +104,6 @@ class DirectGradient:
         )
 
     def _flat(self, theta: Floats, gradient: Floats) -> bool:
+        assert self._kernel is not None
         with NOTHING_KEPT if self._state is None else self._state:
-            return bool(central_gradient(self._plan, KERNEL_SETTINGS, theta, gradient))
+            return bool(self._kernel(self._plan, KERNEL_SETTINGS, theta, gradient))

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
 from fastgrad.evaluate.remedies import UNUSUAL, line_of, remedy
@@ -130,6 +129,8 @@ def why_it_departs(loss: Any, values: Sequence[Any], error: Exception | None) ->
 
 def wrong_return_type(loss: Any, got: Any) -> TypeError:
     """The error for a loss that compiles but does not return one real number."""
+    from numba import types
+
     kinds = {
         "array": types.Array,
         "complex": types.Complex,

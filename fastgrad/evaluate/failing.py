@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats
 from fastgrad.errors import LossError
-from fastgrad.evaluate import kernels
 from fastgrad.evaluate.adapters import native_parameters
 from fastgrad.evaluate.explain import loss_error, other_position, wrote_to_theta
+from fastgrad.evaluate.in_numpy import INTERRUPTED, RAISED
 from fastgrad.evaluate.rows import Rows
 from fastgrad.evaluate.scratch import with_copies
 from fastgrad.evaluate.writes import Writes
@@ -37,9 +37,9 @@ class Failing(NamedTuple):
         LossError, MutatedInputError, KeyboardInterrupt
         """
         theta = self.rows.theta
-        raised = np.flatnonzero(failed == kernels.RAISED)
+        raised = np.flatnonzero(failed == RAISED)
         others = np.count_nonzero(failed) > raised.size
-        if others or not kernels.is_sound(theta, self.rows.kept, failed, 0, 0):
+        if others or not self.rows.are_sound():
             self._raise(failed, where)
         for k in {int(raised[0]), int(raised[-1])}:  # repeats at theta are asked for by themselves
             if np.array_equal(where(k)[0], theta):
@@ -53,7 +53,7 @@ class Failing(NamedTuple):
         LossError
             It does not raise there when it is called from Python.
         """
-        point, name = where(int(np.flatnonzero(failed == kernels.RAISED)[0]))
+        point, name = where(int(np.flatnonzero(failed == RAISED)[0]))
         own = self._own_exception(point)
         error = loss_error(name, own)
         if own is None:
@@ -63,13 +63,13 @@ class Failing(NamedTuple):
 
     def _raise(self, failed: NDArray[np.uint8], where: Where) -> NoReturn:
         """The error for a slab that is not sound."""
-        if kernels.INTERRUPTED in failed:
+        if INTERRUPTED in failed:
             raise KeyboardInterrupt
         if self.writes.guard is not None:
             self.writes.guard.check()
         theta, layout = self.rows.theta, self.writes.layout
         first = np.flatnonzero(failed)
-        if first.size and failed[first[0]] == kernels.RAISED:
+        if first.size and failed[first[0]] == RAISED:
             self._raise_own(*where(int(first[0])))
         rows = self.rows.kept[:, : theta.size].copy()
         self.rows.make(1)

@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastgrad.evaluate.kernels import INTERRUPTED, LINE, RAISED
+from fastgrad.evaluate.in_numpy import INTERRUPTED, LINE, RAISED
 
 
 @intrinsic

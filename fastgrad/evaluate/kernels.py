@@ -23,8 +23,8 @@ LOSS_SIGNATURE = types.float64(types.uintp, types.intp, types.uintp, types.uintp
 
 With a size of -1 it releases its arguments instead."""
 
-RAISED, WROTE, INTERRUPTED = 1, 2, 3
-"""What a byte of ``failed`` says: the loss raised, wrote to its parameters, or got a Ctrl-C."""
+WROTE = 2
+"""What a byte of ``failed`` says of a loss that wrote to its parameters; `in_numpy` has the others."""
 
 LINE = 8
 """Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
@@ -153,7 +153,7 @@ def coordinates_serial(loss, arguments, theta, work, indices, offsets, values, f
     indices : ndarray of int64, shape (m,)
     offsets, values : ndarray, shape (m, k)
     failed : ndarray of uint8, shape (m k,)
-        Set where the loss did not just return, to `RAISED`, `WROTE` or `INTERRUPTED`.
+        Set where the loss did not just return, to one of `in_numpy.RAISED` and what follows it.
     start, stop : int
         The evaluations to make, counted along the rows of ``values``.
     """
@@ -202,30 +202,6 @@ def line_parallel(
                 loss, arguments, theta, work[t], direction, offsets, values, failed, j, j + 1
             )
             j = start + _fetch_add(taken, 1)
-
-
-@_kernel()
-def fill_rows(memory, theta, count, width):
-    """Copy theta ``count`` times into ``memory``; return where the first copy starts."""
-    first = -(memory.ctypes.data // 8) % LINE
-    for k in range(count):
-        start = first + k * width
-        for i in range(theta.size):
-            memory[start + i] = theta[i]
-    return first
-
-
-@_kernel()
-def is_sound(theta, work, failed, start, stop):
-    """Whether no evaluation failed, and the rows of ``work`` still equal ``theta`` bit for bit."""
-    for e in range(start, stop):
-        if failed[e]:
-            return False
-    for row in work:
-        for i in range(theta.size):
-            if row[i] != theta[i]:
-                return False
-    return True
 
 
 @_kernel()
@@ -407,12 +383,6 @@ def _central_differences(loss, arguments, step, row, gradient, failed):
         if failed[0] or not (kept and math.isfinite(gradient[i])):
             return False
     return True
-
-
-@_kernel()
-def release(loss, arguments):
-    """Give back the arguments bound at an address."""
-    _function_at(loss)(np.uint64(0), -1, np.uint64(0), np.uint64(arguments))
 
 
 @_kernel()

@@ -13,9 +13,9 @@ from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
-from numba.core.registry import CPUDispatcher
 
-from fastgrad.evaluate.kernels import checksums
+from fastgrad.dispatchers import is_njit
+from fastgrad.evaluate.on_demand import checksums
 
 LIBRARIES = frozenset({"numpy", "math", "cmath", "numba", "scipy", "operator", "builtins"})
 """Modules whose contents nobody rebinds."""
@@ -122,14 +122,12 @@ def uncompiled(function: FunctionType, made: dict[Any, FunctionType] | None = No
     plain.__kwdefaults__ = function.__kwdefaults__
     made[function] = plain
     for name, *_ in global_names(function.__code__):
-        if isinstance(found.get(name), CPUDispatcher):
+        if is_njit(found.get(name)):
             found[name] = uncompiled(found[name].py_func, made)
     for cell, own in zip(function.__closure__ or (), cells, strict=True):
         with suppress(ValueError):  # not assigned yet
             value = cell.cell_contents
-            own.cell_contents = (
-                uncompiled(value.py_func, made) if isinstance(value, CPUDispatcher) else value
-            )
+            own.cell_contents = uncompiled(value.py_func, made) if is_njit(value) else value
     return plain
 
 

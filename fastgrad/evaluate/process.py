@@ -3,17 +3,16 @@
 import os
 import pickle
 import random
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
-import threadpoolctl
-from numba import _helperlib
 
-from fastgrad.evaluate.traits import Traits
+if TYPE_CHECKING:
+    from fastgrad.evaluate.traits import Traits
 
 
 class BlasLimit:
@@ -63,6 +62,7 @@ class BlasLimit:
     def _blas(self) -> list[Any]:
         if self._libraries is None:
             import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS, not found unless loaded
+            import threadpoolctl
 
             controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
             self._libraries = list(controller.lib_controllers)
@@ -100,6 +100,8 @@ if hasattr(os, "register_at_fork"):
 
 def available_threads() -> int:
     """How many threads a kernel may use here; 1 where a parallel launch would end the process."""
+    import numba
+
     if forks.forked_from_threads or numba.config.NUMBA_NUM_THREADS == 1:
         return 1
     return int(numba.get_num_threads())
@@ -112,6 +114,8 @@ def parallel_launch() -> AbstractContextManager[Any]:
     from a cache by one thread while another linked its own code, a parallel kernel was seen to end the
     process with "Symbol not found: allocate_sched".
     """
+    import numba
+
     if threading_layer() is None:
         with forks.lock:
             numba.get_num_threads()
@@ -130,20 +134,20 @@ def require_threads_after_fork() -> None:
 
 def threading_layer() -> str | None:
     """numba's threading layer; None while none is chosen, because nothing was launched."""
+    numba = sys.modules.get("numba")
+    if numba is None:
+        return None
     try:
         return str(numba.threading_layer())
     except ValueError:
         return None
 
 
-_generators: Any = _helperlib  # whose stubs do not tell of these functions
-
-
 NOTHING_KEPT = nullcontext()
 """The context of most losses, made once: it is entered at every launch."""
 
 
-def state_kept(traits: Traits, arguments: tuple[Any, ...]) -> AbstractContextManager[Any]:
+def state_kept(traits: "Traits", arguments: tuple[Any, ...]) -> AbstractContextManager[Any]:
     """A context that puts back whatever a loss of these traits would change."""
     if not traits.uses_random:
         return one_blas_thread if traits.uses_blas else NOTHING_KEPT
@@ -170,13 +174,16 @@ def generators_kept(arguments: tuple[Any, ...]) -> Iterator[None]:
 @contextmanager
 def _numba_random_state_kept() -> Iterator[None]:
     """A context that keeps the two generators of compiled code, on this thread."""
-    pointers = _generators.rnd_get_np_state_ptr(), _generators.rnd_get_py_state_ptr()
-    before = [_generators.rnd_get_state(pointer) for pointer in pointers]
+    from numba import _helperlib
+
+    generators: Any = _helperlib  # whose stubs do not tell of these functions
+    pointers = generators.rnd_get_np_state_ptr(), generators.rnd_get_py_state_ptr()
+    before = [generators.rnd_get_state(pointer) for pointer in pointers]
     try:
         yield
     finally:
         for pointer, state in zip(pointers, before, strict=True):
-            _generators.rnd_set_state(pointer, state)
+            generators.rnd_set_state(pointer, state)
 
 
 @contextmanager

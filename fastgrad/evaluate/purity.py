@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats
 from fastgrad.errors import MutatedInputError, NondeterministicLossError
-from fastgrad.evaluate.kernels import checksums
+from fastgrad.evaluate.on_demand import checksums
 from fastgrad.parameters.trees import children
 
 WHOLE_BYTES = 1 << 18

@@ -5,11 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.evaluate import kernels
 from fastgrad.evaluate.adapters import BoundArguments
-from fastgrad.evaluate.disk_cache import forgiving_all
-
-forgiving_all(kernels)
+from fastgrad.evaluate.in_numpy import LINE, address_of
 
 
 class Rows:
@@ -35,7 +32,7 @@ class Rows:
         """Lines leave another point in them, and look at what they wrote themselves."""
         if self._bind is not None:
             self.own = [self._bind() for _ in range(threads)]
-            self.array.view(np.uintp)[:, -kernels.LINE] = [bound.address for bound in self.own]
+            self.array.view(np.uintp)[:, -LINE] = [bound.address for bound in self.own]
 
     def grow(self, threads: int) -> None:
         """Have as many as a launch on so many threads takes."""
@@ -48,6 +45,10 @@ class Rows:
             self.array[:, : self.theta.size] = self.theta
             self.are_theta = True
 
+    def are_sound(self) -> bool:
+        """Whether all that must still be theta are."""
+        return bool((self.kept[:, : self.theta.size] == self.theta).all())
+
     @property
     def kept(self) -> Floats:
         """Those that must still be theta: all, or none."""
@@ -59,7 +60,9 @@ def aligned_rows(count: int, theta: Floats, spare: int = 0) -> Floats:
 
     ``spare`` lines more are behind each.
     """
-    width = (-(-theta.size // kernels.LINE) + spare) * kernels.LINE
-    memory = np.empty(count * width + kernels.LINE)
-    first = kernels.fill_rows(memory, theta, count, width)
-    return memory[first : first + count * width].reshape(count, width)
+    width = (-(-theta.size // LINE) + spare) * LINE
+    memory = np.empty(count * width + LINE)
+    first = -(address_of(memory) // 8) % LINE
+    rows = memory[first : first + count * width].reshape(count, width)
+    rows[:, : theta.size] = theta
+    return rows

@@ -7,7 +7,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.interrupts import left_if_interrupted, may_be_interrupted
+from fastgrad.evaluate.on_demand import OnDemand
 from fastgrad.evaluate.process import available_threads, one_blas_thread, parallel_launch
 
 Launch: TypeAlias = Callable[[int, int, int], None]
@@ -131,6 +133,19 @@ class Work(NamedTuple):
     """``grow(threads)`` before a launch on so many."""
     may_be_left: bool = False
     """Whether a long evaluation may go on on another thread when this one is interrupted."""
+    shared: OnDemand | None = None
+    """The kernel for several threads, where it may be that nobody has compiled it."""
+
+    def affordable(self, threads: int, seconds: float) -> int:
+        """So many threads for work of so long; one, where the kernel costs more than it saves."""
+        if threads == 1 or self.shared is None:
+            return threads
+        return threads if self.shared.pays(seconds * (1 - 1 / threads)) else 1
+
+    def forgone(self, threads: int, seconds: float) -> None:
+        """Count what it took that a slab was not made on so many threads."""
+        if self.shared is not None:
+            self.shared.paid += seconds * (1 - 1 / threads)
 
 
 def in_slabs(
@@ -152,7 +167,10 @@ def in_slabs(
     seen: float | None = None
     while start < count:
         left = count - start
-        on = cost.threads(left) if threads is None else threads
+        wanted = cost.threads(left) if threads is None else threads
+        on = wanted
+        if threads is None:
+            on = work.affordable(wanted, left * (cost.seconds or 0.0))
         if cost.seconds is None:
             size = 1
         elif first_alone and start == 0:
@@ -169,6 +187,8 @@ def in_slabs(
         elsewhere = work.may_be_left and expected > LEFT_SECONDS and may_be_interrupted()
         seconds = left_if_interrupted(one) if elsewhere else one()
         cost.saw(stop - start, on, seconds)
+        if on < wanted:
+            work.forgone(wanted, seconds)
         if stop - start > 1:
             seen = seconds * on / (stop - start)
         work.done(start, stop)
@@ -178,10 +198,13 @@ def in_slabs(
 def _seconds(launch: Launch, start: int, stop: int, threads: int) -> float:
     """How long a launch took, which is made with what it needs around it."""
     if threads == 1:
-        began = time.perf_counter()
-        launch(start, stop, 1)
-        return time.perf_counter() - began
+        return _timed(launch, start, stop, 1)
     with one_blas_thread, parallel_launch():
-        began = time.perf_counter()
-        launch(start, stop, threads)
-        return time.perf_counter() - began
+        return _timed(launch, start, stop, threads)
+
+
+def _timed(launch: Launch, start: int, stop: int, threads: int) -> float:
+    """How long a launch took, less what was compiled in it: a kernel, when it is first called."""
+    compiling, began = seconds_compiling(), time.perf_counter()
+    launch(start, stop, threads)
+    return time.perf_counter() - began - (seconds_compiling() - compiling)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.evaluate.kernels import fill_units
+from fastgrad.evaluate.on_demand import fill_units
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.layout import Layout

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.evaluate import kernels
+from fastgrad.evaluate import on_demand
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss, bound_arguments
 from fastgrad.evaluate.instances import copied
 from fastgrad.evaluate.process import forks
@@ -119,7 +119,7 @@ class Writes:
         bound = bound_arguments(self.compiled, self.layout, arguments)
         away = AWAY * max(abs(theta[0]), 1.0)
         values = np.empty((1, 3))
-        kernels.coordinates_serial(
+        on_demand.coordinates_serial(
             self.compiled.address,
             bound.address,
             theta,

@@ -454,7 +454,7 @@ def test_bound_arguments_are_released():
 
 def test_kernels_have_one_signature_after_all_these_losses():
     for name, kernel in vars(kernels).items():
-        if name.startswith(("coordinates_", "line_", "is_sound", "fill_rows", "checksums")):
+        if name.startswith(("coordinates_", "line_", "checksums")):
             assert len(kernel.signatures) <= 1, name
 
 

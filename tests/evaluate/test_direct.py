@@ -11,9 +11,16 @@ import fastgrad as fg
 from fastgrad.errors import LossError, MutatedInputError, NonFiniteLossError
 from fastgrad.evaluate.adapters import compiled_for
 from fastgrad.evaluate.proofs import only_read
-from tests.losses import quadratic, rosenbrock, rosenbrock_grad
+from tests.losses import bought, quadratic, rosenbrock, rosenbrock_grad
 
 Pair = namedtuple("Pair", "first second")
+
+
+@pytest.fixture(autouse=True)
+def kernels_at_once():
+    """However small a problem is."""
+    with bought():
+        yield
 
 
 @njit

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from fastgrad.evaluate import kernels, process, schedule
-from tests.losses import evaluator_of, parallel_squares, rosenbrock, steps_of
+from tests.losses import bought, evaluator_of, parallel_squares, rosenbrock, steps_of
+
+
+@pytest.fixture(autouse=True)
+def kernels_at_once():
+    """However small a problem is."""
+    with bought():
+        yield
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.parameters.layout import flatten
 from tests.losses import (
+    bought,
     by_object_mode,
     calls_parallel,
     evaluator_of,
@@ -45,6 +46,13 @@ def draw():
 def blas_threads():
     info = threadpoolctl.threadpool_info()
     return [library["num_threads"] for library in info if library["user_api"] == "blas"]
+
+
+@pytest.fixture(autouse=True)
+def kernels_at_once():
+    """However small a problem is."""
+    with bought():
+        yield
 
 
 @pytest.fixture

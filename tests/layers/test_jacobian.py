@@ -15,7 +15,7 @@ from fastgrad.errors import (
     StructureMismatchError,
 )
 from fastgrad.evaluate.protocol import Inputs
-from fastgrad.evaluate.vector import vector_evaluator
+from fastgrad.evaluate.vector_backends import vector_evaluator
 from fastgrad.parameters.layout import flatten
 from fastgrad.parameters.pairs import Columns, PairLayout
 

@@ -6,10 +6,10 @@ measured, and s is fitted with few entries, by orthogonal matching pursuit with 
 are those of P v, known at no evaluation of the loss. A fit counts if chance would not give it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import gammaln
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose.readings import MOST_SMEARED, said_of_smeared
@@ -205,5 +205,6 @@ def _likeliest(A: Floats, y: Floats, count: int, others: Sequence[int] = ()) -> 
 def _log_chance(shape: tuple[int, int], count: int, size: float) -> float:
     """log10 of the chance that some of so many columns fit readings of this size, in what is allowed."""
     m, n = shape
-    ways = (gammaln(n + 1) - gammaln(count + 1) - gammaln(n - count + 1)) / np.log(10)
+    ways = math.lgamma(n + 1) - math.lgamma(count + 1) - math.lgamma(n - count + 1)
+    ways /= math.log(10)
     return float(ways - (m - count) * np.log10(max(size, 1.0)))
