@@ -3,9 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
+
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.protocol import Evaluator, finite_value
 from fastgrad.parameters.layout import Layout
+
+KEPT_BYTES = 1 << 18
+"""Arrays of so much are held on to between two calls; all of it is looked at for writes."""
+NUMBERS = (int, float, bool, str, type(None))
+"""Types of arguments that are what they are for good."""
 
 
 class Differentiates(Protocol):
@@ -94,3 +101,46 @@ class BoundGradient:
         self._direct, self._is_current = None, self._function.watch()
         self._latest = self._function.start(theta, self._arguments, (layout, flat))
         return self._latest
+
+
+class Kept:
+    """A gradient that was bound to the arguments of a call, for calls with the same ones.
+
+    The same arrays, which may hold other numbers by then, as those of a bound gradient may; and
+    numbers that are equal.
+
+    Parameters
+    ----------
+    gradient : BoundGradient
+    args : tuple
+        All arguments of the call, theta first.
+    """
+
+    def __init__(self, gradient: BoundGradient, args: tuple[Any, ...]):
+        self.gradient, self._args = gradient, args[1:]
+        self._shapes = [(a.shape, a.dtype) if type(a) is np.ndarray else None for a in self._args]
+
+    def serves(self, args: tuple[Any, ...]) -> bool:
+        """Whether it is the gradient for a call with these arguments."""
+        if len(args) != len(self._args) + 1:
+            return False
+        return all(map(_is_same, self._args, args[1:], self._shapes))
+
+
+def _is_same(kept: Any, given: Any, shape: Any) -> bool:
+    if kept is given:  # an array may have been given another shape
+        return shape is None or (given.shape == shape[0] and given.dtype is shape[1])
+    return type(kept) is type(given) and type(kept) in NUMBERS and bool(kept == given != 0)
+
+
+def may_be_kept(args: tuple[Any, ...]) -> bool:
+    """Whether the arguments of a call beside theta are arrays and numbers that are small in all."""
+    if len(args) < 2 or getattr(args[0], "nbytes", 0) > KEPT_BYTES:
+        return False
+    nbytes = 0
+    for arg in args[1:]:
+        if type(arg) is np.ndarray:
+            nbytes += arg.nbytes
+        elif type(arg) not in NUMBERS:
+            return False
+    return nbytes <= KEPT_BYTES

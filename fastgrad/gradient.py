@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.bound import BoundGradient
+from fastgrad.bound import BoundGradient, Kept, may_be_kept
 from fastgrad.cluster.campaign import campaign
 from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
 from fastgrad.differences.confined import confined
@@ -100,6 +100,8 @@ class GradientFunction:
         self.__name__ = self.__qualname__ = name_of(loss)
         self.__signature__ = signature_of(loss)
         self._alone = self.bind() if argnum == 0 else None
+        self._kept: Kept | None = None
+        """The gradient of the last call, for one with the same arguments."""
 
     def __repr__(self) -> str:
         running = {k: v for k, v in self._running.items() if v not in ("auto", True)}
@@ -137,6 +139,12 @@ class GradientFunction:
         """
         if self._alone is not None and len(args) == 1:
             return self._alone(args[0])
+        kept = self._kept
+        if kept is not None and kept.serves(args):
+            return kept.gradient(args[0])
+        if self._argnum == 0 and may_be_kept(args):
+            self._kept = Kept(self.bind(*args[1:]), args)
+            return self._kept.gradient(args[0])
         layout, run = self._start(args)
         return layout.rebuild(self.differentiate(layout, run))
 

@@ -1,6 +1,7 @@
 """Gradients in one call of compiled code, and what the optimiser proves of arguments."""
 
 import threading
+import warnings
 from collections import namedtuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from numba import njit, objmode
 
 import fastgrad as fg
+from fastgrad import bound
 from fastgrad.errors import LossError, MutatedInputError, NonFiniteLossError
 from fastgrad.evaluate.adapters import compiled_for
 from fastgrad.evaluate.proofs import only_read
@@ -293,3 +295,59 @@ def test_nothing_is_proved_beside_what_is_not_followed():
     held = List([a])
     result, _ = compiled_for(loss, tuple(map(numba.typeof, (np.ones(2), held, a))))
     assert only_read(result) == (False, False, False)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_arguments_that_are_the_same_are_bound_once(keeps, monkeypatch):
+    if not keeps:
+        monkeypatch.setattr(bound, "KEPT_BYTES", 0)
+    g, made = fg.grad(weighted), []
+    monkeypatch.setattr(fg.gradient.GradientFunction, "bind", counting(made))
+    x, w = np.array([1.0, 1.25, 1.5]), np.arange(1.0, 4.0)
+    for c in (0.5, 0.5, 0.5, 0.0, -0.0, 2):
+        w *= 2.0
+        x = x + 0.125
+        assert np.array_equal(g(x, w, c), fg.grad(weighted, trainable=np.ones(3, bool))(x, w, c))
+    others = [w.copy(), w[::-1], w.astype(np.float32)]
+    for other in others:
+        expected = fg.grad(weighted, trainable=np.ones(3, bool))(x, other, 0.5)
+        assert np.array_equal(g(x, other, 0.5), expected)
+    with pytest.raises(TypeError, match="argument"):
+        g(x, w)
+    assert len(made) == (4 + len(others) + 1 if keeps else 0)
+
+
+def counting(made):
+    """`GradientFunction.bind` that counts the calls for arguments."""
+    real = fg.gradient.GradientFunction.bind
+
+    def bind(self, *args):
+        if args and self._trainable is None:
+            made.append(args)
+        return real(self, *args)
+
+    return bind
+
+
+def test_lists_are_read_at_every_call():
+    """They may hold other things by then."""
+
+    def loss(x, parts):
+        return (parts[0] * x**2).sum()
+
+    g, parts = fg.grad(loss), [np.ones(2)]
+    np.testing.assert_allclose(g(np.ones(2), parts), 2.0, rtol=1e-8)
+    parts[0] = np.full(2, 3.0)
+    np.testing.assert_allclose(g(np.ones(2), parts), 6.0, rtol=1e-8)
+
+
+def test_an_array_that_is_given_another_shape_is_bound_again():
+    def loss(x, w):
+        return x[0] * w.size + x[1] * w.ndim
+
+    g, w = fg.grad(loss), np.ones(4)
+    np.testing.assert_allclose(g(np.ones(2), w), [4.0, 1.0], rtol=1e-8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated
+        w.shape = (2, 2)
+    np.testing.assert_allclose(g(np.ones(2), w), [4.0, 2.0], rtol=1e-8)
