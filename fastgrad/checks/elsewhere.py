@@ -263,8 +263,8 @@ class _Look:
             return None
         clause = (
             "the analytic gradient is that of another function than the loss (along two directions "
-            f"its mixed derivative is {one:.6g} either way round, the loss's {mixed:.6g}): a term of "
-            "the loss is missing in it, is too much or has another weight; its derivation is sound"
+            f"its mixed derivative is {one:.6g} either way round, the loss's {mixed:.6g}): so it is "
+            "where a term of the loss is missing or too much, or where terms or rows have other weights"
         )
         return Finding(("another-loss",), {"mixed": one, "of_the_loss": mixed}, clause)
 

@@ -353,3 +353,22 @@ def test_values_are_looked_up_in_a_pool_of_another_size():
     right = np.arange(1.0, 9.0)
     case = Case("W", (8,), np.ones(8), right.copy(), np.arange(8), right, np.full(8, 1e-9))
     assert look_up(case, np.append(right, 99.0)) is None
+
+
+ELSEWHERE = {
+    "labels off by one": {"another-loss", "linear-term"},
+    "labels forgotten": {"another-loss", "linear-term"},
+    "temperature": {"another-loss"},
+}
+"""Bugs of the softmax net that obey no law, and are gradients of another function than its loss."""
+
+
+def test_no_other_lawless_bug_is_named_where_the_gradient_can_be_asked_elsewhere():
+    for bug in bugs.UNEXPLAINED:
+        if bug.world != "softmax":
+            continue
+        at = world(bug.world)
+        gradient = planted(bug, at.grad)
+        report = fg.check_grad(at.loss, gradient, at.theta, *at.args, backend="python")
+        laws = {d.law for d in report.diagnoses if d.explains and d.law != "random"}
+        assert {law for law in laws if not law.startswith("not-")} == ELSEWHERE.get(bug.name, set())

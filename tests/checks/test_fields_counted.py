@@ -164,3 +164,35 @@ def test_what_noise_hides_the_reason_of_is_found_and_not_misnamed(variant):
         report = fg.check_grad(loss, claim, theta, backend="python", strategy="sweep")
         assert report.verdict == "disagrees"
         assert not any(is_named(d.law) for d in report.diagnoses)
+
+
+ELSEWHERE: dict[tuple[str, str], str] = {
+    ("logistic regression", "labels of -1 and 1"): "linear-term",
+    ("Poisson regression", "without exposure"): "another-loss",
+    ("Cox", "everybody at risk"): "another-loss",
+    ("Cox", "censored as events"): "another-loss",
+    ("Weibull", "censoring ignored"): "another-loss",
+    ("Gaussian process", "determinant forgotten"): "another-loss",
+    ("portfolio", "2 of the risk forgotten"): "another-loss",
+    ("Lennard-Jones", "exponent of the attraction lost"): "another-loss",
+    ("kinetics", "time forgotten"): "another-loss",
+}
+"""Errors that obey no law at theta, and one where the gradient can be asked a little away.
+
+Each of these is the gradient of another function: forces of any pair potential are (of an attraction of
+a sixth), and a fit whose rows weigh 1/t.
+"""
+
+
+def test_errors_without_a_law_at_theta_are_asked_elsewhere():
+    lawless = {where: laws for where, laws in ERRORS.items() if LAWLESS in laws.values()}
+    assert set(ELSEWHERE) <= set(lawless)
+    for where, expected in lawless.items():
+        loss, gradient, theta = ENGINES[where[0]]
+        report = fg.check_grad(
+            loss, lambda p, e=where[1], g=gradient: g(p, e), theta, backend="python"
+        )
+        laws = {d.block: d.law for d in report.diagnoses}
+        assert set(laws) == set(expected)
+        for law in laws.values():
+            assert law == ELSEWHERE[where] if where in ELSEWHERE else not is_named(law), where

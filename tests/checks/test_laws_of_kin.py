@@ -426,15 +426,15 @@ KIN = {
         "that of another function than the loss",
     ),
     "the last state": Kin(
-        recurrent, recurrent_grad, 0.5 * draw(54, 3, 2), only("another-loss"), "a term of the loss",
+        recurrent, recurrent_grad, 0.5 * draw(54, 3, 2), only("another-loss"), "term of the loss",
     ),
     "censored as events": Kin(
         lambda b: cox(b, SEEN), lambda b: cox_grad(b, np.ones(30)), 0.4 * draw(55, 5),
-        only("another-loss"), "its derivation is sound",
+        only("another-loss"), "have other weights",
     ),
     "half of the risk": Kin(
         lambda w: float(1.5 * w @ A6 @ w + np.sin(w).sum()), lambda w: 1.5 * A6 @ w + np.cos(w),
-        draw(56, 6), only("another-loss"), "has another weight",
+        draw(56, 6), only("another-loss"), "have other weights",
     ),
     # ---- softmax
     "the slope of a sigmoid for a softmax": Kin(
