@@ -13,6 +13,7 @@ from fastgrad.checks.rounded import Precision, beside, other_function
 from fastgrad.checks.summary import worst_of
 from fastgrad.jax.evaluator import JaxGradient, JaxLoss, RoundedGradient
 from fastgrad.jax.program import Program, is_array
+from fastgrad.parameters.by_name import filled
 from fastgrad.results import GradientCheck
 
 EXACT = float(np.finfo(np.float64).eps)
@@ -31,6 +32,9 @@ def check(
     budget: float | None = 10.0,
     seed: int = 0,
     step: Any = None,
+    scale: Any = None,
+    bounds: Any = None,
+    points: int | Sequence[Any] | None = None,
     progress: bool = False,
 ) -> GradientCheck:
     """Is the gradient of a JAX function right, and where is it wrong?
@@ -54,7 +58,14 @@ def check(
         ``"auto"`` checks in float64, within ``jax.enable_x64`` and without changing the configuration,
         where the function allows it, and then the gradient as it comes beside that; None checks in the
         precision of the parameters, with the verdict that it allows.
-    rtol, strategy, budget, seed, step, progress
+    step, scale : number, or pytree like the parameters, optional
+        Absolute steps, and the unit of each entry, as of `fastgrad.check_grad`; or by names of leaves.
+    bounds : (low, high), optional
+        Each a number, None, a pytree like the parameters, or numbers and arrays by the names of leaves,
+        of which some may be left out: no point outside is ever evaluated.
+    points : int or sequence of pytrees, optional
+        Check there too: at so many points in all, or at others like the parameters.
+    rtol, strategy, budget, seed, progress
         As of `fastgrad.check_grad`.
 
     Returns
@@ -89,10 +100,18 @@ def check(
     program, said = _wide(own, (loss, params, args), grad) if dtype == "auto" else (own, ())
     exact = program.eps <= EXACT
     compute = JaxGradient(program, grad) if exact else RoundedGradient(program, grad)
-    asked = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed, "step": step}
+    here = program.values()
+    asked: dict[str, Any] = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed}
     asked["trainable"] = wrt
-    given = program.values(), *leading_dimensions(args)
-    report = check_grad(JaxLoss(program), compute, *given, **asked, progress=progress)
+    asked["step"], asked["scale"] = (filled(program.named(x), here) for x in (step, scale))
+    if bounds is not None:
+        ends = zip(bounds, (-np.inf, np.inf), strict=True)
+        asked["bounds"] = tuple(filled(program.named(end), here, free) for end, free in ends)
+    if points is not None and not isinstance(points, int):
+        points = [filled(program.named(point), here, here) for point in points]
+    given = here, *leading_dimensions(args)
+    first = {**asked, "points": points, "progress": progress}
+    report = check_grad(JaxLoss(program), compute, *given, **first)
     report = replace(report, remarks=(*report.remarks, *said))
     if program is own or report.verdict != "agrees":
         return report

@@ -85,13 +85,20 @@ class Program:
         """Theta: the leaves as float64 arrays, by name."""
         return {name: np.asarray(leaf).astype(np.float64) for name, leaf in self.leaves.items()}
 
+    def named(self, given: Any) -> Any:
+        """What is like the parameters, by the names of leaves; anything else as it is."""
+        parts, tree = tree_flatten(given)
+        if tree != self._tree or isinstance(given, str):
+            return given
+        return {name: parts[k] for name, k in zip(self.leaves, self._places, strict=True)}
+
     def nearest(self, name: str, values: Array) -> Floats:
         """The nearest numbers that a leaf can hold."""
         return values.astype(self.leaves[name].dtype).astype(np.float64)
 
-    def next(self, name: str, ends: Array) -> Floats:
-        """The numbers next to a leaf's own, towards ends of infinity."""
-        own = np.asarray(self.leaves[name])
+    def next(self, name: str, values: Array, ends: Array) -> Floats:
+        """The numbers that a leaf can hold next to others, towards ends of infinity."""
+        own = values.astype(self.leaves[name].dtype)
         return np.nextafter(own, ends.astype(own.dtype)).astype(np.float64)
 
     def scalar(self, leaves: list[Any], arguments: list[Any]) -> Any:

@@ -10,6 +10,7 @@ import torch
 from fastgrad.arrays import Array
 from fastgrad.checking import check_grad
 from fastgrad.checks.summary import worst_of
+from fastgrad.parameters.by_name import filled
 from fastgrad.parameters.trees import shortened
 from fastgrad.results import GradientCheck
 from fastgrad.torch.evaluator import TorchGradient, TorchLoss
@@ -78,12 +79,14 @@ def check(
         as None does; then with the verdict that this precision allows.
     order : {1, 2}
         2 checks the double backward: a random combination of the first derivatives is the loss.
+    scale : number or mapping, optional
+        The unit of each entry, as of `fastgrad.check_grad`; by name for all of them.
     bounds : (low, high), optional
         Each a number, None, or tensors and numbers by the names of parameters and inputs, of which some
         may be left out: no point outside is ever evaluated.
     points : int or sequence of mappings, optional
         Check there too: at so many points in all, or at others, as ``state_dict()`` gives them.
-    rtol, strategy, budget, seed, step, scale, progress
+    rtol, strategy, budget, seed, step, progress
         As of `fastgrad.check_grad`.
 
     Returns
@@ -119,14 +122,17 @@ def check(
     exact = program.eps <= EXACT
     compute = TorchGradient(program) if exact else RoundedGradient(program)
     asked = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed, "step": step}
-    asked["trainable"], asked["scale"] = _chosen_by(wrt, program), scale
+    asked["trainable"] = _chosen_by(wrt, program)
+    here = program.values()
+    asked["scale"] = filled(scale, here, None, _on_host)
     if bounds is not None:
         ends = zip(bounds, (-np.inf, np.inf), strict=True)
-        asked["bounds"] = tuple(_by_leaf(given, program, free) for given, free in ends)
-    inputs_of_check = program.values(), *leading_dimensions(program)
-    there = _points_of(points, program)
-    first = {**asked, "points": there, "progress": progress}
-    report = check_grad(TorchLoss(program), compute, *inputs_of_check, **first)
+        asked["bounds"] = tuple(filled(given, here, free, _on_host) for given, free in ends)
+    inputs_of_check = here, *leading_dimensions(program)
+    first = {**asked, "points": _points_of(points, here), "progress": progress}
+    with program.kept():
+        report = check_grad(TorchLoss(program), compute, *inputs_of_check, **first)
+    program.stand_at(here)
     said = (*chosen.remarks, *_about(subject, compute))
     if report.verdict == "disagrees" and not in_proportion(program):
         said = (*said, LEAVES_OUT)
@@ -160,35 +166,16 @@ def _chosen_by(wrt: str | Sequence[str] | None, program: Program) -> list[str] |
     return chosen
 
 
-def _by_leaf(given: Any, program: Program, missing: Any) -> Any:
-    """What is given for all leaves, or by name, as arrays of all leaves.
-
-    Raises
-    ------
-    ValueError
-        A name is not a leaf's.
-    """
-    if not isinstance(given, Mapping):
-        return given
-    unknown = sorted(set(given) - set(program.leaves))
-    if unknown:
-        names = shortened(tuple(program.leaves))
-        raise ValueError(f"{unknown[0]!r} is no parameter or input: expected some of {names}")
-    found = {}
-    for name, own in program.values().items():
-        value = given.get(name, missing[name] if isinstance(missing, Mapping) else missing)
-        value = value.detach().double().cpu().numpy() if torch.is_tensor(value) else value
-        found[name] = np.broadcast_to(np.asarray(value, np.float64), own.shape).copy()
-    return found
+def _on_host(value: Any) -> Any:
+    return value.detach().cpu().double().numpy() if torch.is_tensor(value) else np.asarray(value)
 
 
-def _points_of(points: Any, program: Program) -> Any:
+def _points_of(points: Any, here: dict[str, Array]) -> Any:
     """Points as arrays of all leaves; a state also has buffers, which stay as they are."""
     if points is None or isinstance(points, int):
         return points
-    here = program.values()
     known = [{name: value for name, value in p.items() if name in here} for p in points]
-    return [_by_leaf(point, program, here) for point in known]
+    return [filled(point, here, here, _on_host) for point in known]
 
 
 def in_proportion(program: Program) -> bool:

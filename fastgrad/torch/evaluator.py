@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastgrad.arrays import Array, Floats, Indices
+from fastgrad.arrays import Array, Floats, Indices, Mask
 from fastgrad.checks.rounded import SINGLE, bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import loss_error, place, place_along
@@ -18,6 +18,8 @@ from fastgrad.torch.tensors import as_real
 
 ON_HOST = "cpu", "mps"
 """Kinds of devices whose values are taken one by one: the second has no float64."""
+SMALL = 2**13
+"""Leaves of so many entries are moved together; those on a device, where every call waits, all are."""
 POSITIVE = 2**63 - 1
 """Bits of a seed: equal offsets draw the same."""
 
@@ -40,6 +42,14 @@ class TorchEvaluator(Evaluator):
         self._program, self._layout = program, inputs.layout
         parts = zip(program.reals.values(), self._split(inputs.theta), strict=True)
         self._leaves = [_Leaf(tensor, values) for tensor, values in parts]
+        self._points = [leaf.point for leaf in self._leaves]
+        self._small = [b for b, leaf in enumerate(self._leaves) if leaf.flat is not None]
+        """Leaves that are moved together."""
+        self._sizes = [block.size for block in inputs.layout.blocks]
+        self._starts = np.array([block.start for block in inputs.layout.blocks])
+        self._away = np.zeros(len(self._leaves), np.bool_)
+        """Leaves that the last line moved: they are put back when it matters."""
+        program.held_by = self
 
     @property
     def ran(self) -> str:
@@ -52,6 +62,7 @@ class TorchEvaluator(Evaluator):
         Where a leaf is too coarse for a point, the value is that of the straight line through theta
         and the nearest point there is.
         """
+        self._stand(np.zeros_like(self._away))
         values, parts = self._room(offsets.shape), np.ones(offsets.shape)
         blocks = np.searchsorted(self._layout.stops, indices, side="right").tolist()
         with self._program.kept(), torch.no_grad():
@@ -66,20 +77,47 @@ class TorchEvaluator(Evaluator):
 
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """``values[j]``: the loss at ``theta + offsets[j] direction``, shape (k,)."""
-        values = self._room(offsets.shape)
-        moved = [
-            (leaf, leaf.like(part))
-            for leaf, part in zip(self._leaves, self._split(direction), strict=True)
-            if part.any()
-        ]
+        values, moves = self._room(offsets.shape), self._moved_by(direction)
+        self._stand(moves)
+        parts = torch.as_tensor(direction).split(self._sizes)
+        together, alone = self._movers(parts, moves)
         with self._program.kept(), torch.no_grad():
             for j, t in enumerate(offsets.tolist()):
-                for leaf, v in moved:
+                together.move_along(t)
+                for leaf, v in alone:
                     leaf.move_along(v, t)
                 values[j] = self._value(lambda t=t: place_along(t))
-            for leaf, _ in moved:
-                leaf.point.copy_(leaf.base)
         return _on_host(values)
+
+    def _moved_by(self, direction: Floats) -> Mask:
+        """Which leaves a direction moves: nearly all, and a look through all entries takes as long as
+        a move.
+        """
+        moves = np.asarray(direction[self._starts] != 0)
+        for b in np.flatnonzero(~moves).tolist():
+            start = self._starts[b]
+            moves[b] = direction[start : start + self._sizes[b]].any()
+        return moves
+
+    def _movers(
+        self, parts: tuple[torch.Tensor, ...], moves: Mask
+    ) -> tuple["_Together", list[tuple["_Leaf", torch.Tensor]]]:
+        """Leaves to be moved, by their parts of a direction: small ones together, others alone."""
+        small = self._small if moves.all() else [b for b in self._small if moves[b]]
+        many = set(small)
+        alone = [
+            (leaf, leaf.like(parts[b]))
+            for b, leaf in enumerate(self._leaves)
+            if moves[b] and b not in many
+        ]
+        return _Together([self._leaves[b] for b in small], [parts[b] for b in small]), alone
+
+    def _stand(self, moves: Mask) -> None:
+        """Put leaves where this evaluator stands, but for those that are to be moved."""
+        away = self._away if self._program.held_by is self else np.ones_like(self._away)
+        for b in np.flatnonzero(away & ~moves).tolist():
+            self._leaves[b].point.copy_(self._leaves[b].base)
+        self._program.held_by, self._away = self, moves
 
     @cached_property
     def _at_theta(self) -> float:
@@ -97,7 +135,7 @@ class TorchEvaluator(Evaluator):
 
     def _value(self, where: Any) -> torch.Tensor | float:
         self._evaluations += 1
-        before = [leaf.point._version for leaf in self._leaves]
+        before = [point._version for point in self._points]
         try:
             value: torch.Tensor | float = self._program.value()
         except Exception as error:
@@ -107,7 +145,7 @@ class TorchEvaluator(Evaluator):
                 self.outside = loss_error(where(), error)
                 self.outside.__cause__ = error
             value = float("nan")
-        after = [leaf.point._version for leaf in self._leaves]
+        after = [point._version for point in self._points]
         if after != before:
             for block, *versions in zip(self._layout.blocks, before, after, strict=True):
                 require_kept(self._program, block.name, versions[0] == versions[1])
@@ -137,13 +175,17 @@ class _Leaf:
         self.base = torch.tensor(values, dtype=wide, device=point.device)
         self.point.copy_(self.base)
         self._exact = point.dtype == torch.float64
+        together = point.device.type != "cpu" or point.numel() <= SMALL
+        flat = self._exact and together and point.is_contiguous()
+        self.flat = (point.view(-1), self.base.view(-1)) if flat else None
+        """The point and the base as vectors, if it is moved together with others."""
         on_host = point.device.type == "cpu" and point.dtype != torch.bfloat16
         self._cells: Any = point.numpy() if on_host else point
         """What single entries are written to: 0.1 us by NumPy, 8 by torch."""
 
-    def like(self, values: Array) -> torch.Tensor:
+    def like(self, part: torch.Tensor) -> torch.Tensor:
         """A part of a direction beside the base."""
-        return torch.as_tensor(values, dtype=self.base.dtype, device=self.base.device)
+        return part.to(self.base.device, self.base.dtype).view(self.base.shape)
 
     def move_along(self, v: torch.Tensor, t: float) -> None:
         """Stand at ``base + t v``, or at random numbers of half precision that lie there on average."""
@@ -181,6 +223,28 @@ class _Leaf:
 
 def _named(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+class _Together:
+    """Leaves of float64 that two calls move: one by one each takes as long as a thousand entries.
+
+    Parameters
+    ----------
+    leaves : list of _Leaf
+    parts : list of tensors
+        Their parts of a direction, flat.
+    """
+
+    def __init__(self, leaves: list[_Leaf], parts: list[torch.Tensor]):
+        pairs = [leaf.flat for leaf in leaves if leaf.flat is not None]
+        self.points, self.bases = [p for p, _ in pairs], [b for _, b in pairs]
+        self.parts = [part.to(base.device) for part, base in zip(parts, self.bases, strict=True)]
+
+    def move_along(self, t: float) -> None:
+        """Stand at ``base + t v``, rounded as a leaf alone is."""
+        if self.points:
+            torch._foreach_copy_(self.points, self.bases)
+            torch._foreach_add_(self.points, self.parts, alpha=t)
 
 
 class TorchLoss:

@@ -13,6 +13,8 @@ def mapped(value: Any, path: str, leaf: Callable[[str, torch.Tensor], Any]) -> A
     """A structure with other things in the places of its tensors; anything else is passed on."""
     if isinstance(value, torch.Tensor):
         return leaf(path, value)
+    if type(value) is tuple:
+        return tuple([mapped(part, f"{path}.{k}", leaf) for k, part in enumerate(value)])
     if isinstance(value, Mapping):
         return {key: mapped(part, f"{path}.{key}", leaf) for key, part in value.items()}
     if isinstance(value, CONTAINERS):

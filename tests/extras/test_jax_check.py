@@ -302,3 +302,69 @@ def test_a_loss_that_compiles_at_every_call_is_told_so():
         quick = fg.check_grad(lambda x: float(summed(x)), np.cos(x), x, backend="python")
         assert quick.verdict == "agrees"
         assert "JAX compiled" not in str(quick)
+
+
+def nested(x, y):
+    return {"layers": [{"x": x}], "y": y}
+
+
+def test_bounds_like_the_parameters_or_by_name():
+    outside = []
+
+    def seen(x):
+        outside.append(bool(np.any(x < 0) or np.any(x > 1)))
+        return x
+
+    def root(p):
+        x = p["layers"][0]["x"]
+        x = jax.pure_callback(
+            seen, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="sequential"
+        )
+        return jnp.sum(jnp.sqrt(x * (1.5 - x)) * p["y"])
+
+    def slope(p):
+        x, y = p["layers"][0]["x"], p["y"]
+        root = jnp.sqrt(x * (1.5 - x))
+        return nested(y * (1.5 - 2 * x) / (2 * root), root)
+
+    params = nested(jnp.asarray([0.001, 0.5, 1.0]), normal(3))
+    for bounds in (
+        ({"layers.0.x": 0.0}, {"layers.0.x": jnp.ones(3)}),
+        (nested(0.0, -jnp.inf), nested(jnp.ones(3), jnp.inf)),
+    ):
+        assert fg.jax.check(root, params, grad=slope, bounds=bounds).verdict == "agrees"
+    assert len(outside) > 10
+    assert not any(outside)
+    with pytest.raises(ValueError, match="'z' is no parameter or input"):
+        fg.jax.check(root, params, grad=slope, bounds=({"z": 0.0}, None))
+
+
+def test_points_like_the_parameters_or_by_name():
+    @jax.custom_vjp
+    def square(w):
+        return w**2
+
+    square.defvjp(lambda w: (w**2, w), lambda w, g: (2 * jnp.clip(w, -1, 1) * g,))
+
+    def loss(p):
+        return jnp.sum(square(p["layers"][0]["x"])) + jnp.sum(p["y"])
+
+    params = nested(jnp.asarray([0.3, -0.4]), normal(3))
+    assert fg.jax.check(loss, params, points=2).verdict == "agrees"
+    for there in (nested(jnp.asarray([3.0, -0.4]), normal(3)), {"layers.0.x": [3.0, -0.4]}):
+        report = fg.jax.check(loss, params, points=[there])
+        assert [point.verdict for point in report.points] == ["agrees", "disagrees"]
+        assert blamed(report) == ["layers.0.x"]
+
+
+def test_scale_and_step_like_the_parameters():
+    def loss(p):
+        return jnp.sum(jnp.sin(p["t"] / 60)) * p["w"]
+
+    with jax.enable_x64(True):
+        params = {"t": jnp.asarray([1.7e9]), "w": jnp.asarray(2.0)}
+        for asked in (
+            {"scale": {"t": jnp.asarray([60.0]), "w": 1.0}},
+            {"step": {"t": 0.01, "w": 1e-4}},
+        ):
+            assert fg.jax.check(loss, params, **asked).verdict == "agrees"

@@ -11,6 +11,11 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test
 from torch import nn  # noqa: E402
 
 import fastgrad as fg  # noqa: E402
+from fastgrad.evaluate.protocol import Inputs  # noqa: E402
+from fastgrad.parameters.layout import flatten  # noqa: E402
+from fastgrad.torch.evaluator import TorchLoss  # noqa: E402
+from fastgrad.torch.program import Program  # noqa: E402
+from fastgrad.torch.subject import Subject  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -444,3 +449,75 @@ def test_states_of_training_are_points():
 def test_scale():
     report = fg.torch.check(lambda t: torch.sin(t / 60), torch.tensor([1.7e9]).double(), scale=60.0)
     assert report.verdict == "agrees"
+
+
+def test_points_are_left_again():
+    """What a module is in its own precision is asked where it is, not at the last of the points."""
+    module, x = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 2)), torch.randn(6, 5)
+    far = {name: 3 * value for name, value in module.state_dict().items()}
+    report = fg.torch.check(module, x, points=[far])
+    assert report.verdict == "agrees"
+    assert "In float32 itself the gradient is the same" in report.remarks[-1]
+    assert len(report.points) == 2
+
+
+def test_scale_by_name():
+    t, w = torch.tensor([1.7e9]).double(), torch.ones(1).double()
+    scale = {"t": torch.tensor([60.0]), "w": 1.0}
+    report = fg.torch.check(lambda t, w: w * torch.sin(t / 60), t, w, scale=scale)
+    assert report.verdict == "agrees"
+    with pytest.raises(ValueError, match="'v' is no parameter or input"):
+        fg.torch.check(lambda t, w: w * torch.sin(t / 60), t, w, scale={"t": 60.0, "v": 1.0})
+
+
+class Many(nn.Module):
+    """A large weight between many small ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.small = nn.ParameterList([torch.randn(k % 7 + 1) for k in range(20)])
+        self.large = nn.Parameter(torch.randn(40, 300))
+        self.turned = nn.Parameter(torch.randn(5, 3).T)  # of other strides
+
+    def forward(self):
+        square = sum((k + 1) * (p**3).sum() for k, p in enumerate(self.small))
+        return square + (self.large**3).sum() + (self.turned**3).sum()
+
+
+def test_leaves_that_are_moved_together_stand_where_each_alone_would():
+    program = Program(Subject.of(Many(), (), None, None, 1), torch.float64, 0)
+    layout, theta = flatten(program.values())
+    run, loss = TorchLoss(program).evaluator_at(Inputs(layout, theta)), TorchLoss(program)
+    rng = np.random.default_rng(0)
+    for k in range(4):
+        v = rng.standard_normal(theta.size)
+        if k % 2:  # leaves that a line does not move are where they were
+            v[: layout.blocks[7].stop] = 0
+        offsets = np.array([0.3, -0.3, 1e-6])
+        expected = [loss(layout.given(theta + t * v)) for t in offsets]
+        got = run.along(v, offsets)
+        assert got == pytest.approx(expected, rel=1e-13)
+        for block, (name, leaf) in zip(layout.blocks, program.reals.items(), strict=True):
+            alone = torch.add(
+                torch.tensor(theta[block.start : block.stop]),
+                torch.tensor(v[block.start : block.stop]),
+                alpha=offsets[-1],
+            )
+            assert np.array_equal(leaf.numpy().ravel(), alone.numpy()), name
+        i = rng.integers(theta.size, size=3)
+        expected = [loss(layout.given(theta + 0.1 * (np.arange(theta.size) == j))) for j in i]
+        assert run.coordinates(i, np.full((3, 1), 0.1))[:, 0] == pytest.approx(expected, rel=1e-13)
+
+
+def test_evaluators_of_one_program_take_turns():
+    program = Program(Subject.of(Many(), (), None, None, 1), torch.float64, 0)
+    layout, theta = flatten(program.values())
+    loss = TorchLoss(program)
+    here, there = (loss.evaluator_at(Inputs(layout, at)) for at in (theta, 2 * theta))
+    v = np.zeros(theta.size)
+    v[:3] = 1.0
+    for _ in range(2):
+        for run, at in ((here, theta), (there, 2 * theta)):
+            expected = loss(layout.given(at + 0.5 * v))
+            assert run.along(v, np.array([0.5]))[0] == pytest.approx(expected, rel=1e-13)
+            assert run.value() == pytest.approx(loss(layout.given(at)), rel=1e-13)

@@ -88,6 +88,17 @@ def test_bars_of_a_rounded_gradient_hold_its_errors():
             assert (abs(got - expected[name]) <= bars[name]).all(), (seed, name)
 
 
+def test_bars_are_those_of_the_point():
+    """At ten times theta the gradient is larger, and so is its rounding."""
+    x = torch.rand(30, dtype=torch.bfloat16) + 1
+    gradient = RoundedGradient(Program(Subject.of(lambda x: x**3, (x,), None, None, 1), None, 0))
+    theta = gradient.program.values()
+    far = {name: gradient.program.nearest(name, 10 * value) for name, value in theta.items()}
+    near, away, again = (gradient.error_bars(at)["x"] for at in (theta, far, theta))
+    assert np.array_equal(near, again)
+    assert (away > 20 * near).all()
+
+
 def test_what_is_saturated_is_right_within_its_rounding():
     """1 - tanh^2 near 1 loses four digits, and moves by a unit in the last place do not show it."""
     report = fg.torch.check(lambda x, w: torch.tanh(x @ w), torch.ones(200, 4), torch.ones(4))
