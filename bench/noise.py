@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as functions
 
 from fastgrad.results import GradientCheck
-from tests.checks.nets import screened
+from tests.checks.nets import FAULTS, screened
 
 CLASSES, BATCH = 10, 128
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -77,6 +77,13 @@ class Net:
         return functions.cross_entropy(
             logits.reshape(-1, logits.shape[-1]), torch.as_tensor(self.y)
         )
+
+    def with_other_batch(self, rng: np.random.Generator) -> "Net":
+        if self.X.dtype.kind == "i":
+            tokens = rng.integers(0, self.X.max() + 1, self.X.shape)
+            return replace(self, X=tokens, y=rng.permutation(self.y))
+        y = rng.integers(0, CLASSES, self.y.size)
+        return replace(self, X=rng.normal(size=self.X.shape), y=y)
 
     def loss(self, theta: Theta) -> Any:
         with torch.no_grad():
@@ -217,59 +224,6 @@ def net(family: str, seed: int, dtype: str = "float32") -> Net:
     made = (FAMILIES | LARGE)[family](np.random.default_rng([seed, 12]))
     own = np.float64 if dtype == "float64" else np.float32
     return replace(made, theta={k: a.astype(own) for k, a in made.theta.items()}, dtype=dtype)
-
-
-def changed(gradient: Theta, name: str, by: Callable[[Any], Any]) -> Theta:
-    return {**gradient, name: by(gradient[name]).astype(gradient[name].dtype)}
-
-
-def _zero_row(a: Any, rng: np.random.Generator) -> Any:
-    """One row of which the gradient is of about the size of the others'."""
-    sizes = np.sqrt((a.reshape(a.shape[0], -1) ** 2).sum(axis=1))
-    alive = np.flatnonzero(sizes > 0.5 * np.sqrt(np.mean(sizes**2)))
-    a = a.copy()
-    a[rng.choice(alive)] = 0
-    return a
-
-
-def _stale(net: Net, g: Theta, rng: np.random.Generator) -> Theta:
-    if net.X.dtype.kind == "i":
-        tokens = rng.integers(0, net.X.max() + 1, net.X.shape)
-        return replace(net, X=tokens, y=rng.permutation(net.y)).grad(net.theta)
-    X, y = rng.normal(size=net.X.shape), rng.integers(0, CLASSES, net.y.size)
-    return replace(net, X=X, y=y).grad(net.theta)
-
-
-def _any(net: Net, rng: np.random.Generator) -> str:
-    return str(rng.choice(list(net.theta)))
-
-
-def _weights(net: Net, rng: np.random.Generator) -> str:
-    return str(rng.choice([k for k, a in net.theta.items() if a.ndim > 1]))
-
-
-def _bias(net: Net, rng: np.random.Generator) -> str:
-    return str(rng.choice([k for k, a in net.theta.items() if k[0] == "b"]))
-
-
-Fault = Callable[[Net, Theta, np.random.Generator], Theta]
-FAULTS: dict[str, Fault] = {
-    "1% too large": lambda net, g, rng: changed(g, _weights(net, rng), lambda a: 1.01 * a),
-    "10% too large": lambda net, g, rng: changed(g, _weights(net, rng), lambda a: 1.1 * a),
-    "the sign": lambda net, g, rng: changed(g, _any(net, rng), lambda a: -a),
-    "zero": lambda net, g, rng: changed(g, _any(net, rng), lambda a: 0 * a),
-    "twice": lambda net, g, rng: changed(g, _any(net, rng), lambda a: 2 * a),
-    "no L2": lambda net, g, rng: {
-        k: a - a.dtype.type(0.01) * net.theta[k] if a.ndim > 1 else a for k, a in g.items()
-    },
-    "a mistaken derivative": lambda net, g, rng: replace(
-        net, mistaken=int(rng.integers(net.layers))
-    ).grad(net.theta),
-    "the bias's mean": lambda net, g, rng: changed(g, _bias(net, rng), lambda a: a / net.y.size),
-    "a zero row": lambda net, g, rng: changed(g, _weights(net, rng), lambda a: _zero_row(a, rng)),
-    "a stale minibatch": _stale,
-}
-"""A gradient that is wrong, of a net, its right one, and a generator of random numbers."""
 
 
 def first_refuted(report: GradientCheck) -> int:

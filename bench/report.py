@@ -34,6 +34,7 @@ ORDER = (
     "jacobian",
     "checking",
     "frameworks",
+    "noise",
     "museum",
 )
 """What starts threads of its own comes last, in one process with the rest."""

@@ -378,6 +378,27 @@ def frameworks(results: dict[str, Any]) -> str:
     return markdown(head, body)
 
 
+def noise(results: dict[str, Any]) -> str:
+    body = []
+    for row in rows_of(results, "noise"):
+        limits = [f"{100 * np.median(row[k]):.2g}%" if row[k] else "" for k in ("along", "shape")]
+        found, runs = sum(row["found"].values()), row["runs"]
+        body.append(
+            [
+                f"{row['family']}, {row['dtype']}",
+                f"{row['parameters']:,}",
+                f"{row['agree']} and {row['refuted']} of {runs}",
+                f"{row['evaluations']:.0f}",
+                *limits,
+                f"{found} of {runs * len(row['found'])}",
+                f"{row['after']:.0f}",
+            ]
+        )
+    head = ["nets, screened", "parameters", "right ones: agree and refuted", "evaluations"]
+    head += ["agrees along the gradient within", "in any direction", "faults found", "after"]
+    return markdown(head, body)
+
+
 def overhead(results: dict[str, Any]) -> str:
     body = [
         [
@@ -467,6 +488,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "jacobian-errors": jacobian_errors,
     "frameworks": frameworks,
     "frameworks-cost": overhead,
+    "noise": noise,
     "museum": museum,
     "museum-kinds": museum_kinds,
 }

@@ -89,7 +89,8 @@ def check_grad(
         ``"sweep"`` checks every trainable entry, with two evaluations each. ``"screen"`` looks
         along random directions, locates what is wrong, and says what error it would have missed
         with what probability: some 70 evaluations at any size, and about 15 a wrong entry.
-        ``"auto"`` sweeps if that fits in the budget, else screens.
+        ``"auto"`` sweeps if that fits in the budget, and then screens together what noise hides
+        one by one; it screens all where that does not fit, or noise hides nearly everything.
     budget : float or None
         Seconds to spend (None: no limit), a call of ``grad`` not counted; a sweep that was asked
         for ignores it.

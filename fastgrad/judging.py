@@ -14,6 +14,7 @@ from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
+from fastgrad.checks.left_open import kept_for_what_is_left, sweep_and_screen, sweeps_in_vain
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.partial import judged_so_far
@@ -124,7 +125,7 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     if affordable is None:
         return replace(_refused(opened, rule, cheapest), label=place.label)
     opened = affordable
-    strategy = _chosen(opened.loss, opened.budget, opened.options)
+    strategy = _chosen(opened.loss, opened.claim, opened.budget, opened.options)
     outcome, loss, made = _judged(opened, question, rule, strategy)
     remarks = (*outcome.remarks, *clock.about_programs(run.evaluations))
     outcome = replace(outcome, remarks=remarks)
@@ -203,7 +204,9 @@ def _judged(
     if options.progress:
         say_plan(budget.plan(loss.count, strategy == "sweep"))
     try:
-        outcome = STRATEGIES[strategy](loss, claim, rule, budget, options)
+        joins = options.strategy == "auto" and strategy == "sweep"
+        judge = sweep_and_screen if joins else STRATEGIES[strategy]
+        outcome = judge(loss, claim, rule, budget, options)
     except ExecutorError as error:
         outcome = judged_so_far(loss, claim, rule, error)
     hint = ""
@@ -276,8 +279,8 @@ def _mender(
     return search
 
 
-def _chosen(loss: Loss, budget: Budget, options: Options) -> str:
-    """The strategy asked for, or the one that fits."""
+def _chosen(loss: Loss, claim: Claim, budget: Budget, options: Options) -> str:
+    """The strategy asked for, or the one that fits and can decide."""
     if isinstance(options.steps, str):
         budget.pairs = ADAPTIVE_PAIRS
     if options.strategy != "auto":
@@ -285,7 +288,10 @@ def _chosen(loss: Loss, budget: Budget, options: Options) -> str:
     screened = screen_evaluations(loss)
     if sweep_evaluations(loss.count) * budget.pairs <= screened:
         return "sweep" if budget.allows_a_sweep(loss) or not budget.allows(screened) else "screen"
-    return "sweep" if budget.allows_a_sweep(loss, SECOND_LOOKS) else "screen"
+    kept = kept_for_what_is_left(loss)
+    if not budget.allows_a_sweep(loss, SECOND_LOOKS + kept):
+        return "screen"
+    return "screen" if kept and sweeps_in_vain(loss, claim, options.seed) else "sweep"
 
 
 def _explained(
@@ -297,7 +303,8 @@ def _explained(
 ) -> GradientCheck:
     """The report, with the laws of what is wrong, and whether it is a gradient at all."""
     rule, options, budget = asked
-    if outcome.verdict != "disagrees" or outcome.judged is None:
+    judged = None if outcome.in_noise is not None else outcome.judged
+    if outcome.verdict != "disagrees" or judged is None:
         return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
     evidence = evidence_of(outcome, loss, claim)
@@ -310,7 +317,7 @@ def _explained(
         and finite
         and CURL_CALLS * budget.gradient <= budget.left()
     ):
-        steps = _steps_of(outcome.judged, loss)
+        steps = _steps_of(judged, loss)
         found = curl(claim.function, loss.theta, options.seed, claim.values, steps)
         # Where a law explains the error, as a change of variables does, a curl says no more.
         if found.conservative or not all(diagnosis.explains for diagnosis in diagnoses):

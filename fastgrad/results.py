@@ -103,7 +103,9 @@ class GradientCheck:
     in_noise: dict[str, Any] | None = None
     """What the screen of a rough loss would have missed: by block, a factor ("along", less one) and an
     error of any shape ("any_shape", over the norm of the block's gradient); of all, "whole_along" and
-    "whole_any_shape"; the probability of missing it, and the evaluations that halve these limits."""
+    "whole_any_shape"; the probability of missing it, and the evaluations that halve these limits. Where
+    a sweep was followed by a screen of what it left open: how many ("open"), and within what part of its
+    size or its block's rms each of them is ("each"), and half of them ("half")."""
     ran: str = field(default="", compare=False)
     """A sentence: where the loss ran, on how many threads, why not more; time compiling and running."""
     subject: str = "gradient"

@@ -100,7 +100,7 @@ LAYERS = {
         checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
-        checks.partial checks.elsewhere
+        checks.partial checks.elsewhere checks.left_open
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
@@ -117,6 +117,7 @@ LAYERS = {
         checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
         checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
         checks.screen.noisy.words checks.screen.noisy.noise checks.screen.noisy.pooled
+        checks.screen.noisy.placing checks.screen.noisy.echo
     """,
     "repair": """
         repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score

@@ -90,6 +90,8 @@ class Budget:
         """How often a sweep evaluates an entry twice."""
         self.gradient = 0.0
         """Seconds of one call of the gradient under test."""
+        self._kept = 0.0
+        """Seconds kept for what comes later."""
         self._one_by_one = False
         """Whether evaluations are made one at a time, and so were timed each."""
         self._made = run.evaluations
@@ -166,7 +168,16 @@ class Budget:
         """Seconds left."""
         if self.seconds is None:
             return float("inf")
-        return self.seconds - (self._now() - self._began)
+        return self.seconds - self._kept - (self._now() - self._began)
+
+    @contextmanager
+    def keeping(self, evaluations: int) -> Iterator[None]:
+        """So many evaluations are kept for what comes after."""
+        self._kept = evaluations * self.evaluation
+        try:
+            yield
+        finally:
+            self._kept = 0.0
 
     @property
     def mean(self) -> float:

@@ -62,6 +62,14 @@ def _agreement(check: Any) -> str:
     if check.in_noise is not None:
         parts = (check.in_noise[k] for k in ("all_along", "whole_along", "whole_any_shape"))
         along, block, shape = (f"{100 * part:.2g}%" for part in parts)
+        if check.strategy == "sweep":
+            hidden = check.in_noise["open"]
+            each, half = (f"{100 * check.in_noise[k]:.2g}%" for k in ("each", "half"))
+            return (
+                f"{check.checked - hidden:,} of {_entries_words(check.checked)} agree one by one; "
+                f"{_hidden_words(hidden)} within {each}, half of them within {half}; the whole agrees "
+                f"within {along} along the gradient and within {shape} in any direction"
+            )
         return (
             f"in a rough loss it agrees within {along} along the gradient, {block} in any one block, "
             f"and within {shape} in any direction"
@@ -281,6 +289,10 @@ def shape_words(shape: tuple[int, ...]) -> str:
 
 def _entries_words(count: int) -> str:
     return f"{count:,} entry" if count == 1 else f"{count:,} entries"
+
+
+def _hidden_words(count: int) -> str:
+    return f"the {count:,} that noise hides {'is' if count == 1 else 'are'}"
 
 
 def _all_words(count: int) -> str:

@@ -44,6 +44,15 @@ class Net:
     mistaken: int = -1
     """A layer whose derivative is mistaken."""
 
+    @property
+    def layers(self):
+        """Those that have an activation."""
+        return len(self.theta) // 2 - 1
+
+    def with_other_batch(self, rng):
+        y = rng.integers(0, self.theta[f"b{self.layers + 1}"].size, self.y.size)
+        return replace(self, X=rng.normal(size=self.X.shape), y=y)
+
     def rounded(self, a):
         a = np.asarray(a, np.float64 if self.dtype == "float64" else np.float32)
         if self.dtype != "bfloat16":
@@ -86,11 +95,11 @@ class Net:
 
 
 def net(seed: int, sizes=(INPUTS, 64, 64, CLASSES), kinds=None, dtype="float32") -> Net:
-    rng = np.random.default_rng(seed)
+    rng, own = np.random.default_rng(seed), np.float64 if dtype == "float64" else np.float32
     theta = {}
     for k, (n, m) in enumerate(pairwise(sizes), 1):
-        theta[f"W{k}"] = np.float32(rng.normal(size=(n, m)) * np.sqrt(2 / n))
-        theta[f"b{k}"] = np.float32(0.01 * rng.normal(size=m))
+        theta[f"W{k}"] = own(rng.normal(size=(n, m)) * np.sqrt(2 / n))
+        theta[f"b{k}"] = own(0.01 * rng.normal(size=m))
     X = rng.normal(size=(BATCH, sizes[0]))
     y = rng.integers(0, sizes[-1], BATCH)
     return Net(theta, X, y, KINDS[seed % len(KINDS)] if kinds is None else kinds, dtype)
@@ -114,42 +123,46 @@ def changed(gradient: dict, name: str, by: Callable) -> dict:
     return {**gradient, name: by(gradient[name]).astype(gradient[name].dtype)}
 
 
-def _zero_row(a, row):
+def _zero_row(a, rng):
+    """One row of which the gradient is of about the size of the others': that of a dead unit is zero."""
+    sizes = np.sqrt((a.reshape(a.shape[0], -1) ** 2).sum(axis=1))
+    alive = np.flatnonzero(sizes > 0.5 * np.sqrt(np.mean(sizes**2)))
     a = a.copy()
-    a[row % a.shape[0]] = 0
+    a[rng.choice(alive)] = 0
     return a
 
 
-def _stale(net, g, rng):
-    X, y = rng.normal(size=net.X.shape), rng.integers(0, CLASSES, BATCH)
-    return replace(net, X=X, y=y).grad(net.theta)
+def _one_of(net, rng, which):
+    return str(rng.choice([name for name, a in net.theta.items() if which(name, a)]))
 
 
 def _any(net, rng):
-    names = list(net.theta)
-    return names[rng.integers(len(names))]
+    return _one_of(net, rng, lambda name, a: True)
 
 
 def _weights(net, rng):
-    return f"W{1 + rng.integers(len(net.theta) // 2)}"
+    return _one_of(net, rng, lambda name, a: a.ndim > 1)
+
+
+def _bias(net, rng):
+    return _one_of(net, rng, lambda name, a: name[0] == "b")
 
 
 FAULTS = {
     "1% too large": lambda net, g, rng: changed(g, _weights(net, rng), lambda a: 1.01 * a),
-    "10% too large": lambda net, g, rng: changed(g, _any(net, rng), lambda a: 1.1 * a),
+    "10% too large": lambda net, g, rng: changed(g, _weights(net, rng), lambda a: 1.1 * a),
     "the sign": lambda net, g, rng: changed(g, _any(net, rng), lambda a: -a),
     "zero": lambda net, g, rng: changed(g, _any(net, rng), lambda a: 0 * a),
     "twice": lambda net, g, rng: changed(g, _any(net, rng), lambda a: 2 * a),
     "no L2": lambda net, g, rng: {
-        k: a - np.float32(0.01) * net.theta[k] if k[0] == "W" else a for k, a in g.items()
+        k: a - a.dtype.type(0.01) * net.theta[k] if a.ndim > 1 else a for k, a in g.items()
     },
     "a mistaken derivative": lambda net, g, rng: replace(
-        net, mistaken=int(rng.integers(len(net.kinds)))
+        net, mistaken=int(rng.integers(net.layers))
     ).grad(net.theta),
-    "the bias's mean": lambda net, g, rng: changed(g, "b1", lambda a: a / BATCH),
-    "a zero row": lambda net, g, rng: changed(
-        g, "W2", lambda a: _zero_row(a, int(rng.integers(256)))
-    ),
-    "a stale minibatch": _stale,
+    "the bias's mean": lambda net, g, rng: changed(g, _bias(net, rng), lambda a: a / net.y.size),
+    "a zero row": lambda net, g, rng: changed(g, _weights(net, rng), lambda a: _zero_row(a, rng)),
+    "a stale minibatch": lambda net, g, rng: net.with_other_batch(rng).grad(net.theta),
 }
-"""A gradient that is wrong, of a net, its right one, and a generator of random numbers."""
+"""A gradient that is wrong, of a net (of this file or of bench/noise.py), its right one, and a generator
+of random numbers."""

@@ -87,6 +87,21 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     return outcome_of(found, merged(search.spot.judged), loss, cost)
 
 
+def screen_together(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
+) -> Outcome:
+    """What directions through the entries that may be perturbed say of them, if the loss is rough."""
+    directions = Directions(loss.units.entry, _movable(loss, claim), options.seed)
+    loss = with_noise(loss, claim, options.seed)
+    return screen_rough(loss, claim, rule, budget, (directions, (), ""), " of these together")
+
+
+def with_noise(loss: Loss, claim: Claim, seed: int) -> Loss:
+    """A loss that is rough by its value or its noise, with the noise between near points."""
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+    return heard(loss, directions, rounding_of(loss) / abs(loss.value))
+
+
 def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
     """The loss with its noise, and whether it is rough: a value of single precision says so at once."""
     directions = Directions(loss.units.entry, _movable(loss, claim), seed)

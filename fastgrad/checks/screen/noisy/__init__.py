@@ -8,10 +8,13 @@ from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen.noisy.limits import useful_limits
 from fastgrad.checks.screen.noisy.lines import NoisyLines
 from fastgrad.checks.screen.noisy.noise import (
     HEARD_EVALUATIONS,
+    ROUGH,
     heard,
+    is_coarse,
     is_rough,
     jumps,
     may_be_rough,
@@ -21,7 +24,17 @@ from fastgrad.checks.screen.noisy.summary import Summary
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss
 
-__all__ = ["HEARD_EVALUATIONS", "heard", "is_rough", "jumps", "may_be_rough", "screen_rough"]
+__all__ = [
+    "HEARD_EVALUATIONS",
+    "ROUGH",
+    "heard",
+    "is_coarse",
+    "is_rough",
+    "jumps",
+    "may_be_rough",
+    "screen_rough",
+    "useful_limits",
+]
 
 
 def screen_rough(
@@ -30,6 +43,7 @@ def screen_rough(
     rule: Rule,
     budget: Budget,
     asked: tuple[Directions, tuple[str, ...], str],
+    of: str = "",
 ) -> Outcome:
     """The outcome of a screen of a rough loss.
 
@@ -37,9 +51,11 @@ def screen_rough(
     ----------
     asked : (Directions, tuple of str, str)
         The directions, what was seen before, and what a sweep would cost.
+    of : str
+        Of what the limits are said to be, if not of the whole gradient.
     """
     directions, remarks, cost = asked
     began = loss.run.evaluations
     lines = NoisyLines(loss, claim.finite(), rule, directions)
     found = NoisySearch(lines, budget.allows).run()
-    return Summary(found, lines, budget, began).outcome(remarks, cost)
+    return Summary(found, lines, budget, began).outcome(remarks, cost, of)

@@ -4,8 +4,26 @@ An error c a of a block shows as c times the sum of all ``|v a|`` along its sign
 three bars. What random directions miss is told by `fastgrad.checks.screen.noisy.pooled.Pooled.limit`.
 """
 
+from fastgrad.checks.screen.noisy.noise import is_coarse
+from fastgrad.differences.loss import Loss
+
 BARS = 3.0
 """Bars beyond which an error along the gradient is seen, and stands when it is looked at again: one for
 each of these, and one for how rough the parts are."""
 HALVED = 4.0
 """Lines that make limits half as wide, for each that there was."""
+AGREES_ALONG = 0.1
+"""A block of which a larger factor would be missed is left open."""
+AGREES_IF_COARSE = 0.5
+"""The same where the loss has few digits: a sign, a zero and a factor of 2 are excluded, and no more
+said."""
+AGREES_SHAPE, SHAPE_IF_COARSE = 0.5, 1.0
+"""So is a gradient of which an error of a larger part of its norm would be: another gradient altogether
+is off by 1.4."""
+
+
+def useful_limits(loss: Loss) -> tuple[float, float]:
+    """The widest limits with which a gradient agrees: a factor of a block, less one, and any error."""
+    if is_coarse(loss):
+        return AGREES_IF_COARSE, SHAPE_IF_COARSE
+    return AGREES_ALONG, AGREES_SHAPE

@@ -1,7 +1,7 @@
 """Lines through a rough loss: what a direction claims, what differences say, and by how much they err.
 
-Directions are *matched* (the signs of the gradient, theta, entries of which the gradient is exactly
-zero) or random. Each is looked at near the step that suited the one before of its kind.
+Directions are *matched* (the signs of the gradient, theta, ones, entries of which the gradient is
+exactly zero) or random. Each is looked at near the step that suited the one before of its kind.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Look:
     """What one direction claims and shows."""
 
     kind: str
-    """"signs", "theta", "zeros" or "random"."""
+    """"signs", "theta", "ones", "zeros", "part" (of a block) or "random"."""
     blocks: tuple[int, ...]
     """The blocks that it goes through."""
     claimed: float
@@ -135,6 +135,19 @@ class NoisyLines:
         self._leave_out(v)
         size = norm(v / self.directions.units) / float(np.sqrt(max(int(np.count_nonzero(v)), 1)))
         return np.asarray(v / float(power_of_two(size)) if size else v)
+
+    def ones(self, blocks: Sequence[int] | None = None) -> Floats:
+        """The units of all entries, through some blocks, which move alike by their number of entries."""
+        v = self.directions.signs_of(np.ones(self.loss.theta.size))
+        sizes = [
+            norm(v[block.start : block.stop] / self.directions.units[block.start : block.stop])
+            for block in self.loss.layout.blocks
+        ]
+        shares = self.shares(np.array(sizes)) if blocks is None else np.ones(len(sizes))
+        for b, block in enumerate(self.loss.layout.blocks):
+            out = b in self.blamed or (blocks is not None and b not in blocks)
+            v[block.start : block.stop] *= 0.0 if out else shares[b]
+        return v
 
     def zeros(self, stream: int) -> Floats:
         """A random direction through entries that are exactly zero, in blocks that are not."""

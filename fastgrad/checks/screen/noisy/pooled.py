@@ -36,6 +36,7 @@ class Pooled:
     """How far base points are away, in steps."""
     y: list[float] = field(default_factory=list)
     e: list[float] = field(default_factory=list)
+    streams: list[int] = field(default_factory=list)
     change: float = 0.0
     """What slopes at steps four times wider differ by, rms."""
     tolerated: float = 0.0
@@ -51,6 +52,7 @@ class Pooled:
             claimed, size, known = lines.claim.along(v)
             self.y.append(claimed - (ahead + behind) / 2)
             self.e.append((ahead - behind) / 2)
+            self.streams.append(stream)
             self.tolerated = max(self.tolerated, lines.tolerated(size) + known)
 
     @property

@@ -17,8 +17,12 @@ from fastgrad.checks.screen.noisy.again import (
     around,
     stands,
 )
-from fastgrad.checks.screen.noisy.limits import BARS
+from fastgrad.checks.screen.noisy.echo import EVALUATIONS as ECHO_EVALUATIONS
+from fastgrad.checks.screen.noisy.echo import Echo
+from fastgrad.checks.screen.noisy.limits import BARS, useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
+from fastgrad.checks.screen.noisy.placing import EVALUATIONS as LINE_EVALUATIONS
+from fastgrad.checks.screen.noisy.placing import Line, line_of, line_of_zeros
 from fastgrad.checks.screen.noisy.pooled import EVALUATIONS_EACH, Pooled, truncation
 from fastgrad.numerics.bars import NOISE_SDS
 from fastgrad.numerics.norms import norm, rms
@@ -39,6 +43,10 @@ USEFUL_IF_COARSE = 0.1
 MEAN_LINES = 4
 """Lines of which the mean is taken at first, each at two base points."""
 MOST_MEANS = 12
+PATIENCE = 4
+"""So many times as many lines are taken while the limits leave no verdict, and time allows."""
+KEPT = 150
+"""Evaluations kept then: what random directions take, of both kinds."""
 LEAST_APART = 0.5
 """Means of so few scatter at least by so much of what the two base points differ by: that holds, beside
 the same noise, what the slope changes between them."""
@@ -77,13 +85,15 @@ class Blame:
     """What is wrong with a block, and which direction showed it."""
 
     kind: str
-    """The directions: "signs", "theta", "zeros" or "random"."""
+    """The directions: "signs", "theta", "ones", "zeros" or "random"."""
     again: Again
     law: str
-    """"scale", "missing", "extra", "zeros" or ""."""
+    """"scale", "missing", "extra", "offset", "zeros" or ""."""
     value: float = 0.0
-    """The factor, or lambda."""
+    """The factor, lambda, or the constant."""
     evaluations: int = 0
+    line: Line | None = None
+    """The row, column or channel that holds all of it."""
 
 
 @dataclass
@@ -98,6 +108,8 @@ class NoisyFound:
     """Random directions through everything."""
     alike: Pooled = field(default_factory=Pooled)
     """Random directions in which blocks are heard alike."""
+    limits: dict[str, float] = field(default_factory=dict)
+    """The norm of an error that either kind would have missed, with its echo."""
     blamed: dict[int, Blame] = field(default_factory=dict)
     unplaced: bool = False
     """Whether random directions show an error which no block does."""
@@ -122,12 +134,14 @@ class NoisySearch:
         self.found = NoisyFound()
         self.layout = lines.loss.layout
         self.began = lines.loss.run.evaluations
+        self.agrees = useful_limits(lines.loss)
 
     def run(self) -> NoisyFound:
         try:
             self._along_theta()
             self._along_zeros()
             self._along_signs()
+            self._along_ones()
             self._along_random()
         except OutOfTimeError:
             self.found.complete = False
@@ -185,7 +199,8 @@ class NoisySearch:
         rounding and kinks; truncation is what they share.
         """
         useful = USEFUL_IF_COARSE if self.lines.coarse else USEFUL_FACTOR
-        wanted = max(useful, 2 * self.lines.rule.rtol) * first.size / (BARS * len(group))
+        each = first.size / (BARS * len(group))
+        wanted, agrees = max(useful, 2 * self.lines.rule.rtol) * each, self.agrees[0] * each
         look = first
         off: list[float] = []
         apart: list[float] = []
@@ -193,8 +208,7 @@ class NoisySearch:
             first.size
             and look.bar > wanted
             and not look.alarms
-            and len(off) < MOST_MEANS
-            and self.allows(MEAN_EVALUATIONS)
+            and self._goes_on(len(off), MOST_MEANS, look.bar > agrees, MEAN_EVALUATIONS)
         ):
             for k in range(len(off) + 1, len(off) + 1 + MEAN_LINES):
                 v = self.lines.signs(SIGNS + (k << 20), group)
@@ -245,20 +259,49 @@ class NoisySearch:
         return abs(look.claimed / factor - look.slope.value) <= look.bar
 
     def _blame(self, b: int, blame: Blame) -> None:
-        blame = replace(blame, evaluations=self.lines.loss.run.evaluations)
-        self.found.blamed[b] = blame
+        made, line = self.lines.loss.run.evaluations, self._line_in(b, blame)
+        self.found.blamed[b] = replace(blame, evaluations=made, line=line)
         values, block = self.lines.claim.values, self.layout.blocks[b]
         part = slice(block.start, block.stop)
-        if blame.law not in ("scale", "missing", "extra"):
+        if blame.law not in ("scale", "missing", "extra", "offset"):
             self.lines.blamed.add(b)
             return
         corrected = values.copy()
         if blame.law == "scale":
             corrected[part] /= blame.value
+        elif blame.law == "offset":
+            corrected[part] -= blame.value
         else:
             sign = 1.0 if blame.law == "missing" else -1.0
             corrected[part] += sign * blame.value * self.lines.loss.theta[part]
         self.lines.claim = replace(self.lines.claim, values=corrected)
+
+    def _line_in(self, b: int, blame: Blame) -> Line | None:
+        """The line of a block that holds all of an error without a law."""
+        block = self.layout.blocks[b]
+        if blame.law == "zeros":
+            values = self.lines.claim.values[block.start : block.stop]
+            return line_of_zeros(values.reshape(block.shape))
+        if blame.law or not self.allows(LINE_EVALUATIONS):
+            return None
+        fresh = self.lines.random(BLOCK + (b << 8), (b,))
+        v = self.lines.signs(SIGNS, (b,)) if blame.kind == "signs" else fresh
+        return line_of(block, v, fresh, lambda part: self.lines.read("part", part, (b,)))
+
+    # along ones
+
+    def _along_ones(self) -> None:
+        """A constant that was added to all of a block shows along ones, where signs differ."""
+        if not self._read("ones", self.lines.ones()).alarms:
+            return
+        for b in range(len(self.layout.blocks)):
+            v = self.lines.ones((b,))
+            if not v.any() or not (look := self._read("ones", v, (b,))).alarms:
+                continue
+            self._require(PARTS_EVALUATIONS)
+            told = again_by_parts(self.lines, look, b, np.ones(v.size))
+            if told.beyond(0.0):
+                self._blame(b, Blame("ones", told, "offset" if told.is_one else "", told.mean))
 
     # along theta
 
@@ -345,35 +388,51 @@ class NoisySearch:
 
             looks = [self._read(kind, draw(k)) for k in range(STEPS)]
             self._pool(pooled, looks, draw, range(STEPS, STEPS + RANDOM))
-            while not alike and self._says_too_little(pooled):
+            echo = self._echo(pooled, looks, draw)
+            while not alike and self._says_too_little(echo):
                 first = STEPS + len(pooled.y)
                 self._pool(pooled, looks, draw, range(first, first + RANDOM))
-            if pooled.alarms:
+                echo = self._echo(pooled, looks, draw)
+            self.found.limits[kind] = echo.limit
+            if pooled.alarms or echo.alarms:
                 fresh = Pooled()
                 self._pool(fresh, looks, draw, range(FRESH_STREAM, FRESH_STREAM + RANDOM))
-                if fresh.alarms:
+                if fresh.alarms or self._echo(fresh, looks, draw).alarms:
                     self.found.unplaced = True
                     self.found.unplaced = not self._place()
+
+    def _echo(self, pooled: Pooled, looks: list[Look], draw: Callable[[int], Floats]) -> Echo:
+        """What the residual that random directions show says along itself, at their step."""
+        self._require(ECHO_EVALUATIONS)
+        return Echo.of(pooled, self.lines, _step_of(looks), draw)
 
     def _pool(
         self, pooled: Pooled, looks: list[Look], draw: Callable[[int], Floats], streams: range
     ) -> None:
         """More random directions, at the step that suited the first ones."""
-        step = float(np.sqrt(np.prod([look.slope.step for look in looks])))
+        step = _step_of(looks)
         pooled.change = rms(np.array([look.slope.change for look in looks]))
         for stream in streams:
             self._require(EVALUATIONS_EACH)
             pooled.add(self.lines, step, draw, range(stream, stream + 1))
 
-    def _says_too_little(self, pooled: Pooled) -> bool:
+    def _says_too_little(self, echo: Echo) -> bool:
         """Whether random directions would miss an error of a good part of the gradient's norm."""
-        if (
-            len(pooled.y) >= MORE_RANDOM
-            or pooled.alarms
-            or not self.allows(RANDOM * EVALUATIONS_EACH)
-        ):
+        size = norm(self.lines.norms)
+        is_open, cost = echo.limit > self.agrees[1] * size, RANDOM * EVALUATIONS_EACH
+        if echo.first.alarms or echo.alarms:
             return False
-        return pooled.limit > USEFUL_SHAPE * norm(self.lines.norms)
+        more = self._goes_on(len(echo.first.y), MORE_RANDOM, is_open, cost + ECHO_EVALUATIONS)
+        return more and echo.limit > USEFUL_SHAPE * size
+
+    def _goes_on(self, lines: int, most: int, is_open: bool, cost: int) -> bool:
+        """Whether more lines are taken: so many, or `PATIENCE` times that while no verdict is left.
+
+        That is what a larger budget buys: what is kept is for all other kinds of directions.
+        """
+        if lines < most:
+            return self.allows(cost)
+        return is_open and lines < PATIENCE * most and self.allows(cost + KEPT)
 
     def _place(self) -> bool:
         """Find the blocks in which the error that random directions show is; False if in none."""
@@ -387,8 +446,13 @@ class NoisySearch:
             look = self._read("random", draw(0), (b,))
             own = Pooled()
             self._pool(own, [look], draw, range(1, 1 + BLOCK_LINES))
-            if own.alarms:
+            if own.alarms or self._echo(own, [look], draw).alarms:
                 part = np.array(own.y) / (float(self.lines.norms[b]) or 1.0)
                 told = Again(np.abs(part), own.bar / (float(self.lines.norms[b]) or 1.0))
                 self._blame(b, Blame("random", told, ""))
         return bool(self.found.blamed)
+
+
+def _step_of(looks: list[Look]) -> float:
+    """The step between those that suited some directions."""
+    return float(np.prod([look.slope.step for look in looks]) ** (1 / len(looks)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Outcome
-from fastgrad.checks.screen.noisy.limits import BARS, HALVED
+from fastgrad.checks.screen.noisy.limits import BARS, HALVED, useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.checks.screen.noisy.pooled import MISSED
 from fastgrad.checks.screen.noisy.search import NoisyFound
@@ -17,14 +17,6 @@ from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Block
 
-AGREES_ALONG = 0.1
-"""A block of which a larger factor would be missed is left open."""
-AGREES_IF_COARSE = 0.5
-"""The same where the loss has few digits: a sign, a zero and a factor of 2 are excluded, and no more
-said."""
-AGREES_SHAPE, SHAPE_IF_COARSE = 0.5, 1.0
-"""So is a gradient of which an error of a larger part of its norm would be: another gradient altogether
-is off by 1.4."""
 NOTHING = 0.01
 """A block whose gradient is zero, or not known to be none, agrees if it is known within this part of the
 largest."""
@@ -53,8 +45,8 @@ class Summary:
         self.moving = moving
         self.along = {b: self._along(b) for b in moving}
         self.shape = {b: self._shape(b) for b in moving}
-        whole = norm(lines.norms)
-        self.whole = found.everything.limit / whole if whole else float("inf")
+        whole, limit = norm(lines.norms), found.limits.get("random", float("inf"))
+        self.whole = limit / whole if whole else float("inf")
 
     def _moves(self, block: Block) -> bool:
         return bool(self.lines.directions.moves(block).any())
@@ -71,11 +63,12 @@ class Summary:
 
     def _shape(self, b: int) -> float:
         """The smallest error of any shape that would be missed, over the norm of the gradient there."""
-        size = float(self.lines.norms[b])
-        alike = self.found.alike.limit / float(self.shares[b])
-        return min(self.found.everything.limit, alike) / size if size else float("inf")
+        size, missed = float(self.lines.norms[b]), self.found.limits
+        alike = missed.get("alike", float("inf")) / float(self.shares[b])
+        limit = min(missed.get("random", float("inf")), alike)
+        return limit / size if size else float("inf")
 
-    def outcome(self, remarks: tuple[str, ...], cost: str) -> Outcome:
+    def outcome(self, remarks: tuple[str, ...], cost: str, of: str = "") -> Outcome:
         blocks = tuple(self._block(b) for b in range(len(self.layout.blocks)))
         looks = [(self._named(look), look.y, look.bar) for look in self._looks()]
         for pooled in (self.found.everything, self.found.alike):
@@ -84,7 +77,9 @@ class Summary:
             self._verdict(blocks),
             blocks,
             self._relative_error(),
-            (*remarks, *self._remarks(), *about_the_loss(self.lines.loss), cost),
+            tuple(
+                filter(None, (*remarks, *self._remarks(of), *about_the_loss(self.lines.loss), cost))
+            ),
             None,
             tuple(looks),
             loss=self.lines.loss,
@@ -137,7 +132,7 @@ class Summary:
         if not self.lines.sums[b]:
             alone = look.slope.bar <= NOTHING * float(self.lines.norms.max(initial=0.0))
             return "agrees" if alone else "inconclusive"
-        most = AGREES_IF_COARSE if self.lines.coarse else AGREES_ALONG
+        most = useful_limits(self.lines.loss)[0]
         if self.along[b] * self.lines.sums[b] <= NOTHING * float(self.lines.sums.max()):
             most = 1.0
         return "agrees" if self.along[b] <= most else "inconclusive"
@@ -147,7 +142,7 @@ class Summary:
         if "disagrees" in verdicts or self.found.unplaced:
             return "disagrees"
         sure = self.found.complete and "inconclusive" not in verdicts
-        most = SHAPE_IF_COARSE if self.lines.coarse else AGREES_SHAPE
+        most = useful_limits(self.lines.loss)[1]
         return "agrees" if sure and self.whole <= most else "inconclusive"
 
     def _numbers(self) -> dict[str, Any]:
@@ -173,7 +168,7 @@ class Summary:
         sums = np.array([self.lines.sums[b] for b in self.moving if self.lines.sums[b]])
         return float(np.sum(known * sums) / np.sum(sums)) if known.size else float("inf")
 
-    def _remarks(self) -> Iterator[str]:
+    def _remarks(self, of: str) -> Iterator[str]:
         found, layout = self.found, self.layout
         for b, blame in sorted(found.blamed.items()):
             yield sentence_of(blame, layout.blocks[b])
@@ -191,15 +186,15 @@ class Summary:
         )
         if self.moving and found.everything.y:
             yield (
-                "What would have been missed: a factor of any block up to "
+                f"What would have been missed{of}: a factor of any block up to "
                 f"{per_cent(self._worst_along())} off; an error of any shape up to "
                 f"{per_cent(self.whole)} of the gradient's norm, with probability at most "
                 f"{MISSED:.0%}. By block: {self._by_block()}."
             )
             seconds = HALVED * self.made * self.budget.evaluation
             yield (
-                f"Half of these limits would take about {int(HALVED * self.made):,} evaluations, "
-                f"{seconds:.2g} s, or a loss in float64."
+                f"Half of these limits: the next factor of 2 costs about {int(HALVED * self.made):,} "
+                f"evaluations, {seconds:.2g} s, or a loss in float64."
             )
         if found.ended:
             yield "The search ended there: what is not blamed was not looked at to the end."

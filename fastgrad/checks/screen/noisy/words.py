@@ -10,6 +10,7 @@ STANDARD_ERRORS = 4.0
 SHOWN_BY = {
     "signs": "the signs of the gradient",
     "theta": "theta",
+    "ones": "ones",
     "zeros": "what is exactly zero in the gradient",
     "random": "random directions",
 }
@@ -61,9 +62,24 @@ def diagnosis_of(blame: Blame, block: Block) -> Diagnosis | None:
         return Diagnosis(name, f"{blame.law}-l2", {"lambda": named.value}, sentence)
     if blame.law == "zero":
         return Diagnosis(name, "zero", {}, f"{name}: the analytic gradient is zero in every entry.")
+    line = blame.line
+    where = {} if line is None else {line.what: float(line.index)}
+    place = "" if line is None else f" in {line.what} {line.index}"
     if blame.law == "zeros":
-        sentence = f"{name}: where the analytic gradient is exactly zero the loss changes."
-        return Diagnosis(name, "zero", {}, sentence)
+        sentence = f"{name}:{place} where the analytic gradient is exactly zero the loss changes."
+        return Diagnosis(name, "zero", where, sentence)
+    if blame.law == "offset":
+        error = STANDARD_ERRORS * blame.again.standard_error
+        size = f"{blame.value:.3g} +- {error:.1g}"
+        sentence = f"{name}: a constant of about {size} in every entry, along ones."
+        return Diagnosis(name, "offset", {"offset": blame.value}, sentence)
+    if line is not None:
+        sentence = (
+            f"{name}: all of the error is{place}: along {SHOWN_BY[blame.kind]} a - D is "
+            f"{abs(blame.again.mean):.3g} +- {bar:.1g} of what is claimed of the block, and fresh "
+            "directions through all else show none."
+        )
+        return Diagnosis(name, f"wrong-{line.what}", where, sentence)
     size = abs(blame.again.mean)
     cosine = float("nan")
     sentence = (
