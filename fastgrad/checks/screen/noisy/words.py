@@ -70,8 +70,8 @@ def diagnosis_of(blame: Blame, block: Block) -> Diagnosis | None:
         return Diagnosis(name, "zero", where, sentence)
     if blame.law == "offset":
         error = STANDARD_ERRORS * blame.again.standard_error
-        size = f"{blame.value:.3g} +- {error:.1g}"
-        sentence = f"{name}: a constant of about {size} in every entry, along ones."
+        constant = f"{blame.value:.3g} +- {error:.1g}"
+        sentence = f"{name}: a constant of about {constant} in every entry, along ones."
         return Diagnosis(name, "offset", {"offset": blame.value}, sentence)
     if line is not None:
         sentence = (
