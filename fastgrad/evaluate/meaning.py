@@ -6,7 +6,6 @@ whoever decorates it with njit means numba.
 """
 
 import re
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +22,7 @@ from fastgrad.evaluate.deadline import TookTooLong, within
 from fastgrad.evaluate.outside import uncompiled, values_read
 from fastgrad.evaluate.process import generators_kept, python_random_state_kept
 from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.schedule import own_seconds
 from fastgrad.evaluate.scratch import with_copies
 from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.native import native_argument
@@ -58,6 +58,7 @@ class Called(NamedTuple):
     error: Exception | None
     native: bool
     seconds: float
+    """What this thread computed for it."""
 
 
 def departure(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Departure | None:
@@ -128,7 +129,7 @@ def _called(loss: Callable[..., Any], inputs: Inputs, native: bool, seconds: flo
     others = list(map(native_argument, arguments) if native else arguments)
     given = merged((layout.native if native else layout.given)(theta.copy()), others, argnum)
     value, error = None, None
-    began = time.perf_counter()
+    began = own_seconds()
     with (
         python_random_state_kept(),
         generators_kept(arguments),
@@ -140,7 +141,7 @@ def _called(loss: Callable[..., Any], inputs: Inputs, native: bool, seconds: flo
             value = within(seconds, partial(loss, *given))
         except Exception as raised:
             error = raised
-    return Called(value, error, native, time.perf_counter() - began)
+    return Called(value, error, native, own_seconds() - began)
 
 
 def _copied(value: Any) -> Any:

@@ -22,6 +22,9 @@ LIBRARIES = frozenset({"numpy", "math", "cmath", "numba", "scipy", "operator", "
 VALUES = (int, float, complex, bool, str, bytes, type(None), np.generic)
 """What is known by its value; anything else by its identity."""
 
+FOREIGN = frozenset({"ctypes", "_ctypes", "_cffi_backend"})
+"""Modules of types that call C."""
+
 
 class Same:
     """An object known by its identity, and kept alive so that no other takes its address."""
@@ -68,6 +71,19 @@ def values_of(function: Any) -> tuple[Any, ...]:
     """The values that a function reads from outside; nothing for what is no plain function."""
     plain = getattr(function, "__func__", function)
     return tuple(v for _, v in values_read(plain)) if type(plain) is FunctionType else ()
+
+
+def calls_c(function: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether a function, or a plain one that it reads, reads something of ctypes or cffi.
+
+    What C draws at random is kept where nobody looks.
+    """
+    for value in values_of(function):
+        if type(value).__module__ in FOREIGN:
+            return True
+        if type(value) is FunctionType and value not in seen and calls_c(value, seen | {value}):
+            return True
+    return False
 
 
 def identity(function: FunctionType) -> tuple[Any, ...]:

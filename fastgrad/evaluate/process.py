@@ -171,19 +171,29 @@ def generators_kept(arguments: tuple[Any, ...]) -> Iterator[None]:
         yield
 
 
+def _of_compiled_code() -> Any:
+    """What reads and sets the generators of compiled code."""
+    from numba import _helperlib
+
+    return _helperlib  # whose stubs do not tell of these functions
+
+
+def _compiled_random_state() -> list[tuple[int, Any]]:
+    """Where compiled code keeps its two generators on this thread, with their states."""
+    code = _of_compiled_code()
+    pointers = code.rnd_get_np_state_ptr(), code.rnd_get_py_state_ptr()
+    return [(pointer, code.rnd_get_state(pointer)) for pointer in pointers]
+
+
 @contextmanager
 def _numba_random_state_kept() -> Iterator[None]:
     """A context that keeps the two generators of compiled code, on this thread."""
-    from numba import _helperlib
-
-    generators: Any = _helperlib  # whose stubs do not tell of these functions
-    pointers = generators.rnd_get_np_state_ptr(), generators.rnd_get_py_state_ptr()
-    before = [generators.rnd_get_state(pointer) for pointer in pointers]
+    before = _compiled_random_state()
     try:
         yield
     finally:
-        for pointer, state in zip(pointers, before, strict=True):
-            generators.rnd_set_state(pointer, state)
+        for pointer, state in before:
+            _of_compiled_code().rnd_set_state(pointer, state)
 
 
 @contextmanager
@@ -206,9 +216,10 @@ def generators_in(values: Iterable[Any]) -> tuple[Any, ...]:
 def python_random_fingerprint(generators: tuple[Any, ...] = ()) -> bytes:
     """Bytes that change when a number is drawn from, or a seed given to, a generator.
 
-    The global ones are always looked at.
+    The global ones are always looked at, those of compiled code too, which Python may call.
     """
-    return pickle.dumps((_python_random_state(), generators))
+    compiled = _compiled_random_state() if "numba" in sys.modules else []
+    return pickle.dumps((_python_random_state(), compiled, generators))
 
 
 def _python_random_state() -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from fastgrad.evaluate.explain import (
     wrote_to_theta,
 )
 from fastgrad.evaluate.explain import scratch as scratch_remark
-from fastgrad.evaluate.outside import values_of
+from fastgrad.evaluate.outside import calls_c, values_of
 from fastgrad.evaluate.process import (
     generators_in,
     python_random_fingerprint,
@@ -85,6 +85,7 @@ class PythonEvaluator(Evaluator):
         self._guard = self._guard_of(self._scratch, sampled=not self._alone)
         self._may_draw = True
         self._generators = generators_in((*arguments, *values_of(loss)))
+        self._draws_unseen = calls_c(loss)
 
     @property
     def ran(self) -> str:
@@ -203,7 +204,7 @@ class PythonEvaluator(Evaluator):
         self._may_draw = np.array_equal(point, self.theta)  # noise may be nothing at theta alone
         before = python_random_fingerprint(self._generators)
         value = self._value_at(point, place)
-        if python_random_fingerprint(self._generators) != before:
+        if self._draws_unseen or python_random_fingerprint(self._generators) != before:
             again = self._value_at(point, place)
             require_deterministic(np.array([value, again]), SCATTER)
             # Another thread may have drawn: then how many evaluations there are must not tell of it.

@@ -1,5 +1,6 @@
 """Long compiled work in slabs: each as long, and on as many threads, as pays by what launches cost."""
 
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,10 @@ from fastgrad.evaluate.process import available_threads, one_blas_thread, parall
 
 Launch: TypeAlias = Callable[[int, int, int], None]
 """``launch(start, stop, threads)`` makes the evaluations ``start`` to ``stop``."""
+
+own_seconds = time.perf_counter if sys.platform == "win32" else time.thread_time
+"""A clock of what this thread computes, which stands still while others have its core. That of Windows
+moves in steps of 15.6 ms, longer than what is timed."""
 
 SLAB_SECONDS = 0.1
 """Between two slabs Ctrl-C is answered, progress shown and time limits kept."""

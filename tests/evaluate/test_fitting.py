@@ -177,6 +177,20 @@ def single(a, b):
     return (a * b).sum()
 
 
+@njit
+def by_single(t, v):
+    return single(t, v) + 1.0
+
+
+def test_functions_of_float32_alone_run_in_the_dtype_of_theta():
+    t, v = np.linspace(0.5, 1.5, 3, dtype=np.float32), np.array([1.0, -2.0, 3.0], np.float32)
+    np.testing.assert_allclose(fg.grad(by_single, backend="compiled")(t, v), v, rtol=1e-2)
+    report = fg.check_grad(by_single, v, t, v, backend="compiled")
+    assert report.verdict == "agrees"
+    wrong = fg.check_grad(by_single, v * np.array([1, -1, 1], np.float32), t, v)
+    assert [e.name for e in wrong.entries if e.verdict == "disagrees"] == ["theta[1]"]
+
+
 def masked(t, d):
     e = d.copy()
     e[e > 0] = 0.0

@@ -1,12 +1,15 @@
 """The Python backend: any callable, given what was passed, its inputs watched."""
 
+import ctypes
 import random
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import LossError, MutatedInputError, NondeterministicLossError
@@ -143,6 +146,44 @@ def test_a_loss_that_writes_to_another_argument(argument, named):
 def test_random_numbers_that_nothing_seeds(draw):
     with pytest.raises(NondeterministicLossError, match="seed it inside"):
         fg.grad(lambda x: float((x * x).sum() * draw()), backend="python")(np.ones(2))
+
+
+LIBC = None if sys.platform == "win32" else ctypes.CDLL(None)
+
+
+@njit
+def drawn_compiled():
+    return np.random.random()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        drawn_compiled,
+        pytest.param(
+            lambda: LIBC.rand() / 2**31, marks=pytest.mark.skipif(LIBC is None, reason="by name")
+        ),
+    ],
+    ids=["numba's", "C's"],
+)
+def test_what_other_generators_draw_is_seen_too(draw):
+    """Of compiled code that Python calls, and of C."""
+    with pytest.raises(NondeterministicLossError):
+        fg.grad(lambda x: float((x * x).sum() * (1.0 + draw())), backend="python")(np.ones(2))
+
+
+@pytest.mark.skipif(LIBC is None, reason="by name")
+def test_what_calls_c_is_repeated_at_the_first_point_alone():
+    calls = []
+
+    def loss(x):
+        calls.append(x.copy())
+        return float((x * x).sum() * LIBC.abs(-3))
+
+    run = python_evaluator(loss, np.ones(2))
+    got = run.coordinates(np.arange(2), np.tile([0.5, -0.5], (2, 1)))
+    np.testing.assert_allclose(got, [[9.75, 3.75]] * 2)
+    assert (run.evaluations, len(calls)) == (4, 5)
 
 
 def test_random_numbers_with_a_seed_are_a_function():
