@@ -80,6 +80,8 @@ class CompiledLoss(CFunction):
     """Whether each other argument is proved to be left alone."""
     listed: bool
     """Whether it takes long lists of parameters as typed Lists."""
+    in_single: bool = field(default=False, init=False)
+    """Whether it is handed a theta in float32, as nothing else would do."""
     watched: bool = field(default=False, init=False)
     """Whether one evaluation was seen, by itself, to leave the other arguments alone."""
     meanings: dict[int, Any] = field(default_factory=dict, init=False)

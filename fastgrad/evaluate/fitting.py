@@ -1,10 +1,13 @@
 """Arguments as a compiled loss takes them: if not in one form, then in another."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import lru_cache
 from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher
 
@@ -43,8 +46,41 @@ def fitted(
             continue
         _refused.update(failed)
         return compiled, arguments
+    alone = single(loss, layout, argnum, 1 + len(given))
+    if alone is not None:
+        arguments = tuple(map(native_argument, given))
+        with suppress(LossCompilationError):
+            compiled = compiled_loss(alone, layout, argnum, arguments)
+            compiled.in_single = True
+            _refused.update(failed)
+            return compiled, arguments
+    if refused is None:  # it served a theta in single precision alone: for this one, say why
+        compiled_loss(loss, layout, argnum, tuple(map(native_argument, given)))
     assert refused is not None
     raise refused
+
+
+def single(loss: CPUDispatcher, layout: Layout, argnum: Argnum, count: int) -> CPUDispatcher | None:
+    """A loss whose theta arrives in float32, as it was given: functions inside may take no other.
+
+    Of ``count`` arguments. None where theta is no array of float32.
+    """
+    if not layout.plain or not isinstance(argnum, int) or getattr(loss, RECORDS, False):
+        return None
+    block = layout.blocks[0]
+    is_single = block.dtype == np.float32 and not block.scalar
+    return _single(loss, argnum, count) if is_single else None
+
+
+@lru_cache(maxsize=256)
+def _single(loss: CPUDispatcher, position: int, count: int) -> CPUDispatcher:
+    """Written out, as numba takes no part of a tuple whose ends it does not see in the source."""
+    names = [f"a{k}" for k in range(count)]
+    handed = [f"{a}.astype(float32)" if k == position else a for k, a in enumerate(names)]
+    source = f"def in_single({', '.join(names)}):\n    return loss({', '.join(handed)})\n"
+    scope = {"loss": loss, "float32": np.float32}
+    exec(compile(source, "<fastgrad single>", "exec"), scope)
+    return njit(scope["in_single"])
 
 
 _refused: set[Any] = set()

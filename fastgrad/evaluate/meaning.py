@@ -71,6 +71,8 @@ def departure(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Dep
     ------
     MutatedInputError, NondeterministicLossError
     """
+    if run.compiled.in_single:  # which Python, too, would have to be handed
+        return None
     seen = run.compiled.meanings
     if run.workload in seen:
         return seen[run.workload]
@@ -96,7 +98,7 @@ def require_inside(loss: CPUDispatcher, run: CompiledEvaluator, inputs: Inputs) 
     Looked at once for types, for `INSIDE_SECONDS` at most.
     """
     compiled = run.compiled
-    if compiled.meanings:
+    if compiled.meanings or compiled.in_single:
         return
     compiled.meanings[run.workload] = None
     traits = run.traits

@@ -68,6 +68,8 @@ def quicker(loss: FunctionType, run: CompiledEvaluator, inputs: Inputs) -> Evalu
 
     Looked at once for types, and for sizes of what an evaluation reads.
     """
+    if run.compiled.in_single:
+        return run
     seen = run.compiled.in_python
     if run.workload not in seen:
         seen[run.workload] = _why_python(loss, run, inputs)

@@ -178,17 +178,23 @@ def single(a, b):
 
 
 @njit
-def by_single(t, v):
-    return single(t, v) + 1.0
+def by_single(v, t):
+    return single(t, v) + np.float32(1.0)
 
 
-def test_functions_of_float32_alone_run_in_the_dtype_of_theta():
+def plainly_by_single(v, t):
+    return single(t, v) + np.float32(1.0)
+
+
+@pytest.mark.parametrize("loss", [by_single, plainly_by_single])
+def test_functions_of_float32_alone_are_handed_a_theta_in_float32(loss):
     t, v = np.linspace(0.5, 1.5, 3, dtype=np.float32), np.array([1.0, -2.0, 3.0], np.float32)
-    np.testing.assert_allclose(fg.grad(by_single, backend="compiled")(t, v), v, rtol=1e-2)
-    report = fg.check_grad(by_single, v, t, v, backend="compiled")
+    np.testing.assert_allclose(fg.grad(loss, argnum=1, step=0.125)(v, t), v, rtol=1e-5)
+    report = fg.check_grad(loss, v, t, v, argnum=1)
     assert report.verdict == "agrees"
-    wrong = fg.check_grad(by_single, v * np.array([1, -1, 1], np.float32), t, v)
-    assert [e.name for e in wrong.entries if e.verdict == "disagrees"] == ["theta[1]"]
+    assert report.ran.startswith("Ran compiled")
+    wrong = fg.check_grad(loss, v * np.array([1, -1, 1], np.float32), t, v, argnum=1)
+    assert [e.name for e in wrong.entries if e.verdict == "disagrees"] == ["t[1]"]
 
 
 def masked(t, d):
