@@ -179,7 +179,7 @@ def _of_compiled_code() -> Any:
 
 
 def _compiled_random_state() -> list[tuple[int, Any]]:
-    """Where compiled code keeps its two generators on this thread, with their states."""
+    """Addresses and states of the two generators of compiled code, on this thread."""
     code = _of_compiled_code()
     pointers = code.rnd_get_np_state_ptr(), code.rnd_get_py_state_ptr()
     return [(pointer, code.rnd_get_state(pointer)) for pointer in pointers]

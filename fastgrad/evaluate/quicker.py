@@ -35,9 +35,9 @@ ROUNDS, MOST_ROUNDS = 3, 9
 """Both are timed so often, in turns, and the least of each counts: a core that is shared, or a cache
 that somebody else has filled, makes a timing longer and never shorter."""
 CLEAR = 1.5
-"""Where neither is beyond what decides by so much, it takes `MOST_ROUNDS`."""
+"""A ratio that is beyond what decides, or short of it, by less takes `MOST_ROUNDS`."""
 FAR = 4.0
-"""What is so far beyond it at the second look needs no third."""
+"""A ratio so far beyond it, or short of it, at the second look needs no third."""
 ROUND_SECONDS, ASKING_SECONDS = 20e-3, 0.25
 """A round of evaluations takes so long, unless one takes longer; and all of the question, so."""
 SHORTEST_SECONDS = 1e-9
