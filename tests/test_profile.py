@@ -47,6 +47,20 @@ def steps(x):
     return round(3 * x, 5)
 
 
+def clipped_single(x):
+    """Still up to 0.05 above x = 0, and at every step below it."""
+    return float(np.float32(200 + max(x - 0.05, 0.0)))
+
+
+def treads(x):
+    """Seen from the edge of a tread 2e-6 wide: the next is nearer on one side."""
+    return float(np.float32(3 * np.floor((x + 1.9e-6) / 2e-6) * 2e-6))
+
+
+def treads_that_end(x):
+    return treads(max(x, -1e-3))
+
+
 RULINGS = [
     (np.sin, 1.0, "right"),
     (np.sin, -1.0, "wrong"),
@@ -66,6 +80,10 @@ RULINGS = [
     (steps, 2.0, "wrong"),
     (abs, 0.3, "kink"),
     (abs, 1.5, "wrong"),
+    (clipped_single, 0.0, "right"),
+    (clipped_single, 0.1, "wrong"),
+    (treads, 0.0, "wrong"),
+    (treads_that_end, 0.0, "wrong"),
     (lambda x: 3.0, 0.1, "wrong"),
     (lambda x: float(np.float32(1e6)), 1e-2, "open"),
 ]

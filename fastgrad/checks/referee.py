@@ -324,7 +324,8 @@ def untold(profile: Profile, loss: Loss) -> float:
 
 def words_of(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
     """What kind of loss it is whose slope depends on the step."""
-    if judgment.ruling is Ruling.WRONG and judgment.other is None:
+    is_flat = judgment.ruling is Ruling.RIGHT and judgment.slope == 0.0
+    if judgment.other is None and (is_flat or judgment.ruling is Ruling.WRONG):
         return
     if judgment.sides is not None:
         low, high = judgment.sides

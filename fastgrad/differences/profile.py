@@ -17,7 +17,14 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.numerics.bars import ROUNDING
-from fastgrad.numerics.plateaus import Evidence, Stretch, evidence_for, is_left, left_at
+from fastgrad.numerics.plateaus import (
+    USEFUL_BEST,
+    Evidence,
+    Stretch,
+    evidence_for,
+    is_left,
+    left_at,
+)
 from fastgrad.numerics.settled import settled
 from fastgrad.numerics.windows import PAIRS, Windows, grain_of, windows_of
 
@@ -204,7 +211,7 @@ class Profile:
         """
         if self.is_flat:
             return self._of_nothing(claim)
-        still = self._still_beside(claim)
+        still = self._still_beside(claim) or self._still_on_a_side(claim, sizes[0])
         if still is not None:
             return still
         found = evidence_for(self.windows, claim, *sizes)
@@ -314,6 +321,22 @@ class Profile:
         if abs(claim) <= bar or borne.any() or any(map(self._is_stair, (up, down))):
             return None
         return Judgment(Ruling.WRONG, 0.0, bar, float(self.t[first]))
+
+    def _still_on_a_side(self, claim: float, scale: float) -> Judgment | None:
+        """That a claim of nothing is right; None where f moves, or may.
+
+        As below a clip or a maximum: f is the same at every step on one side, and near x on the other. A
+        staircase has steps on both.
+        """
+        first = self._still()
+        if first is None or not (
+            np.all(self.above == self.value) or np.all(self.below == self.value)
+        ):
+            return None
+        bar = PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
+        if abs(claim) > bar or bar > USEFUL_BEST * scale:
+            return None
+        return Judgment(Ruling.RIGHT, 0.0, bar, float(self.t[first]))
 
     def _is_stair(self, rise: Floats) -> bool:
         """Whether f, where it begins to move on one side, moves at once and then no further."""
