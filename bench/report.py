@@ -36,6 +36,7 @@ ORDER = (
     "frameworks",
     "noise",
     "museum",
+    "repair",
 )
 """What starts threads of its own comes last, in one process with the rest."""
 

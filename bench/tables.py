@@ -466,6 +466,34 @@ def jacobian_errors(results: dict[str, Any]) -> str:
     )
 
 
+def repair(results: dict[str, Any]) -> str:
+    """What `report.suggest` mends: by collection, with the edits tried and the time of each bug."""
+    body, left = [], []
+    for row in rows_of(results, "repair"):
+        found = row["mended"]
+        right = [bug for bug in found if bug["outcome"] == "right"]
+        wrong = [bug for bug in found if bug["outcome"] == "wrong"]
+        body.append([row["collection"], f"{len(right)} of {len(found)}", str(len(wrong))])
+        for of in (right, [bug for bug in found if bug["outcome"] == "not mended"]):
+            for key, told in (
+                ("tried", "{:,.0f}".format),
+                ("seconds", duration),
+                ("cpu", duration),
+            ):
+                values = [bug[key] for bug in of]
+                cell = f"{told(float(np.median(values)))}, {told(max(values))}" if values else "-"
+                body[-1].append(cell)
+        left.append(f"- {row['collection']}: {_not_mended(found)}.")
+    what = ["edits tried", "time", "CPU time"]
+    head = ["bugs", "mended", "wrongly", *what, *(f"{words}, not mended" for words in what)]
+    return markdown(head, body) + "\n\nMedian, most.\n\n" + "\n".join(left)
+
+
+def _not_mended(found: list[Row]) -> str:
+    names = [bug["name"] for bug in found if bug["outcome"] != "right"]
+    return f"not mended {', '.join(names)}" if names else "all mended"
+
+
 NETS_TOLD = {"mlp": "99,530 parameters", "small mlp": "248 parameters"}
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
@@ -491,6 +519,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "noise": noise,
     "museum": museum,
     "museum-kinds": museum_kinds,
+    "repair": repair,
 }
 NEEDS = {
     "rivals": "gradient",

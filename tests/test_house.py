@@ -120,12 +120,13 @@ LAYERS = {
         checks.screen.noisy.placing checks.screen.noisy.echo
     """,
     "repair": """
-        repair repair.source repair.reach repair.observe repair.edits repair.sites repair.score
+        repair repair.source repair.reach repair.edits repair.observe repair.of_loss repair.sites
+        repair.score
         repair.trial repair.sandbox repair.trying repair.search repair.proof repair.suggest
         repair.write
         repair.operators repair.operators.parts repair.operators.reductions
         repair.operators.factors repair.operators.terms repair.operators.names
-        repair.operators.statements repair.operators.table
+        repair.operators.statements repair.operators.borrowed repair.operators.table
     """,
     "top": """
         complex_gradient bound gradient judging checking adjoints layers jacobians jacobian_checking

@@ -7,13 +7,15 @@ program by experiment, exact through loops, caches and calls.
 """
 
 import ast
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.repair.edits import plain
 from fastgrad.repair.source import Function, Unit, Version, compiled, parsed
 
 NUDGE = 1e-3
@@ -49,6 +51,8 @@ class Observed:
     """The names at each statement."""
     reach: Mapping[int, frozenset[int]]
     """The blocks that each of the `heads` reaches, where that is known."""
+    borrowed: Mapping[str, Seen] = field(default_factory=dict)
+    """Expressions from elsewhere that can be evaluated in it."""
 
 
 def seen(value: Any, depth: int = 2) -> Seen:
@@ -66,6 +70,8 @@ def seen(value: Any, depth: int = 2) -> Seen:
 
 def _is_tensor(value: Any) -> bool:
     """Whether it is an array of another library, such as torch's, whose operators are NumPy's."""
+    if isinstance(value, type):
+        return False
     return all(hasattr(value, name) for name in ("__array__", "dtype", "shape", "__matmul__"))
 
 
@@ -84,6 +90,8 @@ def _fields(value: Any, depth: int) -> list[tuple[str, Seen]]:
         parts = [(f".{name}", v) for name, v in zip(value._fields, value, strict=True)]
     elif isinstance(value, list | tuple):
         parts = [(f"[{k}]", v) for k, v in enumerate(value)]
+    elif isinstance(value, ModuleType):
+        return []
     elif hasattr(value, "__dict__") and not callable(value):
         parts = [(f".{name}", v) for name, v in vars(value).items()]
     else:
@@ -98,7 +106,10 @@ def _fields(value: Any, depth: int) -> list[tuple[str, Seen]]:
 
 
 def observe(
-    versions: Mapping[Unit, Version], run: Callable[[], Floats], stops: np.ndarray
+    versions: Mapping[Unit, Version],
+    run: Callable[[], Floats],
+    stops: np.ndarray,
+    expressions: Sequence[str] = (),
 ) -> dict[Unit, Observed]:
     """Run versions of the units with notes taken; for a child process, whose functions it changes.
 
@@ -108,10 +119,16 @@ def observe(
         Calls the gradient, and gives it along the flat theta.
     stops : ndarray, shape (blocks,)
         The end of each block in it.
+    expressions : sequence of str
+        From elsewhere: what each is worth is asked once in every function that has its names.
     """
+    borrowed: dict[Unit, dict[str, Seen]] = {unit: {} for unit in versions}
+    asked = [(text, compile(f"({plain(text)})", "<loss>", "eval")) for text in expressions]
+    read = {unit: _globals_read(version) for unit, version in versions.items()}
     notes: dict[Unit, dict[int, Seen]] = {unit: {} for unit in versions}
     scopes: dict[Unit, dict[int, dict[str, Seen]]] = {unit: {} for unit in versions}
-    nudged: list[Any] = [None, None]
+    nudged: list[Any] = [None, None, _nudge]
+    is_asking = False
 
     for number, (unit, version) in enumerate(versions.items()):
         tree = _noting(version, number)
@@ -121,15 +138,28 @@ def observe(
     units = list(versions)
 
     def note(number: int, k: int, value: Any) -> Any:
+        if is_asking:
+            return value
         if nudged[0] is None:
             notes[units[number]][k] = seen(value)
-        elif nudged == [number, k]:
-            return _nudge(value)
+        elif nudged[:2] == [number, k]:
+            return nudged[2](value)
         return value
 
     def scope(number: int, k: int, names: dict[str, Any]) -> None:
-        if nudged[0] is None:
-            scopes[units[number]][k] = {name: seen(v) for name, v in names.items()}
+        nonlocal is_asking
+        if is_asking or nudged[0] is not None:
+            return
+        unit = units[number]
+        is_first = k not in scopes[unit]
+        scopes[unit][k] = read[unit] | {name: seen(v) for name, v in names.items()}
+        is_asking = True  # an expression may call what is noted
+        for text, expression in asked if is_first else ():
+            if text not in borrowed[unit]:
+                what = _worth(expression, unit, names)
+                if what.kind != "o":
+                    borrowed[unit][text] = what
+        is_asking = False
 
     for unit in versions:
         for function in unit.functions:
@@ -140,15 +170,41 @@ def observe(
         for k in heads(version):
             if notes[unit].get(k, Seen("o")).kind not in "fi":
                 continue
-            nudged[:] = [number, k]
-            try:
-                after = run()
-            except Exception:
-                continue
-            same = (before == after) | (np.isnan(before) & np.isnan(after))
-            changed = np.searchsorted(stops, np.flatnonzero(~same), side="right")
-            reach[unit][k] = frozenset(map(int, np.unique(changed)))
-    return {unit: Observed(notes[unit], scopes[unit], reach[unit]) for unit in versions}
+            for change in (_nudge, _turn):
+                nudged[:] = [number, k, change]
+                try:
+                    after = run()
+                except Exception:
+                    break
+                same = (before == after) | (np.isnan(before) & np.isnan(after))
+                changed = np.searchsorted(stops, np.flatnonzero(~same), side="right")
+                reach[unit][k] = frozenset(map(int, np.unique(changed)))
+                if reach[unit][k]:
+                    break
+    return {
+        unit: Observed(notes[unit], scopes[unit], reach[unit], borrowed[unit]) for unit in versions
+    }
+
+
+def _globals_read(version: Version) -> dict[str, Seen]:
+    """What a version reads of its module: arrays, numbers, and structures of them."""
+    space = version.unit.functions[0].__globals__
+    names = {node.id for node in version.nodes if isinstance(node, ast.Name)}
+    found = {n: seen(space[n]) for n in names if not isinstance(space.get(n), ModuleType | None)}
+    return {name: what for name, what in found.items() if what.kind != "o" or what.fields}
+
+
+def _worth(expression: CodeType, unit: Unit, names: Mapping[str, Any]) -> Seen:
+    """What an expression is worth among a function's names; of kind "o" where it is nothing."""
+    try:
+        return seen(eval(expression, unit.functions[0].__globals__, names))
+    except Exception:
+        return Seen("o")
+
+
+def _turn(value: Any) -> Any:
+    """The value upside down: where it is only compared, as in ``argmax``, little changes nothing."""
+    return -value if seen(value).kind in "fi" else value
 
 
 def _nudge(value: Any) -> Any:
@@ -215,10 +271,10 @@ class _Noting(ast.NodeTransformer):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
             return self._called(node)
         visited = self.generic_visit(node)
-        for field in ("body", "orelse", "finalbody"):
-            block = getattr(node, field, None)
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
             if isinstance(node, ast.stmt | ast.ExceptHandler) and isinstance(block, list) and block:
-                setattr(node, field, self._scoped(block))
+                setattr(node, name, self._scoped(block))
         if not isinstance(node, ast.expr) or isinstance(node, ast.Starred | ast.Slice):
             return visited
         if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-GRACE = 0.5
-"""Seconds beyond its own limit after which a silent child is killed: one that a loop in C holds, or
-one that swallows the alarm."""
+GRACE, BESIDE = 0.5, 4.0
+"""A silent child is killed after so many seconds and so many times its own limit, which is of CPU time:
+one that sleeps, that a loop in C holds, or that swallows the alarm; beside others it may be slow."""
 FORBIDDEN = (
     "os.", "shutil.", "subprocess.", "socket.", "urllib.", "ftplib.", "smtplib.", "webbrowser.",
     "tempfile.", "sqlite3.", "signal.", "pty.", "syslog.", "winreg.", "ctypes.dlopen",
@@ -38,7 +38,7 @@ class Limits:
     Parameters
     ----------
     seconds : float
-        Of one job.
+        Of one job, of CPU time.
     memory : int
         Bytes beyond those of this process.
     deadline : float
@@ -109,7 +109,7 @@ def run_apart(
 
 
 def _silent(child: _Child, limits: Limits) -> bool:
-    return not child.todo or time.perf_counter() - child.heard > limits.seconds + GRACE
+    return not child.todo or time.perf_counter() - child.heard > BESIDE * limits.seconds + GRACE
 
 
 def _start(child: _Child, job: Callable[[Any], Any], items: Sequence[Any], limits: Limits) -> None:
@@ -160,7 +160,7 @@ def _work(
     """What a child does: its jobs in order, each within its limit."""
     _confine(pipe, limits)
     for k in todo:
-        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+        signal.setitimer(signal.ITIMER_PROF, limits.seconds)
         try:
             result = job(items[k])
         except KeyboardInterrupt:
@@ -168,7 +168,7 @@ def _work(
         except BaseException:  # whatever an edit may do
             result = None
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
         message = pickle.dumps(result)
         os.write(pipe, HEADER.pack(len(message)) + message)
 
@@ -178,7 +178,7 @@ def _confine(pipe: int, limits: Limits) -> None:
     for stream in range(3):
         os.dup2(nothing, stream)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.signal(signal.SIGPROF, _out_of_time)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = _memory_now() + limits.memory
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fastgrad.repair.edits import Edit
@@ -16,16 +16,18 @@ from fastgrad.repair.trying import Observing, Sight, Subject, Trying
 DEPTH = 4
 """Edits in a row, each of which may mend several blocks."""
 BEAM = 3
-"""Versions that are taken further at each depth, of either kind: mending a block, or coming close."""
+"""Versions that are taken further at each depth, of each kind: mending a block, coming closest, or
+coming close at little cost (a factor that was fitted comes closer than the edit that is half of two)."""
 CLOSE = 0.5
 """An edit comes close if the residuals shrink to this part of what they were."""
 SAME = 1e-9
 """Gradients are the same whose projections differ by less than this part of them."""
 SHARED = 1.0
 """What it costs more to edit what the loss runs too."""
-AFTER = 0.4
-"""Once a solution is found, part of the time spent that more are sought."""
-AT_LEAST = 0.25
+AFTER, AT_LEAST = 0.4, 300
+"""Once a solution is found, so many more edits are tried: a part of those tried before, or these."""
+MOST_TRIED = 30_000
+"""Edits that are tried at most: where there is time enough, this decides and not the load."""
 MEMORY = 2 << 30
 LEAST_SECONDS = 0.25
 SLOWEST = 20.0
@@ -85,7 +87,6 @@ class Search:
     one_call: float
     workers: int = 2
     tried: int = 0
-    began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> Iterator[list[State]]:
         """Versions that agree, those found at a time; whoever asks again has more looked for."""
@@ -94,9 +95,9 @@ class Search:
             following: list[State] = []
             for state in waiting:
                 yield from self._expand(state, following)
-                if time.perf_counter() > self.deadline:
+                if time.perf_counter() > self.deadline or self.tried >= MOST_TRIED:
                     return
-            waiting = sorted(following, key=_promise)[: 2 * BEAM]
+            waiting = sorted(following, key=_promise)[: 3 * BEAM]
 
     def _expand(self, state: State, following: list[State]) -> Iterator[list[State]]:
         """Solutions one step from a state; what is worth going on from goes to ``following``."""
@@ -107,13 +108,15 @@ class Search:
         results: list[tuple[Edit, Score]] = []
         mending: list[tuple[Edit, Score]] = []
         solutions: list[State] = []
-        stop_at = self.deadline
+        last = MOST_TRIED
         trying = Trying(self.subject, {version.unit: version for version in state.versions})
-        for k, score in run_apart(trying, edits, self._limits(), self.workers):
-            self.tried += 1
-            if solutions and time.perf_counter() > stop_at:
+        for k, score in _in_order(run_apart(trying, edits, self._limits(), self.workers)):
+            if self.tried >= last:
+                if not solutions:
+                    break
                 yield solutions
-                solutions = []
+                solutions, last = [], MOST_TRIED
+            self.tried += 1
             if score is None:
                 continue
             found = None
@@ -126,8 +129,7 @@ class Search:
                     found = self._all_together(state, mending, sight.score)
             if found is not None:
                 if not solutions:
-                    spent = time.perf_counter() - self.began
-                    stop_at = time.perf_counter() + max(AT_LEAST, AFTER * spent)
+                    last = min(MOST_TRIED, self.tried + max(AT_LEAST, int(AFTER * self.tried)))
                 solutions.append(found)
         if solutions:
             yield solutions
@@ -142,7 +144,7 @@ class Search:
             replace(edit, cost=edit.cost + SHARED) if edit.unit in self.subject.shared else edit
             for version, seen in zip(state.versions, sight.observed, strict=True)
             for edit in edits_of(
-                Scenery(version, seen, len(wrong), self.subject.constants), wrong, self.laws
+                Scenery(version, seen, len(wrong), self.subject.said), wrong, self.laws
             )
         ]
         return sorted(edits, key=lambda edit: edit.cost)
@@ -189,13 +191,23 @@ class Search:
                 close.append((edit, score))
         mending.sort(key=lambda found: (-sum(found[1].right), found[0].cost))
         close.sort(key=lambda found: (found[1].total, found[0].cost))
+        close = close[:BEAM] + sorted(close[BEAM:], key=lambda found: found[0].cost)[:BEAM]
         together = _together(mending, before)
         both = self._scored(state.with_edits(together, None)) if len(together) > 1 else None
         states = [both] if both else []
-        states += [
-            state.with_edits([edit], score) for edit, score in (*mending[:BEAM], *close[:BEAM])
-        ]
+        states += [state.with_edits([edit], score) for edit, score in (*mending[:BEAM], *close)]
         return states
+
+
+def _in_order(results: Iterator[tuple[int, Score | None]]) -> Iterator[tuple[int, Score | None]]:
+    """Results in the order of their numbers, so that what is found does not hang on which came first."""
+    waiting: dict[int, Score | None] = {}
+    due = 0
+    for k, score in results:
+        waiting[k] = score
+        while due in waiting:
+            yield due, waiting.pop(due)
+            due += 1
 
 
 def _spoils(score: Score, before: Score) -> bool:

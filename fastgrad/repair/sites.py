@@ -1,14 +1,16 @@
 """The places of edits: expressions and statements, what was seen of them, and what is in scope."""
 
 import ast
+import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy
 
-from fastgrad.repair.edits import CLOSE, OPEN, grouped
+from fastgrad.repair.edits import CLOSE, OPEN, grouped, plain
 from fastgrad.repair.observe import Observed, Seen
+from fastgrad.repair.of_loss import NOTHING, OfLoss
 from fastgrad.repair.source import Version
 
 Loops = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
@@ -33,17 +35,15 @@ class Scenery:
     observed : Observed
     blocks : int
         Of theta.
-    constants : tuple of str
-        Numbers that the loss has and the gradient may lack.
+    said : OfLoss
+        What the loss has and the gradient may lack.
     """
 
-    def __init__(
-        self, version: Version, observed: Observed, blocks: int, constants: tuple[str, ...] = ()
-    ):
+    def __init__(self, version: Version, observed: Observed, blocks: int, said: OfLoss = NOTHING):
         self.version = version
         self.observed = observed
         self.position = {node: k for k, node in enumerate(version.nodes)}
-        self.constants = constants
+        self.said = said
         self._everything = frozenset(range(blocks))
         self._scopes: dict[int, list[Atom]] = {}
 
@@ -110,6 +110,16 @@ class Scenery:
                 found.setdefault(text, what)
         return [Atom(text, what) for text, what in list(found.items())[:MOST_ATOMS]]
 
+    def borrowed(self, node: ast.AST) -> dict[str, Seen]:
+        """What the loss computes with that can be computed where a node stands."""
+        scope = self.observed.scopes.get(self.position[self.statement(node)], {})
+        space = self.version.unit.functions[0].__globals__
+        return {
+            text: what
+            for text, what in self.observed.borrowed.items()
+            if all(name in scope or name in space for name in _names(text))
+        }
+
     @cached_property
     def _written(self) -> list[tuple[ast.AST, str, Seen]]:
         """Attributes, items and sizes that the text itself has."""
@@ -122,6 +132,14 @@ class Scenery:
             and (what := self.seen(node)) is not None
             and what.kind != "o"
         ]
+
+
+@lru_cache(maxsize=1024)
+def _names(text: str) -> frozenset[str]:
+    """The names in an expression's text, built-in ones apart."""
+    tree = ast.parse(plain(text), mode="eval")
+    names = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+    return frozenset(names - vars(builtins).keys())
 
 
 def _roots(node: ast.AST) -> set[str]:
@@ -194,6 +212,15 @@ class Site:
     @cached_property
     def atoms(self) -> list[Atom]:
         return self.scenery.atoms(self.node)
+
+    @cached_property
+    def borrowed(self) -> list[Atom]:
+        """What the loss computes with, single numbers 0 and 1 apart."""
+        return [
+            Atom(text, what)
+            for text, what in self.scenery.borrowed(self.node).items()
+            if what.number not in (0.0, 1.0)
+        ]
 
     def arrays(self, shape: tuple[int, ...] | None = None) -> Iterator[Atom]:
         """Arrays of floats in scope, of one shape or of any."""

@@ -1,6 +1,5 @@
 """report.suggest: from a report that disagrees to the edits that make the gradient right."""
 
-import ast
 import difflib
 import os
 import time
@@ -11,7 +10,9 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.loss import Loss
+from fastgrad.findings import STATES
 from fastgrad.parameters.arguments import Argnum
+from fastgrad.repair.of_loss import OfLoss, of_the_loss
 from fastgrad.repair.proof import Proof, Proved, Recheck
 from fastgrad.repair.reach import Reached, reached
 from fastgrad.repair.sandbox import available
@@ -24,8 +25,6 @@ from fastgrad.report.suggestion import Suggestion, Suggestions
 
 SEARCHING = 0.8
 """Part of the time that the search may take; the rest is for the proof."""
-MOST_CONSTANTS = 8
-"""Numbers of the loss that are tried in the gradient."""
 CONTEXT = 3
 """Lines around a change in a diff."""
 
@@ -65,7 +64,7 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
     began = time.perf_counter()
     loss, claim, outcome, rule = suspect.judged
     _, function = suspect.functions
-    refusal = _refusal(function, outcome)
+    refusal = _refusal(function, outcome, laws)
     if refusal:
         return Suggestions(remarks=(refusal,))
     argnum, args = suspect.arguments
@@ -79,8 +78,8 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
         return Suggestions(remarks=found.refused or ("The gradient runs no source of yours.",))
     target = Target.of(outcome, claim.values, loss.layout, rule)
     of_loss = Callee(suspect.functions[0], loss.layout, argnum)
-    shared, constants = _of_the_loss(found, of_loss, spot)
-    subject = Subject(gradient, found, spot, target, of_loss, shared, constants)
+    shared, said = _read(found, of_loss, spot)
+    subject = Subject(gradient, found, spot, target, of_loss, shared, said)
     search = Search(subject, laws, began + SEARCHING * seconds, one_call, _workers())
     proof = Proof(subject, suspect.theta, suspect.recheck, began + seconds, one_call)
     proved: list[Proved] = []
@@ -121,8 +120,10 @@ def _either(laws: frozenset[str], everywhere: bool) -> str:
     return f"The loss and the gradient differ by {what}, and either may be meant. {instead}"
 
 
-def _refusal(function: Any, outcome: Outcome) -> str:
+def _refusal(function: Any, outcome: Outcome, laws: frozenset[str]) -> str:
     """Why nothing can be suggested, or ""."""
+    if laws & set(STATES):
+        return "No edit was tried: mend first that the gradient's answers change from call to call."
     if outcome.verdict != "disagrees" or outcome.judged is None:
         return "There is nothing to mend: the gradient was not shown to be wrong."
     if not callable(function):
@@ -132,24 +133,15 @@ def _refusal(function: Any, outcome: Outcome) -> str:
     return ""
 
 
-def _of_the_loss(
-    found: Reached, loss: Callee, spot: Spot
-) -> tuple[frozenset[Unit], tuple[str, ...]]:
-    """The units that the loss runs too, and the numbers that its source has, with their doubles."""
+def _read(found: Reached, loss: Callee, spot: Spot) -> tuple[frozenset[Unit], OfLoss]:
+    """The units that the loss runs too, and what its source has."""
     try:
         of_loss = reached(loss.function, lambda: loss.call(spot))
     except Exception:
         of_loss = reached(loss.function, lambda: None)
     codes = {unit.code for unit in of_loss.units}
     shared = frozenset(unit for unit in found.units if unit.code in codes)
-    numbers = [
-        float(node.value)
-        for unit in of_loss.units
-        for node in unit.original.nodes
-        if isinstance(node, ast.Constant) and isinstance(node.value, float) and node.value > 0
-    ]
-    both = dict.fromkeys(c for number in numbers for c in (number, 2 * number) if c != 1.0)
-    return shared, tuple(f"{c:.12g}" for c in list(both)[:MOST_CONSTANTS])
+    return shared, of_the_loss(of_loss.units, found.units)
 
 
 def _workers() -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.repair.edits import Edit, plain
 from fastgrad.repair.observe import Observed, observe
+from fastgrad.repair.of_loss import NOTHING, OfLoss
 from fastgrad.repair.reach import Reached
 from fastgrad.repair.score import Score, Target
 from fastgrad.repair.source import Unit, Version, compiled, parsed
@@ -32,8 +33,8 @@ class Subject:
     loss: Callee
     shared: frozenset[Unit] = frozenset()
     """Units that the loss runs too: their edits must leave it as it is."""
-    constants: tuple[str, ...] = ()
-    """Numbers that the loss's source has, and twice each."""
+    said: OfLoss = NOTHING
+    """What the loss's source has."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Observing:
         seconds = time.perf_counter() - start
         stops = subject.gradient.layout.stops
         named = {version.unit: version for version in versions}
-        found = observe(named, lambda: stage.values(subject.spot), stops)
+        texts = (*subject.said.expressions, *subject.said.penalties)
+        found = observe(named, lambda: stage.values(subject.spot), stops, texts)
         return Sight(tuple(found[version.unit] for version in versions), score, seconds)
 
 

@@ -2,19 +2,24 @@
 
 import importlib.util
 import inspect
+import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import fastgrad as fg
+from bench.museum import Exhibit, loaded
 from fastgrad.parameters.layout import flatten
+from fastgrad.report.suggestion import Suggestion
 from fastgrad.results import GradientCheck
 from tests.checks import bugs
 from tests.repair.course_bugs import CourseBug
@@ -22,6 +27,9 @@ from tests.repair.course_bugs import CourseBug
 COURSE = Path(__file__).parent / "course"
 POINTS = 10
 """Further points, each with other data, at which a mended gradient is compared with the right one."""
+
+NOT_WRONG = {"half precision"}
+"""A gradient in half precision is judged with its own rounding, and not blamed."""
 
 HEAD = """import numpy as np
 
@@ -131,3 +139,99 @@ def report_of(bug: bugs.Bug, world: bugs.World, made: ModuleType) -> GradientChe
 
 def changed_lines(diff: str) -> list[str]:
     return [line for line in diff.splitlines()[2:] if re.match(r"[-+]", line)]
+
+
+class Mended(NamedTuple):
+    """What became of a bug, "right", "wrong" or "not mended"; edits tried, seconds, those of CPUs."""
+
+    name: str
+    outcome: str
+    tried: int
+    seconds: float
+    cpu: float
+
+
+def mended(
+    name: str, report: GradientCheck, seconds: float, is_right: Callable[[Suggestion], bool]
+) -> Mended:
+    """What is suggested for a report; right if all suggestions are."""
+    before, began = os.times(), time.perf_counter()
+    suggestions = report.suggest(seconds)
+    took, after = time.perf_counter() - began, os.times()
+    found = report._suggested
+    assert found is not None
+    outcome = "not mended"
+    if suggestions:
+        outcome = "right" if all(map(is_right, suggestions)) else "wrong"
+    return Mended(name, outcome, found.tried, took, sum(after[:4]) - sum(before[:4]))
+
+
+@cache
+def worlds() -> dict[str, bugs.World]:
+    return bugs.worlds()
+
+
+def mended_bug(bug: bugs.Bug, folder: Path, seconds: float) -> Mended:
+    """A planted bug of the checks' own collection."""
+    world, text = worlds()[bug.world], source_of(bug, worlds()[bug.world])
+
+    def is_right(suggestion: Suggestion) -> bool:
+        with (
+            module(folder / "mended.py", patched(text, suggestion.diff, folder)) as edited,
+            module(folder / "right.py", source_of(bug, world, planted=False)) as right,
+        ):
+            gradients = (gradient_of(m, world) for m in (edited, right))
+            return same_at_further_points(*gradients, places_of(world))
+
+    with module(folder / "net.py", text) as made:
+        report = report_of(bug, world, made)
+        return mended(f"{bug.world}: {bug.name}", report, seconds, is_right)
+
+
+def mended_course_bug(bug: CourseBug, folder: Path, seconds: float) -> Mended:
+    """A bug of a course."""
+    text = course_source(bug)
+    loss, grad, example = (f"{bug.problem}{name}" for name in ("loss", "grad", "example"))
+
+    def is_right(suggestion: Suggestion) -> bool:
+        with (
+            module(folder / "mended.py", patched(text, suggestion.diff, folder)) as edited,
+            module(folder / "right.py", course_source(bug, planted=False)) as right,
+        ):
+            places = (getattr(right, example)(seed) for seed in range(1, POINTS + 1))
+            return same_at_further_points(getattr(edited, grad), getattr(right, grad), places)
+
+    with module(folder / "course.py", text) as made:
+        theta, args = getattr(made, example)(0)
+        report = fg.check_grad(getattr(made, loss), getattr(made, grad), theta, *args)
+        return mended(f"{bug.module}: {bug.name}", report, seconds, is_right)
+
+
+SEED = re.compile(r"default_rng\(\d+\)")
+NEARBY = 0.03
+"""How far entries move at a further point, relative to themselves: probabilities stay below 1, and
+what is 0 stays so."""
+
+
+def mended_exhibit(exhibit: Exhibit, folder: Path, seconds: float) -> Mended:
+    """A bug of the museum, its source as it stands there."""
+    text = Path(str(exhibit.module.__file__)).read_text()
+
+    def is_right(suggestion: Suggestion) -> bool:
+        ((_, _, new),) = suggestion._texts
+        return all(_same_with_other_data(new, text, seed, folder) for seed in range(POINTS + 1))
+
+    here = loaded(exhibit)
+    report = fg.check_grad(here.loss, here.wrong, here.theta, backend="python")
+    return mended(exhibit.name, report, seconds, is_right)
+
+
+def _same_with_other_data(edited: str, right: str, seed: int, folder: Path) -> bool:
+    """Whether an exhibit's gradient is now the right one: as it stands, or with data of another seed."""
+    rng = np.random.default_rng(seed)
+    if seed:
+        edited, right = (SEED.sub(f"default_rng({1000 + seed})", t) for t in (edited, right))
+    with module(folder / "mended.py", edited) as mended, module(folder / "right.py", right) as made:
+        layout, flat = flatten(made.theta)
+        theta = layout.rebuild(flat * (1 + NEARBY * bool(seed) * rng.standard_normal(flat.size)))
+        return same_at_further_points(mended.wrong, made.right, iter([(theta, ())]))

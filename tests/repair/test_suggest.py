@@ -139,6 +139,26 @@ def test_where_the_loss_may_be_what_is_wrong_it_is_said(laws, everywhere, said):
     assert bool(said) == bool(got)
 
 
+PENALISED = """def loss(w, X, y):
+    return 0.5 * ((X @ w - y) ** 2).mean()
+
+
+def gradient(w, X, y, l2=0.3):
+    return X.T @ (X @ w - y) / len(y) + l2 * w
+"""
+
+
+def test_a_penalty_that_the_loss_lacks_is_left_out_and_may_be_meant(tmp_path):
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(20, 4)), rng.normal(size=20)
+    with module(tmp_path / "penalised.py", PENALISED) as made:
+        report = fg.check_grad(made.loss, made.gradient, rng.normal(size=4), X, y)
+        (best, *_) = report.suggest(SECONDS)
+    assert best.after == "    return X.T @ (X @ w - y) / len(y)"
+    assert "differ by a penalty, and either may be meant" in str(report)
+    assert "add it to the loss instead" in str(report)
+
+
 LIKELIHOOD = """import numpy as np
 
 

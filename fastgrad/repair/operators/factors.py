@@ -64,6 +64,9 @@ def times_array(site: Site) -> Iterator[str]:
         if fits(atom.seen.shape, into) and atom.text != site.text:
             yield f"{site.group} * {atom.text}"
             yield f"{site.group} / {atom.text}"
+    for atom in site.atoms:
+        if atom.seen.kind == "b" and atom.seen.shape and fits(atom.seen.shape, into):
+            yield f"{site.group} * {atom.text}"
 
 
 def fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
@@ -135,10 +138,12 @@ def _balanced(text: str) -> str | None:
     return text if text.count("(") == text.count(")") else None
 
 
-def logarithmic(site: Site) -> Iterator[str]:
-    """Times or over a parameter or what is made of it: the derivative by its logarithm."""
-    if site.seen.kind != "f" or not site.is_value:
+def by_the_logarithm(site: Site) -> Iterator[str]:
+    """Times or over the exponential of a number: the derivative by its logarithm, and back."""
+    np = site.scenery.numpy
+    if site.seen.kind != "f" or not site.is_value or not np:
         return
     for atom in site.scalars():
         if atom.seen.kind == "f":
-            yield f"{site.group} * {grouped(f'1 - {atom.text}')}"
+            yield f"{site.group} * {np}.exp({atom.text})"
+            yield f"{site.group} / {np}.exp({atom.text})"

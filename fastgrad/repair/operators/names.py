@@ -46,7 +46,7 @@ def other_transposed(site: Site) -> Iterator[str]:
 
 def value_of_same_shape(site: Site) -> Iterator[str]:
     """A value in scope for a whole expression of the same shape."""
-    if isinstance(site.node, ast.Call | ast.BinOp) and site.seen.kind == "f":
+    if isinstance(site.node, ast.Call | ast.BinOp | ast.Compare) and site.seen.kind in "fb":
         for atom in alike(site):
             yield atom.text
 

@@ -31,6 +31,8 @@ COMPARISONS = {
     ast.NotEq: "!=",
 }
 DEEPEST = 40
+PLACES = ast.Name | ast.Attribute | ast.Subscript | ast.Call | ast.BinOp | ast.Compare
+"""Expressions for which another value may stand."""
 
 
 def operand(site: Site) -> Iterator[str]:
@@ -52,6 +54,26 @@ def operand(site: Site) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield site.part(node.body)
         yield site.part(node.orelse)
+    elif isinstance(node, ast.Tuple) and not isinstance(site.parent, ast.Subscript | ast.Return):
+        yield from map(site.part, node.elts)  # one axis of several
+    elif isinstance(node, ast.Dict):
+        yield from _entries_left_out(site, node)
+
+
+def _entries_left_out(site: Site, node: ast.Dict) -> Iterator[str]:
+    """``{**g, ...}`` without one of the entries that stand in the place of what g has."""
+    source = site.scenery.version.source
+    if None not in node.keys:
+        return
+    written = [
+        f"**{source(value)}" if key is None else f"{source(key)}: {source(value)}"
+        for key, value in zip(node.keys, node.values, strict=True)
+    ]
+    for k, key in enumerate(node.keys):
+        if key is not None:
+            rest = [text for i, text in enumerate(written) if i != k]
+            alone = len(rest) == 1 and rest[0].startswith("**")
+            yield rest[0][2:] if alone else f"{{{', '.join(rest)}}}"
 
 
 def inner(site: Site) -> Iterator[str]:
@@ -97,10 +119,16 @@ def other_order(site: Site) -> Iterator[str]:
     if isinstance(right, ast.BinOp) and type(right.op) in OPERATORS:
         first, second, third = map(site.part, (node.left, right.left, right.right))
         yield f"{grouped(f'{first} {symbol} {second}')} {OPERATORS[type(right.op)]} {third}"
+        if symbol == "*" and isinstance(right.op, ast.Add | ast.Sub):  # b + a * c was meant
+            within = OPERATORS[type(right.op)]
+            yield grouped(f"{second} {within} {first} * {third}")
     left = node.left
     if isinstance(left, ast.BinOp) and type(left.op) in OPERATORS:
         first, second, third = map(site.part, (left.left, left.right, node.right))
         yield f"{first} {OPERATORS[type(left.op)]} {grouped(f'{second} {symbol} {third}')}"
+        if isinstance(left.op, ast.Add | ast.Sub):  # (a + b) * c, where a * c + b was meant
+            within = OPERATORS[type(left.op)]
+            yield grouped(f"{first} {symbol} {third} {within} {second}")
 
 
 def negated(site: Site) -> Iterator[str]:
@@ -120,6 +148,10 @@ def transposed(site: Site) -> Iterator[str]:
 def constant(site: Site) -> Iterator[str]:
     """A number near by, doubled, halved, or of the other sign."""
     value = site.node.value if isinstance(site.node, ast.Constant) else None
+    if isinstance(value, bool):
+        yield str(not value)
+    if isinstance(site.node, ast.Name) and site.seen.number and isinstance(site.parent, ast.Call):
+        yield "0"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if isinstance(value, int):
@@ -139,6 +171,29 @@ def comparison(site: Site) -> Iterator[str]:
         for symbol in COMPARISONS.values():
             yield f"{left} {symbol} {right}"
         yield f"{left} > 0"
+        yield f"{left} == 0"
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+        yield from _turned_round(site, node)
+
+
+TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "!=", "!=": "=="}
+
+
+def _turned_round(site: Site, node: ast.BinOp) -> Iterator[str]:
+    """Both of two comparisons the other way round; one of them or the other, for both."""
+    symbol = "&" if isinstance(node.op, ast.BitAnd) else "|"
+    left, right = site.part(node.left), site.part(node.right)
+    yield f"{left} {'|' if symbol == '&' else '&'} {right}"
+    turned = []
+    for part in (node.left, node.right):
+        if not isinstance(part, ast.Compare) or len(part.ops) != 1:
+            return
+        known = COMPARISONS.get(type(part.ops[0]))
+        if known is None:
+            return
+        a, b = map(site.part, (part.left, part.comparators[0]))
+        turned.append(grouped(f"{a} {TURNED[known]} {b}"))
+    yield f" {symbol} ".join(turned)
 
 
 def neighbour(site: Site) -> Iterator[str]:
@@ -150,6 +205,18 @@ def neighbour(site: Site) -> Iterator[str]:
     if is_index and site.seen.kind == "i" and not isinstance(site.node, ast.Constant):
         yield f"{site.group} - 1"
         yield f"{site.group} + 1"
+
+
+def other_slice(site: Site) -> Iterator[str]:
+    """The other part of what ``[:n]`` or ``[n:]`` divides, and as much from the end."""
+    node = site.node
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Slice):
+        return
+    bounds = [b for b in (node.slice.lower, node.slice.upper) if b is not None]
+    if len(bounds) == 1 and node.slice.step is None:
+        array, bound = site.part(node.value), site.part(bounds[0])
+        for new in (f"{bound}:", f":{bound}", f"-{bound}:", f":-{bound}"):
+            yield f"{array}[{new}]"
 
 
 def exchanged(site: Site) -> Iterator[str]:

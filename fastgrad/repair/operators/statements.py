@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import combinations
 
 from fastgrad.repair.operators.names import alike
 from fastgrad.repair.sites import Scenery, Site
@@ -88,6 +89,26 @@ def name_everywhere(scenery: Scenery, node: ast.stmt) -> Iterator[Spans]:
                 yield tuple((*span, atom.text) for span in spans)
 
 
+def names_exchanged(scenery: Scenery, node: ast.stmt) -> Iterator[Spans]:
+    """Two names of one kind and shape, each for the other, wherever a statement has them."""
+    uses: dict[str, list[ast.expr]] = {}
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+            what = scenery.seen(part)
+            if what is not None and what.kind != "o":
+                uses.setdefault(part.id, []).append(part)
+    if isinstance(node, ast.FunctionDef | ast.For | ast.While | ast.If | ast.With):
+        return
+    for one, other in combinations(uses, 2):
+        first, second = (scenery.seen(uses[name][0]) for name in (one, other))
+        if first is None or second is None:
+            continue
+        if (first.kind, first.shape) == (second.kind, second.shape):
+            spans = [(*scenery.version.span(place), other) for place in uses[one]]
+            spans += [(*scenery.version.span(place), one) for place in uses[other]]
+            yield tuple(sorted(spans))
+
+
 def index_everywhere(scenery: Scenery, node: ast.stmt) -> Iterator[Spans]:
     """Without an index that a statement has several times, as in ``X[:12].T @ d[:12]``."""
     uses: dict[str, list[ast.Subscript]] = {}
@@ -120,14 +141,18 @@ def whole_range(scenery: Scenery, node: ast.stmt) -> Iterator[Spans]:
 
 
 def added_at(scenery: Scenery, node: ast.stmt) -> Iterator[Spans]:
-    """``np.add.at(A, index, v)`` for ``A[index] += v``, which counts repeated rows once."""
+    """``np.add.at(A, index, v)`` for ``A[index] += v`` or ``=``, which count repeated rows once."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+        target: ast.expr = node.target
+    elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+    else:
+        return
     np = scenery.numpy
-    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript) and np:
+    if isinstance(target, ast.Subscript) and np:
         version = scenery.version
-        if isinstance(node.op, ast.Add):
-            parts = (node.target.value, node.target.slice, node.value)
-            array, index, value = map(version.source, parts)
-            yield ((*version.span(node), f"{np}.add.at({array}, {index}, {value})"),)
+        array, index, value = map(version.source, (target.value, target.slice, node.value))
+        yield ((*version.span(node), f"{np}.add.at({array}, {index}, {value})"),)
 
 
 def inserted(scenery: Scenery, node: ast.stmt) -> Iterator[Spans]:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from fastgrad.repair.edits import Edit, grouped, plain
-from fastgrad.repair.operators import factors, names, parts, reductions, statements, terms
+from fastgrad.repair.operators import (
+    borrowed,
+    factors,
+    names,
+    parts,
+    reductions,
+    statements,
+    terms,
+)
 from fastgrad.repair.sites import Scenery, Site
 
 
@@ -40,20 +48,32 @@ EXPRESSIONS = (
     OfExpressions(names.other_name, 1.6, ("swapped", "copied", "theta")),
     OfExpressions(parts.inner, 1.6, ("sign-only", "absolute", "rectified", "repeated", "permuted")),
     OfExpressions(names.twin, 1.8),
+    OfExpressions(parts.other_slice, 1.8, ("wrong-range", "wrong-row")),
     OfExpressions(parts.neighbour, 1.8),
     OfExpressions(factors.scaled, 2.0, ("scale", "sign", "line-scale")),
     OfExpressions(terms.penalty, 2.0, ("missing-l2", "missing-l1", "extra-l2", "only-l2")),
+    OfExpressions(borrowed.penalty_of_loss, 2.0, ("missing-l2", "missing-l1", "l1", "l2")),
+    OfExpressions(factors.by_the_logarithm, 2.1, ("change-of-variables",)),
+    OfExpressions(borrowed.slopes_of_loss, 2.1, ("line-scale",)),
     OfExpressions(names.value_of_same_shape, 2.2, ("zero", "theta")),
     OfExpressions(factors.slopes, 2.2),
     OfExpressions(factors.other_slope, 2.3),
     OfExpressions(parts.other_order, 2.3),
     OfExpressions(terms.plus_one, 2.4, ("offset",)),
     OfExpressions(names.complement, 2.4),
+    OfExpressions(borrowed.value, 2.4, ("zero", "theta")),
+    OfExpressions(borrowed.count, 2.4, ("not-finite",)),
+    OfExpressions(terms.softmax_of_diagonal, 2.4, ("not-shift-free",)),
+    OfExpressions(borrowed.factor, 2.5, ("change-of-variables", "masked", "scale", "line-scale")),
+    OfExpressions(terms.zero_for_nothing, 2.5, ("not-finite",)),
+    OfExpressions(terms.shared_by_ties, 2.5, ("ties",)),
     OfExpressions(names.other_transposed, 2.5),
     OfExpressions(factors.root_scaled, 2.5, ("scale",)),
-    OfExpressions(factors.times_array, 2.6, ("line-scale",)),
+    OfExpressions(terms.carried_on, 2.5, ("zero",)),
+    OfExpressions(factors.times_array, 2.6, ("line-scale", "masked")),
     OfExpressions(terms.minus_labels, 2.7),
     OfExpressions(terms.sum_with, 2.8),
+    OfExpressions(borrowed.term, 2.9),
     OfExpressions(terms.without_its_mean, 2.8, ("spurious",)),
     OfExpressions(reductions.summed, 2.8, ("repeated",)),
     OfExpressions(reductions.from_scratch, 3.0, ("zero", "repeated")),
@@ -71,6 +91,7 @@ STATEMENTS = (
     OfStatements(statements.added_at, 1.8),
     OfStatements(statements.name_everywhere, 2.0),
     OfStatements(statements.index_everywhere, 2.0),
+    OfStatements(statements.names_exchanged, 2.0),
     OfStatements(statements.whole_range, 2.4),
     OfStatements(statements.inserted, 2.8, ("scale",)),
     OfStatements(statements.mirrored, 3.2),
@@ -84,6 +105,10 @@ PARTLY, BEYOND, INSIDE = 0.6, 2.0, 0.3
 inside an expression."""
 A_CHARACTER, A_NUMBER = 0.003, 0.1
 """What it costs to write one more; a 2 may be a size, or a root of one, by chance."""
+A_NAME, MOST_NAMES = 0.2, 2
+"""What it costs to take a name that does not stand in the same arithmetic, and how many count: the slope
+that a product lacks is mostly one of what it has already."""
+NAME = re.compile(r"[A-Za-z_]\w*")
 NUMBER = re.compile(r"(?<![\w.])\d+")
 NOT_EDITED = ast.Slice | ast.Starred | ast.JoinedStr | ast.FormattedValue | ast.Lambda
 
@@ -114,6 +139,7 @@ def _of_expressions(
         if penalty is None:
             continue
         site = Site(scenery, node)
+        near = frozenset(NAME.findall(version.source(_arithmetic(scenery, node))))
         start, stop = version.span(node)
         if not site.is_value:
             penalty += INSIDE
@@ -125,7 +151,7 @@ def _of_expressions(
                     ((start, stop, _in_place(new, site)),),
                     scenery.position[node],
                     row.make.__name__,
-                    cost + _of_length(new, site.text),
+                    cost + _of_length(new, site.text) + _of_names(new, near),
                 )
 
 
@@ -150,6 +176,18 @@ def _of_length(new: str, old: str) -> float:
     """What an edit costs for what it adds: characters, and numbers that were not there."""
     numbers = len(NUMBER.findall(new)) - len(NUMBER.findall(old))
     return A_CHARACTER * max(len(new) - len(old), 0) + A_NUMBER * max(numbers, 0)
+
+
+def _arithmetic(scenery: Scenery, node: ast.AST) -> ast.AST:
+    """All of the arithmetic that an expression is part of."""
+    while isinstance(up := scenery.version.parents[node], ast.BinOp | ast.UnaryOp):
+        node = up
+    return node
+
+
+def _of_names(new: str, near: frozenset[str]) -> float:
+    """What an edit costs for names that do not stand beside it."""
+    return A_NAME * min(len(set(NAME.findall(new)) - near), MOST_NAMES)
 
 
 def _in_place(new: str, site: Site) -> str:

@@ -1,9 +1,11 @@
 """A term too few: a penalty, a mean, a projection, the labels."""
 
+import ast
 from collections.abc import Iterator
 
 from fastgrad.repair.edits import grouped
 from fastgrad.repair.observe import Seen
+from fastgrad.repair.operators.factors import factors_of, fits
 from fastgrad.repair.sites import Atom, Site
 
 
@@ -20,7 +22,7 @@ def penalty(site: Site) -> Iterator[str]:
                 yield f"{site.group} + {weight} * {form}"
                 yield f"{site.group} - {weight} * {form}"
                 yield f"{site.group} + 2 * {weight} * {form}"
-    for weight in site.scenery.constants:
+    for weight in site.scenery.said.constants:
         for atom in site.arrays(site.shape):
             yield f"{site.group} + {weight} * {atom.text}"
             if np:
@@ -29,6 +31,18 @@ def penalty(site: Site) -> Iterator[str]:
         for atom in site.arrays(site.shape):
             for weight in scalars:
                 yield f"{site.group} + {weight} / {size} * {atom.text}"
+
+
+def carried_on(site: Site) -> Iterator[str]:
+    """What the name that is assigned to was before, as it was or times another array."""
+    if not isinstance(site.parent, ast.Assign) or site.seen.kind != "f" or not site.shape:
+        return
+    target = site.parent.targets[0]
+    if isinstance(target, ast.Name) and target.id in {a.text for a in site.arrays(site.shape)}:
+        yield target.id
+        for atom in site.arrays():
+            if fits(atom.seen.shape, site.shape) and atom.text != target.id:
+                yield f"{target.id} * {atom.text}"
 
 
 def sizes_in(site: Site) -> list[str]:
@@ -84,6 +98,37 @@ def without_projection(site: Site) -> Iterator[str]:
             yield f"{site.group} - {product}.sum(axis={axis}{keep})"
             yield f"{site.group} - {atom.text} * {product}.mean(axis={axis}{keep})"
             yield f"{site.group} - {atom.text} * {product}.sum(axis={axis}{keep})"
+
+
+def softmax_of_diagonal(site: Site) -> Iterator[str]:
+    """All of softmax's Jacobian, ``s * (d - (s * d).sum())``, for its diagonal, ``s * (1 - s) * d``."""
+    factors = factors_of(site.node)
+    if not 3 <= len(factors) <= 5 or site.seen.kind != "f" or len(site.shape) not in (1, 2):
+        return
+    texts = [site.scenery.version.source(part).strip() for part in factors]
+    for k, s in enumerate(texts):
+        for i, other in enumerate(texts):
+            if i == k or other.replace(" ", "").strip("()") != f"1-{s}".replace(" ", ""):
+                continue
+            rest = " * ".join(site.part(f) for j, f in enumerate(factors) if j not in (k, i))
+            axis = "axis=-1, keepdims=True" if len(site.shape) == 2 else ""
+            product = grouped(f"{s} * {rest}")
+            yield f"{s} * {grouped(f'{grouped(rest)} - {product}.sum({axis})')}"
+
+
+def zero_for_nothing(site: Site) -> Iterator[str]:
+    """0 for 0 / 0."""
+    if isinstance(site.node, ast.BinOp) and isinstance(site.node.op, ast.Div):
+        np = site.scenery.numpy
+        if np and site.seen.kind == "f" and site.shape:
+            yield f"{np}.nan_to_num({site.text})"
+
+
+def shared_by_ties(site: Site) -> Iterator[str]:
+    """Divided among all that are the greatest."""
+    if isinstance(site.node, ast.Compare) and site.seen.kind == "b" and site.shape:
+        for axis in range(len(site.shape)):
+            yield f"{site.group} / {site.group}.sum(axis={axis}, keepdims=True)"
 
 
 def minus_labels(site: Site) -> Iterator[str]:
