@@ -1,17 +1,19 @@
 """The check of a question at one point: measure the loss, read the gradient, judge, explain."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Mask
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.budget import Budget, would_do
 from fastgrad.checks.claim import Claim, Gradient, free_by_claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.diagnose.lookups import with_lookups
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
 from fastgrad.checks.left_open import kept_for_what_is_left, sweep_and_screen, sweeps_in_vain
@@ -33,10 +35,11 @@ from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured,
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.evaluate.explain import root_name
+from fastgrad.evaluate.explain import argument_name, root_name
+from fastgrad.evaluate.outside import values_read
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.parameters.arguments import Argnum
+from fastgrad.parameters.arguments import Argnum, place_of
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
@@ -82,6 +85,20 @@ class Question:
     def args(self) -> tuple[Any, ...]:
         """The other arguments."""
         return self.arguments[1]
+
+    def indices(self) -> dict[str, Indices]:
+        """Arrays of whole numbers that the loss is given, or reads from outside, by name."""
+        plain = getattr(self.loss, "py_func", self.loss)
+        read = dict(values_read(plain)) if isinstance(plain, FunctionType) else {}
+        given = {
+            argument_name(self.loss, place_of(k, self.arguments[0])): value
+            for k, value in enumerate(self.args)
+        }
+        return {
+            name: value
+            for name, value in {**read, **given}.items()
+            if isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+        }
 
     def free(self, layout: Layout, flat: Floats, theta: Any) -> Mask | None:
         """Which entries may be perturbed, shape (n,); None when all may."""
@@ -134,8 +151,7 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
         with opened.budget.stopped():
             opened.answers.at_the_end()
     if opened.unsteady is None:
-        dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
-        report = _explained(outcome, loss, claim, (rule, options, opened.budget), dims)
+        report = _explained(outcome, loss, claim, (rule, options, opened.budget), question)
     else:
         report = _summary(outcome, opened.unsteady, loss, rule, options)
     return replace(
@@ -299,7 +315,7 @@ def _explained(
     loss: Loss,
     claim: Claim,
     asked: tuple[Rule, Options, Budget],
-    dims: Sequence[int],
+    question: Question,
 ) -> GradientCheck:
     """The report, with the laws of what is wrong, and whether it is a gradient at all."""
     rule, options, budget = asked
@@ -307,9 +323,11 @@ def _explained(
     if outcome.verdict != "disagrees" or judged is None:
         return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
+    dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
     evidence = evidence_of(outcome, loss, claim)
     why = with_tolerances(diagnose(evidence, dims, rule.rtol, loss.value), outcome, names)
-    diagnoses = beside(told_elsewhere(why, evidence, loss, claim, budget), outcome.told)
+    why = told_elsewhere(why, evidence, loss, claim, budget)
+    diagnoses = beside(with_lookups(why, evidence, question.indices()), outcome.told)
     finite = bool(np.isfinite(claim.values).all())
     if (
         loss.layout.linear

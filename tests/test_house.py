@@ -105,7 +105,7 @@ LAYERS = {
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
         checks.diagnose.linear_words checks.diagnose.fitting checks.diagnose.outliers
-        checks.diagnose.own_factors
+        checks.diagnose.own_factors checks.diagnose.lookups
         checks.diagnose.laws checks.diagnose.boxes checks.diagnose.change_of_variables
         checks.diagnose.few_entries checks.diagnose.invariance checks.diagnose.line_offsets
         checks.diagnose.masks checks.diagnose.second_derivative checks.diagnose.several_blocks

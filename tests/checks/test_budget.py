@@ -97,22 +97,6 @@ def test_evaluations_that_cost_more_beside_theta_are_noticed(monkeypatch):
 # ---- compiling is not evaluating, and the cheapest that decides comes first ------------------------
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still; ``clock.passes(seconds)`` moves it."""
-
-    class Clock:
-        now = 0.0
-
-        def passes(self, seconds):
-            self.now += seconds
-
-    made = Clock()
-    monkeypatch.setattr(time, "perf_counter", lambda: made.now)
-    monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
-    return made
-
-
 def test_what_is_compiled_under_way_does_not_count(clock):
     """A minute of compiling beside a budget of ten seconds, at the first call and at the hundredth."""
     calls = 0

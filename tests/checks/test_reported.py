@@ -5,7 +5,6 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
-from fastgrad.checks import budget as budgets
 from fastgrad.errors import MutatedInputError
 
 # ---- parameters of unlike units in one vector (AMICI#3226, openturns#3105) --------------------------
@@ -131,23 +130,6 @@ def test_a_mask_of_all_that_is_tied_is_no_subgradient(name):
 
 
 # ---- few parameters and slow evaluations (datascience.SE 1036) --------------------------------------
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still; ``clock.passes(seconds)`` moves it."""
-    import time
-
-    class Clock:
-        now = 0.0
-
-        def passes(self, seconds):
-            self.now += seconds
-
-    made = Clock()
-    monkeypatch.setattr(time, "perf_counter", lambda: made.now)
-    monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
-    return made
 
 
 SLOW = {

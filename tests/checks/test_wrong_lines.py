@@ -1,14 +1,12 @@
 """Several rows and columns of one block that are wrong: all are located, and named one by one."""
 
 import re
-import time
 
 import numpy as np
 import pytest
 from numba import njit
 
 import fastgrad as fg
-from fastgrad.checks import budget as budgets
 
 ROWS, WIDTH = 2000, 30
 
@@ -120,22 +118,6 @@ def test_lines_and_entries_beside_them_are_told_apart_at_20_seeds(case):
 # ---- the time is over ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still; ``clock.passes(seconds)`` moves it."""
-
-    class Clock:
-        now = 0.0
-
-        def passes(self, seconds):
-            self.now += seconds
-
-    made = Clock()
-    monkeypatch.setattr(time, "perf_counter", lambda: made.now)
-    monkeypatch.setattr(budgets, "at_work", lambda: None)  # of the other clock
-    return made
-
-
 @pytest.mark.parametrize("strategy", ["auto", "screen"])
 @pytest.mark.parametrize(("rows", "repeated"), [(1500, 12), (60, 4)])
 def test_a_search_that_the_budget_ends_says_what_more_would_take_and_it_does(
@@ -220,3 +202,43 @@ def test_scattered_entries_are_no_blocks():
         a = np.where(rng.random(W.shape) < 0.2, 3.3 * right, right)
         report = fg.check_grad(waves, a, W, c)
         assert "blocks" not in report.diagnoses[0].sentence
+
+
+# ---- updates that are lost -------------------------------------------------------------------------
+
+LOOKED_UP = "looked up more than once by index: what each time sends back is added up (np.add.at)"
+
+
+@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+def test_rows_that_indices_repeat_are_told_to_be_added_up(strategy):
+    E, index, C, _ = embedding(4, 3, 40, 6)
+    report = fg.check_grad(looked_up, assigned, E, index, C, strategy=strategy, budget=None)
+    assert LOOKED_UP in report.diagnoses[0].sentence
+
+
+def test_indices_in_a_closure_and_bins_of_a_vector():
+    index = np.array([0, 2, 2, 5, 1, 5, 3, 4, 6])
+    weight = np.linspace(1, 2, index.size)
+
+    def loss(w):
+        return float((weight * w[index] ** 3).sum())
+
+    def overwritten(w):
+        g = np.zeros_like(w)
+        g[index] = 3 * weight * w[index] ** 2
+        return g
+
+    w = np.random.default_rng(0).uniform(0.5, 1, 7)
+    report = fg.check_grad(loss, overwritten, w, backend="python")
+    assert LOOKED_UP in report.diagnoses[0].sentence
+
+
+def test_other_wrong_rows_are_not_laid_to_indices():
+    for seed in range(10):
+        E, index, C, twice = embedding(seed, 3, 40, 6)
+        wrong = added(E, index, C)
+        others = np.setdiff1d(np.arange(40), twice)[:3]
+        wrong[[*others[:2], twice[0]]] *= 1.5
+        report = fg.check_grad(looked_up, wrong, E, index, C)
+        assert report.verdict == "disagrees"
+        assert "looked up" not in report.diagnoses[0].sentence

@@ -119,14 +119,19 @@ class Locator:
         start, stop = self.block.start, self.block.stop
         self.p = np.linspace(-1.0, 1.0, self.block.size)
         y0 = known or self._measure(start, stop)
-        if throughout and self.patterns.is_everywhere(y0):
-            return True
+        if throughout:
+            if self.patterns.is_everywhere(y0):
+                return True
+            self._strike()
+            y0 = self._measure(start, stop)  # without what was corrected since
         whole = _Interval(start, stop, [y0, *self._higher(slice(start, stop), self.p)])
         return self._bisect(whole)
 
     def _bisect(self, whole: _Interval) -> bool:
-        if not whole.single and self.patterns.is_everywhere(whole.y[0]):
-            return True
+        if not whole.single:
+            if self.patterns.is_everywhere(whole.y[0]):
+                return True
+            self._strike(whole)
         waiting, looked_for_column = [whole], False
         while waiting:
             self._take_out(whole, *waiting)

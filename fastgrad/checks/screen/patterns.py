@@ -54,10 +54,22 @@ class Patterns:
             sample += self.suspects.sample(SHAPE_SAMPLE)
             wrong = count_wrong(sample)
         if wrong > DENSE_FRACTION * len(sample):
+            if wrong < len(sample) and self._lines_explain():
+                return False
             self.finding.fraction = wrong / len(sample)
             self.finding.kind = "whole" if wrong == len(sample) else "dense"
             return True
         return wrong == 0 and self._is_tolerable(whole, sample)
+
+    def _lines_explain(self) -> bool:
+        """Whether few entries are wrong beside lines that are: these are said by themselves."""
+        while self.line_of_found():
+            pass
+        if not self.finding.lines:
+            return False
+        struck = self.finding.in_lines(self.block.shape)
+        beside = sum(not struck[i - self.block.start] for i in self.finding.checked)
+        return len(self.finding.single(self.block)) <= DENSE_FRACTION * beside
 
     def many(self) -> None:
         """Give up: estimate how many are wrong."""
@@ -79,6 +91,8 @@ class Patterns:
 
     def new_lines(self) -> list[Indices]:
         """Positions in the block of each line found since the last call, increasing."""
+        if not self.found:
+            return []
         along = dict(zip(("row", "column"), self.rows_and_columns(), strict=True))
         found, self.found = self.found, []
         return [np.flatnonzero(along[kind] == number) for kind, number in found]

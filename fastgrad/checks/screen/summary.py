@@ -260,7 +260,8 @@ def _sentence(finding: Finding, block: Block) -> str:
             else "less than a tenth"
         )
         return f"{f'{lines}; ' if lines else ''}{entries}, and there are more: {more}."
-    return f"about {finding.fraction:.0%} of the block is wrong."
+    share = f"about {finding.fraction:.0%} of the block is wrong"
+    return f"{lines}; in all {share}." if lines else f"{share}."
 
 
 def _lines(finding: Finding, block: Block) -> list[str]:
