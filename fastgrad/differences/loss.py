@@ -141,6 +141,12 @@ class Measured:
         return np.unique(values).size <= FEW_VALUES
 
     @cached_property
+    def is_level(self) -> bool:
+        """Whether no point on a line that was seen has another value than theta."""
+        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
+        return all(bool(np.all(line.values == self.value)) for line in seen)
+
+    @cached_property
     def levels(self) -> Levels | None:
         """The values that it jumps between along every line, if it does."""
         return levels_of([line.values for line in self.lines])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
+from tests.checks.kinked import KINKED
 
 
 def check(loss, gradient, x):
@@ -96,3 +97,41 @@ def test_a_staircase_is_not_told_by_its_treads():
     x = np.array([0.305, 0.605])
     report = check(lambda x: float(np.round(x, 2).sum()), np.ones(2), x)
     assert report.verdict != "disagrees"
+
+
+def verdicts(kind, seeds):
+    """Of gradients as frameworks give them at kinks, and of masks of all that is tied."""
+    right, masks = [], []
+    for seed in seeds:
+        made = kind(np.random.default_rng(seed))
+        right.append(check(made.loss, made.gradient, made.theta).verdict)
+        if made.mask is not None and not np.array_equal(made.mask, made.gradient):
+            masks.append(check(made.loss, made.mask, made.theta).verdict)
+    return right, masks
+
+
+@pytest.mark.parametrize("kind", KINKED, ids=lambda kind: kind.__name__)
+def test_no_gradient_of_a_framework_is_called_wrong_and_masks_of_ties_are(kind):
+    right, masks = verdicts(kind, range(3))
+    assert "disagrees" not in right
+    assert set(masks) <= {"disagrees"}
+
+
+@pytest.mark.slow
+def test_1300_gradients_of_frameworks_at_kinks_and_masks_of_their_ties():
+    """None of 1,300 is called wrong, and every mask is; most of the first agree."""
+    agree = 0
+    for kind in KINKED:
+        right, masks = verdicts(kind, range(100))
+        assert "disagrees" not in right, kind.__name__
+        assert set(masks) <= {"disagrees"}, kind.__name__
+        agree += right.count("agrees")
+    assert agree >= 1100
+
+
+def test_a_median_of_ties_moves_when_all_do():
+    """One by one none of them moves it: what is said of that is not that theta is not used."""
+    x = np.array([1.0, 1.0, 1.0, 0.0, 2.0])
+    report = check(lambda x: float(np.sort(x)[2]), np.eye(5)[0], x)
+    assert report.counts["disagrees"] == 1
+    assert "does it use its argument" not in str(report)

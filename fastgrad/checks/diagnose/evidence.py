@@ -213,7 +213,8 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
         judged.verdict == Verdict.AGREES, np.maximum(judged.bar, judged.residual), judged.bar
     )
     second, second_bar = judged.differences.second, judged.differences.second_bar
-    known = judged.indices.size == loss.count or loss.measured.silent
+    every = judged.indices.size == loss.count
+    known = (every and loss.measured.is_level) or loss.measured.silent
     elsewhere = ~plain & ((judged.numeric != 0) | (judged.verdict >= Verdict.KINK_VALID))
     if judged.tied is not None:
         elsewhere |= judged.tied
