@@ -36,8 +36,11 @@ MOVED = 1e-3
 """The part that a slope has to change by for what does not change with it to say anything."""
 MOST_MOVED = 0.5
 """Part of the entries of which that is wanted at each point."""
-SAME = 1e-5
-"""What stays the same does to this part: differences away from theta have no bars of their own."""
+SAME = 1e-7
+"""What stays the same does to this part of the gradient, and to `SHOWS` bars of theta: differences
+away from it have none of their own."""
+SURE = 1e-3
+"""So small a part of the error is that slack, or it says nothing that the error stays."""
 ROUND = 1e-7
 """A weight that is known this well, and is not round, was not written by a person."""
 FEWEST_FACTORS = 3
@@ -303,9 +306,8 @@ def _same_error(block: _Block, points: list[There]) -> Finding | None:
     r = block.a - block.numeric
     for p in points:
         size = np.abs(p.a) + np.abs(p.D) + np.abs(block.a) + np.abs(block.numeric)
-        if np.any(np.abs(p.a - p.D - r) > SAME * size + block.bar) or np.any(
-            np.abs(r) <= SHOWS * SAME * size
-        ):
+        slack = SAME * size + SHOWS * block.bar
+        if np.any(np.abs(p.a - p.D - r) > slack) or np.any(slack > SURE * np.abs(r)):
             return None
         if np.mean(_changed(block.numeric, p.D, block.bar)) < MOST_MOVED:
             return None
@@ -320,8 +322,10 @@ def _same_ratio(block: _Block, points: list[There]) -> Finding | None:
     """a / D is the same everywhere, in every entry: a number for each."""
     ratio = block.a / block.numeric
     for p in points:
-        slack = np.abs(ratio) * (SAME + block.bar / np.abs(block.numeric))
-        if np.any(~(np.abs(p.a / p.D - ratio) <= slack)):
+        slack = np.abs(ratio) * (SAME + SHOWS * block.bar / np.abs(block.numeric))
+        if np.any(~(np.abs(p.a / p.D - ratio) <= slack)) or np.any(
+            slack > SURE * np.abs(ratio - 1)
+        ):
             return None
         if np.mean(_changed(block.numeric, p.D, block.bar)) < MOST_MOVED:
             return None
@@ -359,7 +363,7 @@ def _radial(
             return None
         weight = float((f @ r) / (f @ f))
         size = (np.abs(p.a) + np.abs(p.D))[told]
-        if np.any(np.abs(r - weight * f) > SAME * size + block.bar[told]):
+        if np.any(np.abs(r - weight * f) > SAME * size + SHOWS * block.bar[told]):
             return None
         weights.append(weight)
     if np.ptp(weights) <= MOVED * abs(here):

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit
 
 import fastgrad as fg
+from fastgrad.checks.diagnose import Evidence, diagnose
 
 
 class Kin(NamedTuple):
@@ -505,3 +506,60 @@ def test_kin_are_named(name):
     assert got.keys() == kin.laws.keys()
     assert all(got[block] in law.split("|") for block, law in kin.laws.items()), str(report)
     assert kin.said in " ".join(d.sentence for d in report.diagnoses)
+
+
+SHAPES = ((), (1,), (2,), (3,), (4,), (9,), (5, 7), (2, 3, 4))
+LAWLESS = ("unexplained", "wrong-", "tolerance")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bar", [1e-10, 1e-6])
+def test_random_errors_have_no_law(bar):
+    """All entries wrong, or some; theta plain, of probabilities, and with zeros."""
+    named = []
+    for seed in range(200):
+        rng = np.random.default_rng([2912, seed])
+        shape = SHAPES[seed % len(SHAPES)]
+        n = int(np.prod(shape))
+        x = (rng.normal(size=n), rng.uniform(size=n), rng.normal(size=n) * (rng.random(n) > 0.3))
+        D = rng.normal(size=n)
+        wrong = rng.random(n) < (1.0, 0.5, 0.3)[seed % 3]
+        wrong[rng.integers(n)] = True
+        a = np.where(wrong, D + rng.normal(size=n), D)
+        block = Evidence("w", shape, x[seed // 8 % 3], a, np.arange(n), D, np.full(n, bar), False)
+        law = diagnose([block], (60,), 1e-5)[0].law
+        named += [(seed, law)] if not law.startswith(LAWLESS) else []
+    assert named == []
+
+
+@pytest.mark.parametrize("scalar", [True, False])
+def test_random_functions_have_no_law_elsewhere(scalar):
+    """Errors that are functions of all of theta: no ratio, no difference, no multiple stays."""
+    for seed in range(40):
+        rng = np.random.default_rng([2913, seed])
+        A, b = rng.normal(size=(3, 3)), rng.normal(size=3)
+
+        def loss(x, A=A):
+            return float(np.cosh(A @ x).sum() + (x**4).sum())
+
+        def wrong(x, A=A, b=b, scalar=scalar):
+            g = A.T @ np.sinh(A @ x) + 4 * x**3
+            error = np.sin(b * x + np.roll(x, 1) ** 2) + 0.5
+            return g + error * (np.arange(3) == 1 if scalar else 1)
+
+        theta = 0.7 * rng.normal(size=3)
+        if scalar:
+            names = ("p", "q", "r")
+
+            def of_dict(p, f, names=names):
+                return f(np.array([p[k] for k in names]))
+
+            report = fg.check_grad(
+                lambda p, of=of_dict, f=loss: of(p, f),
+                lambda p, of=of_dict, f=wrong, names=names: dict(zip(names, of(p, f), strict=True)),
+                dict(zip(names, theta.tolist(), strict=True)), backend="python",
+            )  # fmt: skip
+        else:
+            report = fg.check_grad(loss, wrong, theta, backend="python")
+        assert report.verdict == "disagrees"
+        assert all(d.law.startswith(LAWLESS) for d in report.diagnoses), (seed, str(report))
