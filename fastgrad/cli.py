@@ -77,7 +77,8 @@ def check(context: click.Context, targets: tuple[str, ...], **given: Any) -> Non
     """Check gradients. TARGET is module:name or file.py:name.
 
     It names a tuple (loss, grad, theta, *args); or something with fields loss, grad, theta, and
-    perhaps args and options; or a function without arguments that makes either, or a report.
+    perhaps args and options; or a function without arguments that makes either, or a report. A file
+    alone is such a thing if it defines loss, grad and theta.
 
     Targets and options may stand in [tool.fastgrad] of pyproject.toml: targets = ["model.py:problem"].
 

@@ -70,7 +70,7 @@ def _targets(targets: Any, file: Path) -> list[str]:
 
 
 def _placed(target: str, folder: Path) -> str:
-    place, _, name = target.rpartition(":")
+    place = target if target.endswith(".py") else target.rpartition(":")[0]
     if not place.endswith(".py") or folder == Path.cwd():
         return target
-    return f"{folder / place}:{name}"
+    return str(folder / target)

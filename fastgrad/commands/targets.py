@@ -1,4 +1,4 @@
-"""What ``module:name`` and ``file.py:name`` stand for: a problem to check, or a report."""
+"""What ``module:name``, ``file.py:name`` and ``file.py`` stand for: a problem to check, or a report."""
 
 import difflib
 import importlib
@@ -26,6 +26,8 @@ class TargetError(ProblemError):
 
 def found_at(target: str) -> Any:
     """The object that a target names, and what it makes if it is a function without arguments."""
+    if target.endswith(".py"):
+        return _whole_file(target)
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
         raise TargetError(
@@ -41,6 +43,17 @@ def found_at(target: str) -> Any:
     if callable(found) and not has_fields(found):
         found = _made_by(found, name)
     return found
+
+
+def _whole_file(target: str) -> ModuleType:
+    """The module of a file, if it is a problem by what it defines."""
+    module = _module_of_file(Path(target))
+    if not has_fields(module):
+        raise TargetError(
+            f"{target} does not define loss, grad and theta: expected these, or the name of what is to "
+            f"be checked, such as {target}:problem"
+        )
+    return module
 
 
 def _made_by(function: Callable[..., Any], name: str) -> Any:
@@ -132,7 +145,7 @@ def _file(error: SyntaxError) -> str:
 @contextmanager
 def importable(target: str) -> Iterator[None]:
     """Modules beside a target's file, or in this folder, can be imported, now and by what it runs."""
-    place = target.rpartition(":")[0]
+    place = target if target.endswith(".py") else target.rpartition(":")[0]
     folder = Path(place).parent if place.endswith(".py") else Path()
     entry = str(folder.resolve())
     sys.path.insert(0, entry)

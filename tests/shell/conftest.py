@@ -18,6 +18,7 @@ def folder(tmp_path, monkeypatch):
         "divides.py": "problem = 1 / 0\n",
         "unfinished.py": "def loss(x:\n    pass\n",
         "needy.py": "import no_such_package_anywhere\n",
+        "empty.py": "",
         "leaves.py": "import sys\nsys.exit(0)\n",
     }
     for name, text in files.items():

@@ -61,6 +61,17 @@ def test_quiet_says_nothing(check):
     assert (got.exit_code, got.stdout, got.stderr) == (1, "", "")
 
 
+def test_a_file_that_defines_loss_grad_and_theta_is_a_target(check, folder):
+    text = "import numpy as np\ntheta = np.ones(3)\n"
+    text += "def loss(x):\n    return (x**2).sum()\ndef grad(x):\n    return {} * x\n"
+    (folder / "whole_right.py").write_text(text.format(2))
+    (folder / "whole_wrong.py").write_text(text.format(3))
+    assert check("whole_right.py").exit_code == 0
+    got = check("whole_wrong.py", "--output-format", "github")
+    assert got.exit_code == 1
+    assert "whole_wrong.py" in got.stdout
+
+
 def test_what_is_typed_replaces_the_targets_own_option(check):
     assert check("model.py:fields").exit_code == 0
     assert check("model.py:fields", "--trainable", "w").exit_code == 1

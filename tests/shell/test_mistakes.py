@@ -4,7 +4,9 @@ import pytest
 
 # name: (arguments, words that the sentence must have)
 TARGETS = {
-    "no colon": ("model.py", "is no target: expected module:name or file.py:name"),
+    "no colon": ("model", "is no target: expected module:name or file.py:name"),
+    "a file of several": ("empty.py", "does not define loss, grad and theta: expected these, or"),
+    "a misspelt file": ("modle.py", "modle.py: did you mean model.py?"),
     "no name": ("model.py:", "is no target: expected module:name or file.py:name"),
     "no such file": ("modle.py:problem", "modle.py: did you mean model.py?"),
     "another folder": ("src/model.py:problem", "is the path relative to this folder?"),
