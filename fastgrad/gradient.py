@@ -17,7 +17,7 @@ from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
-from fastgrad.differences.misfit import misfit
+from fastgrad.differences.misfit import misfit, shows_rounding
 from fastgrad.errors import StepWarning
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import (
@@ -95,6 +95,8 @@ class GradientFunction:
         self._through = [running.get(name) for name in THROUGH]
         self._progress = progress
         self._has_warned = False
+        self._has_looked = False
+        """Whether values that a direct gradient does not give were looked at."""
         self.root = root_name(loss, argnum)
         """The name of a theta that is a single array."""
         self.__name__ = self.__qualname__ = name_of(loss)
@@ -135,7 +137,7 @@ class GradientFunction:
         StepWarning
             Once, where the values that were taken show that the step does not suit the loss: orders
             4 and 6 beyond the reach of its Taylor series, or a loss that moves by rounding alone or
-            is in single precision. Default steps of order 2 in compiled code show no values.
+            is in single precision.
         """
         if self._alone is not None and len(args) == 1:
             return self._alone(args[0])
@@ -236,7 +238,7 @@ class GradientFunction:
         try:
             with self._bar(run, 2 * len(self._stencil.multiples) * count):
                 units = self._units(layout, run).within(steps)
-                loss = Loss.measure(run, layout, free, units).entry_by_entry(seed=0)
+                loss = Loss.measure_briefly(run, layout, free, units).entry_by_entry(seed=0)
                 gradient, error, step = differences(loss, self._stencil, steps)
             run.certified(None if free is None else loss.indices, gradient)
         finally:
@@ -292,7 +294,7 @@ class GradientFunction:
 
     def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
         """A shorter way to gradients at thetas of the same layout, if there is one."""
-        return run.direct(self._stencil) if self._is_plain else None
+        return run.direct(self._stencil, not self._has_looked) if self._is_plain else None
 
     @property
     def _is_plain(self) -> bool:
@@ -320,9 +322,8 @@ class GradientFunction:
         steps = absolute_steps(layout, run.theta, self._step, mask)
         if isinstance(steps, str):
             with self._bar(run, 10 * count):
-                loss = Loss.measure(run, layout, mask, self._units(layout, run)).entry_by_entry(
-                    seed=0
-                )
+                units = self._units(layout, run)
+                loss = Loss.measure_briefly(run, layout, mask, units).entry_by_entry(seed=0)
                 gradient = differences(loss, self._stencil, steps)[0]
             run.certified(chosen, gradient)
             return gradient
@@ -331,28 +332,30 @@ class GradientFunction:
         base = 0.0 if value is None else value - run.reference
         whole = None
         if steps is None and self._scale is None and (run.structured or self._is_plain):
-            whole = run.gradient(self._stencil) if layout.linear else None
+            watch = not self._has_looked
+            whole = run.gradient(self._stencil, watch) if layout.linear else None
         if whole is not None and np.isfinite(whole).all():
             if mask is not None:
                 whole[~mask] = 0.0
             run.certified(chosen, whole)
             return whole
         gradient = np.zeros(layout.size)
-        units = self._units(layout, run).entry
+        unit = self._units(layout, run).entry
         with self._bar(run, count * len(self._stencil.multiples)):
             for start in range(0, count, run.chunk):
                 stop = min(start + run.chunk, count)
                 part = slice(start, stop) if chosen is None else chosen[start:stop]
                 indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
                 x = run.theta[part]
-                h = self._stencil.step * units[part] if steps is None else steps[part]
+                h = self._stencil.step * unit[part] if steps is None else steps[part]
                 least = layout.least_steps(indices) if steps is None else None
                 h = h if least is None else np.maximum(h, least)
                 values, h = sample_inside(run, layout, self._stencil, indices, h, steps is None)
                 offsets = self._stencil.offsets(h)
                 gradient[part] = self._stencil.combine(values, base, x, offsets)
                 if not self._has_warned:
-                    seen = misfit(run, self._stencil, indices, values, offsets, units[part])
+                    self._has_looked |= shows_rounding(values)
+                    seen = misfit(run, self._stencil, indices, values, offsets, unit[part])
                     self._warn_of_step(layout, indices, seen)
         run.certified(chosen, gradient)
         return gradient

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import StepWarning
@@ -90,3 +91,50 @@ def test_the_warning_points_at_the_caller():
     with pytest.warns(StepWarning) as caught:
         fg.grad(waves, backend="python", order=4, step=1.0)(np.arange(4.0))
     assert caught[0].filename == __file__
+
+
+@njit
+def far_from_zero(x):
+    return 1e9 + 1e-3 * (x * x * x).sum()
+
+
+@njit
+def in_single_precision(x):
+    return float(np.float32(np.sin(x[0]) + x[1] * x[2]))
+
+
+@njit
+def sum_of_integers(x):
+    return 3.0 * x[0] + x[1] + 2.0 * x[2]
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [(far_from_zero, "but by rounding"), (in_single_precision, "single precision")],
+)
+@pytest.mark.parametrize("bound", [False, True])
+def test_compiled_code_tells_it_too(loss, words, bound):
+    x = np.array([0.3, 0.7, 1.1])
+    g = fg.grad(loss)
+    g = g.bind() if bound else g
+    with pytest.warns(StepWarning, match=words) as caught:
+        found = [g(x) for _ in range(4)]
+    assert len(caught) == 1
+    assert all(np.array_equal(each, found[0]) for each in found)
+
+
+@pytest.mark.parametrize("loss", [sum_of_integers, njit(lambda x: (x * x).sum())])
+def test_compiled_code_that_is_right_says_nothing(loss):
+    g = fg.grad(loss).bind()
+    for x in (np.zeros(3), np.arange(3.0), np.array([0.3, 0.7, 1.1])):
+        np.testing.assert_allclose(g(x), fg.grad(loss).estimate(x).gradient, atol=1e-9)
+
+
+def test_a_bound_gradient_tells_what_it_comes_to_later():
+    """At first it moves the loss by much; where that is flat, by rounding."""
+    g = fg.grad(njit(lambda x: 1.0 + np.exp(-x * x).sum())).bind()
+    for _ in range(3):
+        g(np.full(3, 0.5))
+    with pytest.warns(StepWarning, match="but by rounding"):
+        g(np.full(3, 5.2))
+    g(np.full(3, 5.2))

@@ -203,7 +203,7 @@ class Referee:
             self._flat[k] = self.grain
         self.grain = max(self.grain, profile.grain)
         judgment = profile.judge(float(self.before.analytic[k]), self._sizes(k), line)
-        words = "; ".join(words_of(judgment, profile.grain, loss.value))
+        words = "; ".join(words_of(judgment, profile.grain, max(abs(loss.value), profile.largest)))
         error = abs(float(self.before.analytic[k]) - judgment.slope)
         beyond_telling = self._is_rounding(k, judgment) or error <= profile.least_error
         if judgment.ruling is Ruling.WRONG and beyond_telling:

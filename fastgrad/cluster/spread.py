@@ -110,7 +110,7 @@ class Spread(Evaluator):
     def noise_gain(self, indices: Indices) -> Floats | float:
         return self.run.noise_gain(indices)
 
-    def gradient(self, stencil: Stencil) -> Floats | None:
+    def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
         return self.run.gradient(stencil) if self.structured else None
 
     def certified(

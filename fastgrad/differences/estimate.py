@@ -52,15 +52,15 @@ def adaptive_differences(loss: Loss, indices: Indices) -> Floats:
     difference of a step of its own (`fastgrad.numerics.steps.adaptive_steps`), and is heard at every
     scale. Ladders that had to go down are looked at again (`fastgrad.differences.second_looks`).
     """
-    found, unknown = _extrapolated(loss, indices)
+    found, doubtful, unknown = _extrapolated(loss, indices)
     if loss.of_many:
         return found
-    return look_again(loss, indices, found, has_descended(loss, indices, found), unknown)
+    return look_again(loss, indices, found, doubtful, unknown)
 
 
-def _extrapolated(loss: Loss, indices: Indices) -> tuple[Floats, Mask]:
-    """Slopes, bars and steps, and which of them no ladder suits."""
-    found = extrapolate(loss, indices)
+def _extrapolated(loss: Loss, indices: Indices) -> tuple[Floats, Mask, Mask]:
+    """Slopes, bars and steps, which of them are doubtful, and which no ladder suits."""
+    found, doubtful = extrapolate(loss, indices)
     unknown = ~np.isfinite(found[1])
     left = np.flatnonzero(unknown)
     if left.size:
@@ -68,7 +68,7 @@ def _extrapolated(loss: Loss, indices: Indices) -> tuple[Floats, Mask]:
         h = entries.adapted_steps(np.arange(left.size), entries.loss.steps(entries.indices))
         found[:, left] = _read(loss, CENTRAL[2], entries.indices, h, default=False)[0]
     into_noise = ~(found[1] <= IN_NOISE * np.abs(found[0]))
-    return found, unknown | (into_noise & has_descended(loss, indices, found))
+    return found, doubtful, unknown | (into_noise & has_descended(loss, indices, found))
 
 
 def _with_bars(loss: Loss, stencil: Stencil, indices: Indices, h: Floats, default: bool) -> Floats:
@@ -84,10 +84,9 @@ def _with_bars(loss: Loss, stencil: Stencil, indices: Indices, h: Floats, defaul
     doubtful, unknown = np.zeros((2, indices.size), np.bool_)
     left = np.flatnonzero(~plain)
     if left.size:
-        found[:, left], unknown[left] = _extrapolated(loss, indices[left])
+        found[:, left], doubtful[left], unknown[left] = _extrapolated(loss, indices[left])
     known = np.flatnonzero(plain)
     doubtful[known] = doubted(loss, indices[known], found[:, known], stencil)
-    doubtful[left] = has_descended(loss, indices[left], found[:, left])
     return look_again(loss, indices, found, doubtful, unknown)
 
 

@@ -74,10 +74,12 @@ class Ladder:
         return np.stack([reading.D, reading.bar, self.steps[rows, -1]])
 
 
-def extrapolate(loss: Loss, indices: Indices) -> Floats:
-    """Slope, error bar and shortest step of each entry, shape (3, m).
+def extrapolate(loss: Loss, indices: Indices) -> tuple[Floats, Mask]:
+    """Slope, error bar and shortest step of each entry, shape (3, m), and which are to be looked at.
 
-    Some 10 evaluations an entry. The bar is infinite where no ladder converged, as at a kink.
+    Some 10 evaluations an entry. The bar is infinite where no ladder converged, as at a kink. A
+    second look is for slopes of shorter steps than every ladder begins with, where f was not seen to
+    be smooth over the longer ones.
     """
     ladder = Ladder(loss, indices)
     found = np.zeros((3, indices.size))
@@ -85,17 +87,19 @@ def extrapolate(loss: Loss, indices: Indices) -> Floats:
     ladder.begin()
     open_ = np.arange(indices.size)
     at_an_edge = ladder.steps[:, -1] < LONGEST_STEP * ladder.scale
+    is_smooth = ~at_an_edge
     descent = np.where(at_an_edge, GAP, RUNGS.size - 1)
     for _ in range(ROUNDS):
         for k in np.unique(descent):
             ladder.descend(open_[descent == k], int(k))
         reading = ladder.read(open_)
+        is_smooth[open_] &= reading.converges
         done = reading.descent == 0
         found[:, open_[done]] = ladder.result(open_, reading)[:, done]
         left = ~done & (ladder.steps[open_, -1] / RATIO**reading.descent > ladder.finest[open_])
         open_, descent = open_[left], reading.descent[left]
     _lengthen(ladder, found)
-    return found
+    return found, has_descended(loss, indices, found) & ~is_smooth
 
 
 def has_descended(loss: Loss, indices: Indices, found: Floats) -> Mask:

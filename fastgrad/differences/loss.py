@@ -17,6 +17,7 @@ from fastgrad.numerics.noise import (
     ATTEMPTS,
     FIRST_SPACING,
     POINTS,
+    UNSURPRISING,
     rounding_noise,
     settled_noise,
     table_noise,
@@ -49,6 +50,12 @@ LINE_EVALUATIONS = POINTS.size
 """What a line takes where its first spacing shows the noise."""
 NOISE_STREAM = 1 << 32
 """Directions from here on are for noise."""
+AWAY_FROM_IT = CENTRAL[2].step + FIRST_SPACING * POINTS
+"""Where that line is looked at."""
+BRIEFLY = 10
+"""Up to so many parameters, all lines would take three evaluations an entry or more."""
+UNLIKE = 3
+"""Entries of few move by 1, 1/2 or 1/4 of their units along a line that stands for all."""
 FEW_ULPS = 4.0
 FEW_ENTRIES = 5
 """Up to so many parameters, directions do not show what single coordinates see: measure those too."""
@@ -81,6 +88,8 @@ class NoiseLine(NamedTuple):
 
 
 FEW_VALUES = 5
+COARSE = 2.0**8
+"""A loss is coarse whose values are multiples of so many of their units in the last place."""
 FEW_ROUNDINGS = 4.0
 """A loss of so few values, no further apart in units of rounding, says nothing of its gradient."""
 
@@ -152,10 +161,31 @@ class Measured:
         return levels_of([line.values for line in self.lines])
 
     @cached_property
+    def seen(self) -> Floats:
+        """The values in which noise was looked for."""
+        lines = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
+        return np.concatenate([[self.value], *(line.values for line in lines)])
+
+    @cached_property
     def grain(self) -> float:
         """The unit of which all values seen are multiples (`fastgrad.numerics.windows.grain_of`)."""
-        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
-        return grain_of(np.concatenate([[self.value], *(line.values for line in seen)]))
+        return grain_of(self.seen)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether the values seen are coarser than float64, as those of single precision are.
+
+        One of a few values wherever its noise was looked for may be coarser still.
+        """
+        seen = self.seen[np.isfinite(self.seen)]
+        few = np.unique(seen).size <= FEW_VALUES
+        return few or bool(self.grain > COARSE * np.spacing(np.abs(seen).max()))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a glimpse shows noise of the size that rounding leaves, and nothing else."""
+        told = self.glimpse is not None and self.glimpse.sigma is not None
+        return told and self.noise <= UNSURPRISING * self.least and not self.is_coarse
 
     @cached_property
     def float32(self) -> bool:
@@ -166,8 +196,7 @@ class Measured:
     @cached_property
     def half(self) -> str:
         """The half precision that every value seen is a number of, beside its neighbours; or nothing."""
-        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
-        values = np.unique(np.concatenate([[self.value], *(line.values for line in seen)]))
+        values = np.unique(self.seen)
         return half_of(values) if np.isfinite(values).all() else ""
 
 
@@ -218,6 +247,34 @@ class Loss:
         seed, repeats = known
         repeats = repeat_loss(run) if repeats is None else repeats
         return cls(run, layout, free, units, Measured.of(repeats)).studied(seed)
+
+    @classmethod
+    def measure_briefly(
+        cls, run: Evaluator, layout: Layout, free: Mask | None, units: Units
+    ) -> "Loss":
+        """The same in eight evaluations for few entries, where the noise on one line is of rounding.
+
+        It counts `ONE_LINE` times. The line is a step off theta, where differences are taken, and its
+        entries move by unlike parts of their units, of which no two cancel. Theta comes first and last.
+
+        Raises
+        ------
+        NondeterministicLossError, NonFiniteLossError
+        """
+        count = run.theta.size if free is None else int(np.count_nonzero(free))
+        if run.structured or count > BRIEFLY:
+            return cls.measure(run, layout, free, units)
+        v = Directions(units.near, free, 0).draw_exact(NOISE_STREAM)
+        v = np.ldexp(v, -(np.arange(v.size) % UNLIKE))
+        with np.errstate(all="ignore"):
+            values = run.along(v, np.concatenate([[0.0], AWAY_FROM_IT, [0.0]]))
+        if np.isfinite(values).all() and values[0] == values[-1]:
+            value, beside = float(values[0]), values[1:-1]
+            glimpse = NoiseLine(table_noise(beside), beside)
+            measured = replace(Measured.of(Repeats(value)), glimpse=glimpse)
+            if measured.is_plain:
+                return cls(run, layout, free, units, measured)
+        return cls.measure(run, layout, free, units)
 
     def glimpsed(self, seed: int) -> "Loss":
         """The same with what a single line says of its noise, in five evaluations.

@@ -72,6 +72,11 @@ def misfit(
     return _beyond_reach(stencil, values, run.theta[indices], offsets)
 
 
+def shows_rounding(values: Floats) -> bool:
+    """Whether values hardly differ, or all are numbers of single precision: one look settles it."""
+    return bool(values.size) and (_is_lost(values) or _is_single(values))
+
+
 def _off_grid(run: Evaluator, indices: Indices, sizes: Floats) -> Floats:
     direction = np.zeros(run.theta.size)
     direction[indices] = OFF_GRID * sizes

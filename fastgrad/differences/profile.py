@@ -185,6 +185,12 @@ class Profile:
         return bool(np.all(self.above == self.value) and np.all(self.below == self.value))
 
     @property
+    def largest(self) -> float:
+        """The largest of the values, but for those that f blows up to."""
+        values = np.abs(_near(np.concatenate([self.above, self.below, [self.value]])))
+        return float(np.max(values, initial=0.0, where=np.isfinite(values)))
+
+    @property
     def least_error(self) -> float:
         """The error that rounding within f may make of a slope, however steady that is.
 

@@ -36,8 +36,10 @@ NOISES = 16.0
 """Less than so many sds of f is no jump."""
 HEARD = 64
 """Entries that are heard in full before others are believed."""
-COARSE = 2.0**8
-"""A loss is coarse whose values are multiples of so many of their units in the last place."""
+TOGETHER = 5
+"""Entries that are looked at along one line, before each by itself."""
+TELLING = 2.0**-6
+"""Jumps tell of the slope if, one in every step, they change it by this part at least."""
 
 
 class Wide(NamedTuple):
@@ -63,7 +65,7 @@ def look_again(
     unknown : ndarray of bool, shape (m,)
         Those that nothing is known of.
     """
-    if is_coarse(loss) or _jumps(loss, indices, found, doubtful & ~unknown):
+    if loss.measured.is_coarse or _jumps(loss, indices, found, doubtful & ~unknown):
         unknown = np.ones(indices.size, np.bool_)
     rows = np.flatnonzero(unknown)
     if rows.size == 0:
@@ -77,23 +79,6 @@ def look_again(
     return found
 
 
-def is_coarse(loss: Loss) -> bool:
-    """Whether the values of a loss are coarser than float64, as those of single precision are.
-
-    One of a few values wherever its noise was looked for may be coarser still.
-    """
-    seen = _seen(loss)
-    if np.unique(seen).size <= FEW_VALUES:
-        return True
-    return bool(loss.measured.grain > COARSE * np.spacing(np.abs(seen).max()))
-
-
-def _seen(loss: Loss) -> Floats:
-    """The values of the loss that its noise was looked for in."""
-    seen = np.concatenate([[loss.value], *(line.values for line in loss.measured.lines)])
-    return seen[np.isfinite(seen)]
-
-
 def doubted(loss: Loss, indices: Indices, found: Floats, stencil: Stencil) -> Mask:
     """Entries whose difference at a wide step is another than truncation makes it, shape (m,).
 
@@ -102,17 +87,48 @@ def doubted(loss: Loss, indices: Indices, found: Floats, stencil: Stencil) -> Ma
     rows = np.flatnonzero(np.isfinite(found[1]))
     if rows.size > LOOKED_AT:
         rows = np.sort(np.random.default_rng(rows.size).choice(rows, LOOKED_AT, replace=False))
-    D, bar, h = found[:, rows]
-    x = loss.theta[indices[rows]]
+    h = found[2, rows]
     wide = np.maximum(WIDE_STEP * loss.units.entry[indices[rows]], WIDER_AT_LEAST * h)
+    allowed = SLACK * (wide / h) ** stencil.order * found[1, rows]
+    left = np.ones(rows.size, np.bool_)
+    if not loss.run.structured:
+        for group in np.array_split(np.arange(rows.size), max(1, -(-rows.size // TOGETHER))):
+            moved = np.copysign(wide[group], found[0, rows[group]])
+            left[group] = _bends_along(
+                loss, indices[rows[group]], moved, stencil, (found[0, rows[group]], allowed[group])
+            )
+    rows, wide, allowed = rows[left], wide[left], allowed[left]
+    D, x = found[0, rows], loss.theta[indices[rows]]
     values = loss.run.coordinates(indices[rows], wide[:, None] * np.array(stencil.multiples))
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(stencil.combine(values, loss.base, x, stencil.offsets(wide)) - D)
-        allowed = SLACK * (wide / h) ** stencil.order * bar
     flat = (values == loss.base).all(axis=1)
     result = np.zeros(indices.size, np.bool_)
     result[rows] = np.isfinite(off) & (off > allowed) & ~(flat & (D == 0.0))
     return result
+
+
+def _bends_along(
+    loss: Loss, which: Indices, moved: Floats, stencil: Stencil, known: tuple[Floats, Floats]
+) -> bool:
+    """Whether, along a line through some entries, f does another thing than its slopes and bars say.
+
+    Parameters
+    ----------
+    moved : ndarray, shape (k,)
+        How far each moves.
+    known : (ndarray, ndarray), each of shape (k,)
+        The slopes, and by how much those over ``moved`` may differ.
+    """
+    if which.size < 2:
+        return True
+    v = np.zeros(loss.theta.size)
+    v[which] = moved
+    at = stencil.unit_offsets
+    values = loss.along(v, at)
+    with np.errstate(invalid="ignore", over="ignore"):
+        slope = stencil.combine(values[None, :], loss.base, np.zeros(1), at[None, :])[0]
+        return not abs(slope - known[0] @ moved) <= known[1] @ np.abs(moved)
 
 
 def _jumps(loss: Loss, indices: Indices, found: Floats, doubtful: Mask) -> bool:
@@ -129,7 +145,7 @@ def _jumps(loss: Loss, indices: Indices, found: Floats, doubtful: Mask) -> bool:
 
 
 def jumps_between(line: Line, known: Floats, far: float, noise: float, value: float) -> bool:
-    """Whether f jumps between the step at which a slope is known and a wide one.
+    """Whether f jumps between x and a wide step, beside a slope that is known at a shorter one.
 
     Halved towards the larger change of f beside that slope: what does not shrink is a jump.
 
@@ -146,23 +162,23 @@ def jumps_between(line: Line, known: Floats, far: float, noise: float, value: fl
         f at x.
     """
     slope, _, step = map(float, known)
-    ends = line(np.array([step, -step, far, -far]))
-    changes = np.abs(ends[2:] - ends[:2] - slope * (far - step) * np.array([1.0, -1.0]))
+    ends = line(np.array([far, -far]))
+    changes = np.abs(ends - value - slope * far * np.array([1.0, -1.0]))
     changes[~np.isfinite(changes)] = -1.0
     side = int(np.argmax(changes))
-    sign = 1.0 - 2.0 * side
-    floor = NOISES * (noise + float(np.spacing(np.abs(ends[side::2]).max())))
+    floor = NOISES * (noise + float(np.spacing(max(abs(value), abs(float(ends[side]))))))
+    floor = max(floor, TELLING * abs(slope) * step)
     if not changes[side] > floor:
         return False
-    places = sign * step, sign * far
-    found = halved(line, places, (float(ends[side]), float(ends[2 + side])), slope, floor, HALVINGS)
+    places = 0.0, far * (1.0 - 2.0 * side)
+    found = halved(line, places, (value, float(ends[side])), slope, floor, HALVINGS)
     return found.lasts
 
 
 def _hear(loss: Loss, indices: Indices, found: Floats, rows: Indices) -> bool:
     """Put what their profiles say of some entries; whether any was off, or any jumps."""
     off, grain = False, loss.measured.grain
-    seen = [_seen(loss) - loss.run.reference]
+    seen = [loss.measured.seen - loss.run.reference]
     for k in rows.tolist():
         i = int(indices[k])
         line, unit = _line(loss, i), float(loss.units.entry[i])

@@ -130,7 +130,7 @@ class CompiledEvaluator(Evaluator):
         other._to_repeat = self._may_differ
         return other
 
-    def direct(self, stencil: Stencil) -> DirectGradient | None:
+    def direct(self, stencil: Stencil, watch: bool = False) -> DirectGradient | None:
         """The way to small gradients that asks for no entries, where the loss allows it."""
         guard = self.writes.guard
         watched = guard is None or self.compiled.watched
@@ -138,11 +138,13 @@ class CompiledEvaluator(Evaluator):
             return None
         if self.traits.launches_threads:
             return None
-        return DirectGradient(self.compiled, self._bound, self._layout, guard, self.cost)
+        found = DirectGradient(self.compiled, self._bound, self._layout, guard, self.cost)
+        found.watches = watch
+        return found
 
-    def gradient(self, stencil: Stencil) -> Floats | None:
+    def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
         """The whole gradient at default steps, if it is a brief one."""
-        direct = self.direct(stencil)
+        direct = self.direct(stencil, watch)
         found = None if direct is None else direct(self.theta.reshape(direct.shape))
         if found is not None:
             self._evaluations += 2 * self.theta.size

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss
+from fastgrad.evaluate.in_numpy import BAD, SHOWS
 from fastgrad.evaluate.on_demand import central_gradient
 from fastgrad.evaluate.process import NOTHING_KEPT, state_kept
 from fastgrad.evaluate.purity import ArgumentGuard
@@ -50,6 +51,8 @@ class DirectGradient:
         guard: ArgumentGuard | None,
         cost: Cost,
     ):
+        self.watches = False
+        """Whether values that show that the step may not suit are left to the general way, too."""
         self._bound = bound  # keeps what lies at its address
         self._guard = guard
         self._cost = cost
@@ -89,9 +92,9 @@ class DirectGradient:
         seconds = time.perf_counter() - began
         if seconds > BRIEF_SECONDS:  # evaluations have become dearer
             self._cost.saw(self._evaluations, 1, seconds)
-        if not good or (self._guard is not None and not self._guard.unchanged()):
+        if good == BAD or (self._guard is not None and not self._guard.unchanged()):
             return None
-        return gradient
+        return None if self.watches and good == SHOWS else gradient
 
     def _is_brief(self) -> bool:
         """Whether this thread alone is as quick as others would be."""
@@ -103,7 +106,7 @@ class DirectGradient:
             seconds < LONGEST_SECONDS and self._cost.threads(self._evaluations) == 1
         )
 
-    def _flat(self, theta: Floats, gradient: Floats) -> bool:
+    def _flat(self, theta: Floats, gradient: Floats) -> int:
         assert self._kernel is not None
         with NOTHING_KEPT if self._state is None else self._state:
-            return bool(self._kernel(self._plan, KERNEL_SETTINGS, theta, gradient))
+            return int(self._kernel(self._plan, KERNEL_SETTINGS, theta, gradient))

@@ -18,6 +18,8 @@ from numba import carray, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastgrad.evaluate.in_numpy import BAD, GOOD, SHOWS
+
 LOSS_SIGNATURE = types.float64(types.uintp, types.intp, types.uintp, types.uintp)
 """``value = loss(address of theta, size of theta, address of failed, address of arguments)``.
 
@@ -25,6 +27,12 @@ With a size of -1 it releases its arguments instead."""
 
 WROTE = 2
 """What a byte of ``failed`` says of a loss that wrote to its parameters; `in_numpy` has the others."""
+
+HARDLY_DIFFER = 2.0**-48
+"""Values that differ by less than this part of the largest, 16 units in its last place, do so by
+rounding; `fastgrad.differences.misfit` looks at them closely."""
+FEWEST_SINGLE = 6
+"""So few values are no sign of single precision."""
 
 LINE = 8
 """Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
@@ -321,10 +329,11 @@ def fill_direction(out, random, units, exact, scale):
 
 @_kernel()
 def central_gradient(plan, settings, theta, gradient):
-    """The gradient by central differences at default steps in one call; whether that was all.
+    """The gradient by central differences at default steps in one call; `BAD`, `GOOD` or `SHOWS`.
 
     Entry by entry the numbers of `coordinates_serial` and `fill_units`. Where anything is not as it
     should be (theta or a value is not finite, the loss raised or wrote to its parameters) it stops.
+    `SHOWS` is good, of values that hardly differ or that all are numbers of single precision.
 
     Parameters
     ----------
@@ -341,15 +350,14 @@ def central_gradient(plan, settings, theta, gradient):
     for i in range(n):
         row[i] = theta[i]
         if not math.isfinite(theta[i]):
-            return False
+            return BAD
     fill_units(gradient, theta, plan[2:], np.empty(plan.size - 2, np.bool_), _seven(settings))
     failed = np.zeros(1, np.uint8)
-    if not _central_differences(plan[0], plan[1], settings[0], row, gradient, failed):
-        return False
-    kept = True
+    found = _central_differences(plan[0], plan[1], settings[0], row, gradient, failed)
     for i in range(n):
-        kept &= row[i] == theta[i]
-    return kept
+        if row[i] != theta[i]:
+            return BAD
+    return found
 
 
 @njit
@@ -367,8 +375,9 @@ def _seven(settings):
 
 @njit
 def _central_differences(loss, arguments, step, row, gradient, failed):
-    """Slopes in the place of units; whether every one is finite, and nothing failed."""
+    """Slopes in the place of units; `BAD` if one is not finite or anything failed."""
     function = _function_at(loss)
+    lowest, highest, single = math.inf, -math.inf, 2 * row.size >= FEWEST_SINGLE
     for i in range(row.size):
         x = row[i]
         above, below = x + step * gradient[i], x - step * gradient[i]
@@ -381,8 +390,11 @@ def _central_differences(loss, arguments, step, row, gradient, failed):
         row[i] = x
         gradient[i] = (up - down) / (above - below)
         if failed[0] or not (kept and math.isfinite(gradient[i])):
-            return False
-    return True
+            return BAD
+        lowest, highest = min(lowest, up, down), max(highest, up, down)
+        single = single and np.float32(up) == up and np.float32(down) == down
+    size = max(abs(lowest), abs(highest))
+    return SHOWS if single or highest - lowest <= HARDLY_DIFFER * size else GOOD
 
 
 @_kernel()

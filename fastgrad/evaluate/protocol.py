@@ -126,10 +126,13 @@ class Evaluator(ABC):
         """
         return None
 
-    def direct(self, stencil: Stencil) -> Callable[[Any], Floats | None] | None:
+    def direct(
+        self, stencil: Stencil, watch: bool = False
+    ) -> Callable[[Any], Floats | None] | None:
         """A function of theta, as its user passes it, that is a shorter way to small gradients.
 
-        It returns None wherever `coordinates` must be asked.
+        It returns None wherever `coordinates` must be asked; to ``watch``, also where the step may
+        not suit the loss, by values that it has but does not give.
         """
         return None
 
@@ -141,8 +144,11 @@ class Evaluator(ABC):
         """How much noisier than the loss the values beside entries are."""
         return 1.0
 
-    def gradient(self, stencil: Stencil) -> Floats | None:
-        """The whole gradient at default steps where there is a shorter way to it than entries."""
+    def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
+        """The whole gradient at default steps where there is a shorter way to it than entries.
+
+        To ``watch`` is as of `direct`.
+        """
         return None
 
     def answered_pairs(self) -> tuple[Indices, Floats, Floats]:

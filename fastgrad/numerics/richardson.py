@@ -41,6 +41,8 @@ class Reading:
     """Bound on the error of D; to be believed where ``descent`` is 0."""
     descent: Indices
     """Rungs by which the steps are too long: 0 where truncation has sunk into the noise."""
+    converges: Mask
+    """Whether every order changes slope and curvature by less than the one before it."""
 
 
 def few_bits(steps: Floats) -> Floats:
@@ -116,8 +118,9 @@ def read_ladder(
         too_long = np.maximum(odd[0], even[0])
         # Truncation over noise goes like s^7.
         descent = np.clip(np.ceil(np.log(too_long) / np.log(RATIO) / 7), 0, RUNGS.size)
-    descent = np.where(odd[1] & even[1], np.nan_to_num(descent), GAP)
-    return Reading(D, bar, np.where(too_long <= 1, 0, descent).astype(np.int64))
+    holds = odd[1] & even[1]
+    descent = np.where(holds, np.nan_to_num(descent), GAP)
+    return Reading(D, bar, np.where(too_long <= 1, 0, descent).astype(np.int64), holds)
 
 
 def _norm(rows: Floats) -> Floats:

@@ -195,21 +195,21 @@ class FirstLook:
         v = self.directions.signs_of(self.claim.values, block.start, block.stop)
         least = CLEAR * self.noise / max(off, abs(first.slope))
         fine, finest = (max(first.step * part, least) for part in FINER)
-        other = self.directions.draw(OTHER + first.block, block.start, block.stop)
         far = max(FURTHEST, first.step)
         values = self.loss.along(v, np.array([far, -far, finest, -finest]))
-        above, below = values[::2], values[1::2]
-        h = np.array([far, finest])
-        slopes = (above - below) / (2 * h)
-        bend = abs(above[1] - 2 * self.loss.base + below[1]) / (2 * finest)
-        apart = abs(slopes[1] - first.slope) - self.noise / finest
+        up, down, above, below = values.tolist()
+        slope = (above - below) / (2 * finest)
+        bend = abs(above - 2 * self.loss.base + below) / (2 * finest)
+        apart = abs(slope - first.slope) - self.noise / finest
         if not (apart <= BETWEEN * off and bend <= off / 2 + 2 * self.noise / finest):
             return None
-        if not (self._says_far_off(slopes[0], first) or self._is_refuted_at_every_scale(v, first)):
+        says_far_off = self._says_far_off((up - down) / (2 * far), first)
+        if not (says_far_off or self._is_refuted_at_every_scale(v, first)):
             return None
-        up, down = self.loss.along(other, np.array([fine, -fine]))
-        beside = float((up - down) / (2 * fine))
-        bar = max(first.bar, 2 * abs(float(slopes[1]) - first.slope))
+        other = self.directions.draw(OTHER + first.block, block.start, block.stop)
+        up, down = self.loss.along(other, np.array([fine, -fine])).tolist()
+        beside = (up - down) / (2 * fine)
+        bar = max(first.bar, 2 * abs(slope - first.slope))
         factor = self._factor(first, (self.claim.along(other)[0], beside), self.noise / fine)
         made = self.loss.run.evaluations
         return Along(first.block, first.claimed, first.slope, bar, first.step, made, factor)

@@ -199,7 +199,7 @@ class LayeredEvaluator(StructuredEvaluator):
         self._made(0, values.size)
         return values
 
-    def gradient(self, stencil: Stencil) -> Floats | None:
+    def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
         """The whole gradient at the stencil's default step, by the shortest way, shape (n,)."""
         if self._others:
             return None
