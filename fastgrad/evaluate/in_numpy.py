@@ -15,7 +15,7 @@ from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 RAISED, WROTE, INTERRUPTED = 1, 2, 3
 """What a byte of ``failed`` says: the loss raised, wrote to its parameters, or got a Ctrl-C."""
 BAD, GOOD, SHOWS = 0, 1, 2
-"""What `kernels.central_gradient` says of slopes: one is none; all are; the values look like rounding."""
+"""What `kernels.central_gradient` says of slopes: one is none; all are; values look like rounding."""
 LINE = 8
 """Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
 LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
