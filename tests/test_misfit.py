@@ -8,6 +8,7 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import StepWarning
+from fastgrad.evaluate import in_numpy, kernels
 from tests.rough import printed_coarsely, rough, smooth_float32
 from tests.test_estimates import FUNCTIONS
 
@@ -128,6 +129,11 @@ def test_compiled_code_that_is_right_says_nothing(loss):
     g = fg.grad(loss).bind()
     for x in (np.zeros(3), np.arange(3.0), np.array([0.3, 0.7, 1.1])):
         np.testing.assert_allclose(g(x), fg.grad(loss).estimate(x).gradient, atol=1e-9)
+
+
+def test_kernels_and_who_calls_them_mean_the_same():
+    for name in ("BAD", "GOOD", "SHOWS"):
+        assert getattr(kernels, name) == getattr(in_numpy, name)
 
 
 def test_a_bound_gradient_tells_what_it_comes_to_later():

@@ -18,8 +18,6 @@ from numba import carray, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastgrad.evaluate.in_numpy import BAD, GOOD, SHOWS
-
 LOSS_SIGNATURE = types.float64(types.uintp, types.intp, types.uintp, types.uintp)
 """``value = loss(address of theta, size of theta, address of failed, address of arguments)``.
 
@@ -28,6 +26,8 @@ With a size of -1 it releases its arguments instead."""
 WROTE = 2
 """What a byte of ``failed`` says of a loss that wrote to its parameters; `in_numpy` has the others."""
 
+BAD, GOOD, SHOWS = 0, 1, 2
+"""What `central_gradient` says of its slopes, as `in_numpy` has it too."""
 HARDLY_DIFFER = 2.0**-48
 """Values that differ by less than this part of the largest, 16 units in its last place, do so by
 rounding; `fastgrad.differences.misfit` looks at them closely."""
