@@ -51,11 +51,11 @@ LINE_EVALUATIONS = POINTS.size
 NOISE_STREAM = 1 << 32
 """Directions from here on are for noise."""
 AWAY_FROM_IT = CENTRAL[2].step + FIRST_SPACING * POINTS
-"""Where that line is looked at."""
+"""The offsets at which noise is looked for along one line that stands for all."""
 BRIEFLY = 10
 """Up to so many parameters, all lines would take three evaluations an entry or more."""
 UNLIKE = 3
-"""Entries of few move by 1, 1/2 or 1/4 of their units along a line that stands for all."""
+"""Entries move by 1, 1/2 or 1/4 of their units along that line."""
 FEW_ULPS = 4.0
 FEW_ENTRIES = 5
 """Up to so many parameters, directions do not show what single coordinates see: measure those too."""
