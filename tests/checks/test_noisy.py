@@ -48,6 +48,17 @@ def test_a_right_gradient_agrees_within_what_it_says(large):
         assert report.verdict == "disagrees", name
 
 
+@pytest.mark.parametrize("name", ["W1", "W2"])
+def test_an_error_of_any_shape_beyond_what_is_told_is_placed(large, name):
+    """It has no part along the gradient: random directions alone show it."""
+    problem, right = large
+    told = screened(problem, right).in_noise["any_shape"][name]
+    off = np.random.default_rng(0).standard_normal(right[name].shape)
+    off *= 1.5 * told * np.linalg.norm(right[name]) / np.linalg.norm(off)
+    report = screened(problem, changed(right, name, lambda a: a + off))
+    assert [b.name for b in report.blocks if b.verdict == "disagrees"] == [name], report
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_in_float32_are_found(fault):
     for seed in range(3):
