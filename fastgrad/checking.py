@@ -188,7 +188,8 @@ def check_grad(
     argnum = positions(loss, argnum)
     if isinstance(argnum, int) and argnum > len(args):
         raise TypeError(
-            f"argnum={argnum}: expected at least {argnum} arguments beside theta, got {len(args)}"
+            f"argnum={argnum}: expected at least {argnum} arguments beside theta, got {len(args)} "
+            "(argnum counts the arguments of the loss from 0 on)"
         )
     theta = as_arguments(loss, theta, argnum)
     if method == "complex" and (space is not None or has_complex(theta)):

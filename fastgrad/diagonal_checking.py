@@ -58,7 +58,7 @@ def check_with_diagonal(
     said = (
         "Two arrays like theta were returned: the first was checked as the gradient, the second as "
         "the diagonal of its Hessian. If that is not what they are, hand over one of them; if there "
-        "is one for each argument, give all arguments as one tuple, or see check_vjp."
+        "is one for each argument, give these as one tuple, with argnum=(0, 1)."
     )
     checks = [replace(first, label=FIRST), replace(second, label=SECOND, subject="Jacobian")]
     found = worst_of(checks)

@@ -79,7 +79,8 @@ MISTAKES = {
             2 * X,
             3 * X,
         ),
-        "if there is one for each argument, give all arguments as one tuple, or see check_vjp",
+        "if there is one for each argument, give these as one tuple, (x, y, ...), with "
+        "argnum=(0, 1, 2)",
     ),
     "the loss returns (value, gradient)": (
         lambda: (lambda x: (squares(x), 2 * x), lambda x: 2 * x, X),
@@ -145,7 +146,7 @@ MISTAKES = {
         lambda: (
             lambda p: squares(p["w"]), lambda p: {"w": 2 * p["w"], "bias": 1.0}, {"w": X},
         ),
-        "expected the fields of theta, 'w'; unknown 'bias'",
+        "expected the fields of theta, 'w'; unknown 'bias', which theta has not",
     ),
     "the data forgotten": (
         lambda: (data_first, lambda X, y, t: t, X),
@@ -154,8 +155,8 @@ MISTAKES = {
     ),
     "a gradient of theta alone": (
         lambda: (lambda t, X, y: data_first(X, y, t), lambda t: 2 * t, X, DATA, TARGET),
-        "expected one that takes what the loss takes, theta and then the data; give lambda theta, "
-        "*data: ... around it",
+        "expected one that takes what the loss takes, theta and then the data; wrap it, lambda theta, "
+        "*data: f(theta), with f your function",
     ),
     "the loss is called": (
         lambda: (squares(X), lambda x: 2 * x, X), "hand it over by its name, without calling it",
@@ -178,12 +179,25 @@ MISTAKES = {
         lambda: (lambda x: float(np.multiply(x, 2, out=x).sum()), lambda x: 2 * x, X),
         "wrote to its own parameters (theta[0] was 1, became 2): a loss must leave them alone; copy",
     ),
-    "infinite": (lambda: (lambda x: np.inf, lambda x: x, X), "expected a finite number to start from"),
+    "infinite": (
+        lambda: (lambda x: np.inf, lambda x: x, X),
+        "expected a finite number to start from; look for log(0), a division by 0 or an overflow in it",
+    ),
     "a pose": (
         lambda: (squares, lambda T: np.zeros(6), np.eye(4)),
         "6 numbers for 16: a gradient in a tangent space?",
     ),
 }  # fmt: skip
+
+
+def test_the_advice_for_a_gradient_for_each_argument_cures():
+    def loss(a, b, c):
+        return float((a * b * c).sum())
+
+    def each(a, b, c):
+        return b * c, a * c, a * b
+
+    assert fg.check_grad(loss, each, (X, 2 * X, 3 * X), argnum=(0, 1, 2), backend="python")
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -233,7 +247,9 @@ OPTIONS = {
     "no step": ({"step": 0.0}, "step is 0.0 for theta[0]: expected a positive number"),
     "one bound": ({"bounds": 3.0}, "bounds: expected (low, high), each a number, None, or"),
     "an argument that is not there": (
-        {"argnum": 4}, "argnum=4: expected at least 4 arguments beside theta, got 0",
+        {"argnum": 4},
+        "argnum=4: expected at least 4 arguments beside theta, got 0 (argnum counts the arguments of "
+        "the loss from 0 on)",
     ),
 }  # fmt: skip
 

@@ -323,8 +323,8 @@ def _require_alone(gradient: Any, layout: Layout) -> None:
         )
     raise SeveralGradientsError(
         f"{said}, and {len(alike)} of them are shaped like {layout.root}: expected the gradient "
-        f"alone. If it is (gradient, hessian), {take}; if there is one for each argument, give all "
-        "arguments as one tuple, or see check_vjp",
+        f"alone. If it is (gradient, hessian), {take}; if there is one for each argument, give these "
+        f"as one tuple, (x, y, ...), with argnum={tuple(range(len(gradient)))}",
         len(gradient),
     )
 

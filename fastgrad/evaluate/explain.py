@@ -193,7 +193,8 @@ def require_taken(gradient: Any, count: int) -> None:
         raise TypeError(
             f"the gradient under test, {name_of(gradient)}{signature}, cannot be called with {count} "
             f"positional argument{'s' * (count != 1)} ({error}): expected one that takes what the loss "
-            "takes, theta and then the data; give lambda theta, *data: ... around it"
+            "takes, theta and then the data; wrap it, lambda theta, *data: f(theta), with f your "
+            "function"
         ) from None
 
 

@@ -194,6 +194,7 @@ def require_finite(value: float) -> float:
     """Raise `NonFiniteLossError` unless the loss at theta is finite."""
     if not np.isfinite(value):
         raise NonFiniteLossError(
-            f"the loss is {value} at the given parameters: expected a finite number to start from"
+            f"the loss is {value} at the given parameters: expected a finite number to start from; "
+            "look for log(0), a division by 0 or an overflow in it, or give other parameters"
         )
     return value

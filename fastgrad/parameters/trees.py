@@ -239,7 +239,7 @@ def _require_keys(keys: tuple[Any, ...], given: dict[Any, Any], what: str) -> No
         raise StructureMismatchError(
             f"{what}: expected the fields of theta, {shortened(keys)};"
             + (f" missing {shortened(missing)}" if missing else "")
-            + (f" unknown {shortened(unknown)}" if unknown else "")
+            + (f" unknown {shortened(unknown)}, which theta has not" if unknown else "")
         )
 
 
