@@ -134,8 +134,13 @@ class Left:
 
     @property
     def can_be_screened(self) -> bool:
-        """Whether that of every open entry is finite."""
-        return bool(self.open.any() and np.isfinite(self.error[self.open]).all())
+        """Whether that of every open entry is finite, and some of them is claimed not to be zero.
+
+        Beside a gradient that is zero, as at a perfect fit, nothing is a part of it.
+        """
+        return bool(
+            self.open.any() and np.isfinite(self.error[self.open]).all() and self.size.any()
+        )
 
     @cached_property
     def beside(self) -> Floats:
