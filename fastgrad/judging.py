@@ -14,6 +14,7 @@ from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
 from fastgrad.checks.diagnose.lookups import with_lookups
+from fastgrad.checks.diagnose.named_constants import lengths
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
 from fastgrad.checks.left_open import kept_for_what_is_left, sweep_and_screen, sweeps_in_vain
@@ -36,7 +37,7 @@ from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import argument_name, root_name
-from fastgrad.evaluate.outside import values_read
+from fastgrad.evaluate.outside import arrays_read, values_read
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum, place_of
@@ -323,7 +324,7 @@ def _explained(
     if outcome.verdict != "disagrees" or judged is None:
         return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
-    dims = [a.shape[0] for a in question.args if isinstance(a, np.ndarray) and a.ndim]
+    dims = lengths(question.args, arrays_read(question.loss))
     evidence = evidence_of(outcome, loss, claim)
     why = with_tolerances(diagnose(evidence, dims, rule.rtol, loss.value), outcome, names)
     why = told_elsewhere(why, evidence, loss, claim, budget)

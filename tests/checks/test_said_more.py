@@ -167,3 +167,19 @@ def test_units_that_the_initialisation_does_not_tell_apart_are_said():
     assert right
     assert "are the same" not in str(right)
     assert not fg.check_grad(two_layers, swapped, random, X, y, backend="python")
+
+
+def test_a_factor_is_the_length_of_what_the_loss_reads_from_outside():
+    """As a script has its data: X is a global or in a closure, read by a helper."""
+    X = np.random.default_rng(0).normal(size=(47, 3))
+
+    def outputs(w):
+        return X @ w
+
+    def loss(w):
+        return float((outputs(w) ** 2).mean())
+
+    w = np.array([0.3, -1.0, 0.7])
+    report = fg.check_grad(loss, lambda w: 2 * X.T @ outputs(w), w, backend="python")
+    assert "47 (= m) times" in report.diagnoses[0].sentence
+    assert "m = 47 is the length of X, which the loss reads" in report.diagnoses[0].sentence

@@ -245,7 +245,7 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
 
 
 def case_of(
-    block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int], value: float = 0.0
+    block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int | Size], value: float = 0.0
 ) -> Case:
     """The samples of a block whose difference quotient is finite and has a bar."""
     known = np.isfinite(block.numeric) & np.isfinite(block.bar)

@@ -30,7 +30,7 @@ from fastgrad.checks.diagnose.line_offsets import (
     by_softmax,
 )
 from fastgrad.checks.diagnose.masks import masked
-from fastgrad.checks.diagnose.named_constants import beside_one
+from fastgrad.checks.diagnose.named_constants import Size, beside_one
 from fastgrad.checks.diagnose.outliers import with_outliers
 from fastgrad.checks.diagnose.own_factors import entry_weights, signed_offset
 from fastgrad.checks.diagnose.readings import read_otherwise, smeared
@@ -99,7 +99,7 @@ LAWS: tuple[Law, ...] = (
 
 def diagnose(
     evidence: Sequence[Evidence],
-    dims: Sequence[int] = (),
+    dims: Sequence[int | Size] = (),
     rtol: float = 0.0,
     value: float = 0.0,
 ) -> tuple[Diagnosis, ...]:
@@ -109,8 +109,8 @@ def diagnose(
     ----------
     evidence : sequence of Evidence
         All blocks, in the order in which the loss applies them.
-    dims : sequence of int
-        Leading dimensions of the loss's array arguments, for constants such as 1/m.
+    dims : sequence of int or Size
+        Lengths of the arrays that the loss reads, for constants such as 1/m.
     rtol : float
         A law that holds within so much of the gradient holds.
     value : float

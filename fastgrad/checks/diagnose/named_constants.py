@@ -1,10 +1,10 @@
 """Names of fitted constants: -1, 2, 1/2, sizes that are in the data, units, 1/k, round decimals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,14 +51,30 @@ class Size(NamedTuple):
         return self.symbol == "m"
 
 
+def lengths(arguments: Iterable[Any], read: Mapping[str, Any]) -> tuple[Size, ...]:
+    """The lengths of arrays that a loss is given, and of those that it reads from outside, by name."""
+    given = [
+        Size(len(a), "m", f"m = {len(a)} is the length of an argument of the loss")
+        for a in arguments
+        if isinstance(a, np.ndarray) and a.ndim
+    ]
+    outside = [
+        Size(len(a), "m", f"m = {len(a)} is the length of {name}, which the loss reads")
+        for name, a in read.items()
+        if a.ndim
+    ]
+    return (*given, *outside)
+
+
 def sizes_of(
-    dims: Sequence[int], name: str, shape: tuple[int, ...], value: float = 0.0
+    dims: Sequence[int | Size], name: str, shape: tuple[int, ...], value: float = 0.0
 ) -> tuple[Size, ...]:
-    """Leading dimensions of the loss's arguments, the sizes of a block, the value of the loss."""
+    """Lengths of the loss's arrays, the sizes of a block, the value of the loss."""
     found = [
-        Size(int(m), "m", f"m = {m} is the length of an argument of the loss")
+        m
+        if isinstance(m, Size)
+        else Size(m, "m", f"m = {m} is the length of an argument of the loss")
         for m in dims
-        if m > 1
     ]
     found += [Size(prod(shape), "", f"{prod(shape):,} is the number of entries of {name}")]
     axes = shape if len(shape) > 1 else ()
@@ -151,7 +167,8 @@ def _factors(dims: tuple[Size, ...]) -> list[tuple[float, str, str]]:
         (0.5, "1/2", "perhaps a 1/2 too much, or the 2 of a square's derivative forgotten"),
     ]
     for m, symbol, said in dims:
-        summed, averaged = f"{said}: perhaps a sum for a mean", f"{said}: perhaps averaged twice"
+        summed = f"{said}: perhaps a sum for a mean"
+        averaged = f"{said}: perhaps a mean for a sum, or averaged twice"
         if symbol == LOSS:
             continue
         if not symbol:
