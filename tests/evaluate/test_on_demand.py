@@ -81,9 +81,8 @@ def test_values_are_those_of_the_kernels(problem, monkeypatch):
     answers = []
     for owned in (False, True):
         with bought(owned):
-            run = evaluator_of(loss, theta, *args)
+            run = evaluator_of(loss, theta, *args, threads=1)
             values = run.coordinates(indices, offsets), run.along(direction, offsets[:, 0])
-            assert run.rows.array.shape[0] == 1
             answers.append([v.tobytes() for v in values])
             assert run.evaluations == 80
     assert answers[0] == answers[1]
