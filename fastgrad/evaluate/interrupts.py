@@ -39,8 +39,8 @@ def left_if_interrupted(call: Callable[[], Result]) -> Result:
         threading.Event()
     )  # join() takes an interrupted thread for one that has ended (bpo-45274)
     thread = threading.Thread(target=run, name="fastgrad evaluation", daemon=True)
-    thread.start()
     try:
+        thread.start()  # it may be interrupted when the other runs already
         while not over.wait(POLL_SECONDS):
             pass
     except KeyboardInterrupt:
