@@ -199,12 +199,21 @@ def _numba_random_state_kept() -> Iterator[None]:
 @contextmanager
 def python_random_state_kept() -> Iterator[None]:
     """A context that keeps the global generators of NumPy and of Python."""
-    before = _python_random_state()
+    ours, pythons = _python_random_state()
+    known = _words(ours)
     try:
         yield
     finally:
-        np.random.set_state(before[0])
-        random.setstate(before[1])
+        now, pythons_now = _python_random_state()
+        if _words(now) != known:
+            np.random.set_state(ours)
+        if pythons_now != pythons:  # to look costs half of what it costs to put it back
+            random.setstate(pythons)
+
+
+def _words(state: Any) -> bytes:
+    """The state of NumPy's global generator, of whatever kind, as bytes to compare."""
+    return pickle.dumps(state)
 
 
 def generators_in(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """Any Python callable at perturbed parameters, one evaluation at a time."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -44,6 +45,15 @@ _watched: WeakSet[Any] = WeakSet()
 """Losses that were seen to leave all of their arguments alone."""
 
 
+def _references() -> int:
+    """What `sys.getrefcount` says of an array that one function alone knows, in this Python."""
+    own = np.empty(1)
+    return sys.getrefcount(own)
+
+
+OWN_REFERENCES = _references()
+
+
 class PythonEvaluator(Evaluator):
     """The loss around one flat theta, called from Python with the structure that was passed.
 
@@ -84,6 +94,8 @@ class PythonEvaluator(Evaluator):
         """Whether to watch the next evaluation by itself: two changes of sign look like none."""
         self._guard = self._guard_of(self._scratch, sampled=not self._alone)
         self._may_draw = True
+        self._spare: Floats | None = None
+        """A copy of a point that the loss has not kept."""
         self._generators = generators_in((*arguments, *values_of(loss)))
         self._draws_unseen = calls_c(loss)
 
@@ -225,7 +237,7 @@ class PythonEvaluator(Evaluator):
             _watched.add(self._loss)
 
     def _value_at(self, point: Floats, place: Callable[[], str]) -> float:
-        own = point.copy()
+        own = self._copied(point)
         self._evaluations += 1
         others = with_copies(self._passed, self._scratch)
         arguments = merged(self._given(own), others, self._argnum)
@@ -243,6 +255,9 @@ class PythonEvaluator(Evaluator):
         if not np.array_equal(own, point):
             i = int(np.flatnonzero(own != point)[0])
             raise wrote_to_theta(self._layout.name(i), point[i], own[i])
+        del arguments, others
+        if sys.getrefcount(own) <= OWN_REFERENCES:
+            self._spare = own
         if self._alone:
             self._look_alone()
         if self.advance is not None:
@@ -252,6 +267,14 @@ class PythonEvaluator(Evaluator):
         if np.iscomplexobj(value) and not np.array_equal(point, self.theta):
             return np.nan  # a power of a negative number: outside, as in compiled code
         return self._real_number(value)
+
+    def _copied(self, point: Floats) -> Floats:
+        """A copy of a point, in the memory of an earlier one if nobody has kept that."""
+        own, self._spare = self._spare, None
+        if own is None:
+            return point.copy()
+        np.copyto(own, point)
+        return own
 
     def _at_the_start(self, place: str, error: Exception, count: int) -> LossError:
         """The error for a loss that raises at the given parameters themselves."""

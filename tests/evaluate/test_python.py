@@ -201,3 +201,37 @@ def test_numpy_numbers_and_0d_arrays_are_real_numbers():
     for kind in (float, np.float64, np.float32, np.array):
         got = fg.grad(lambda x, kind=kind: kind((x * x).sum()), backend="python", step=0.25)
         np.testing.assert_allclose(got(np.ones(2)), 2.0)
+
+
+@pytest.mark.parametrize("kept_as", ["itself", "a view", "a block"])
+def test_a_loss_may_keep_what_it_is_given(kept_as):
+    """Memory that nobody has kept serves again; what was kept holds the point of its evaluation."""
+    kept, theta = [], {"W": np.arange(6.0).reshape(2, 3), "v": np.ones(3)}
+
+    def loss(p):
+        if len(kept) % 3 == 0:
+            part = {"itself": p, "a view": p["W"][0, :1], "a block": p["v"]}[kept_as]
+            kept.append((part, repr(part)))
+        else:
+            kept.append((None, repr(None)))
+        return (p["W"] ** 2).sum() + p["v"].sum()
+
+    got = fg.grad(loss, backend="python")(theta)
+    np.testing.assert_allclose(got["W"], 2 * theta["W"], rtol=1e-8)
+    assert len(kept) == 18
+    assert [said for _, said in kept] == [repr(part) for part, _ in kept]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_memory_that_nobody_has_kept_serves_again(keeps):
+    kept = []
+
+    def loss(x):
+        if keeps:
+            kept.append(x[:1])
+        return (x * x).sum()
+
+    layout, flat = flatten(np.ones(10))
+    run = PythonEvaluator(loss, Inputs(layout, flat))
+    run.coordinates(np.arange(3), np.ones((3, 1)))
+    assert (run._spare is None) is keeps
