@@ -82,9 +82,9 @@ class Lines:
         """sd of f by the rounding of ``theta + h v``, of all entries where v is None."""
         total = 0.0
         for start in range(0, self.loss.theta.size, CHUNK):
-            part = slice(start, start + CHUNK)
+            part = slice(start, min(start + CHUNK, self.loss.theta.size))
             moved = self._slopes[part] * self.loss.theta[part]
-            least = self.loss.layout.least_steps(np.arange(self.loss.theta.size)[part])
+            least = self.loss.layout.least_steps(np.arange(part.start, part.stop))
             if least is not None:  # the point of a space lies elsewhere than its coordinates
                 moved = np.maximum(np.abs(moved), np.abs(self._slopes[part]) * least * LAST_PLACES)
             total = float(np.hypot(total, norm(moved if v is None else moved[v[part] != 0])))

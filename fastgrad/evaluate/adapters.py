@@ -78,6 +78,8 @@ class CompiledLoss(CFunction):
     """What it read from outside when it was compiled, or first seen."""
     only_read: tuple[bool, ...]
     """Whether each other argument is proved to be left alone."""
+    leaves_theta: bool
+    """Whether that is proved of theta."""
     listed: bool
     """Whether it takes long lists of parameters as typed Lists."""
     in_single: bool = field(default=False, init=False)
@@ -376,6 +378,7 @@ def _adapt(
     exec(compile(source, "<fastgrad adapter>", "exec"), scope)
     adapter = cfunc(LOSS_SIGNATURE)(scope["adapter"])
     target = cpu_target.target_context
+    proved = only_read(result)
     return CompiledLoss(
         address=adapter.address,
         arguments_size=target.get_abi_sizeof(target.get_value_type(arguments_type)),
@@ -386,7 +389,8 @@ def _adapt(
         given=tuple(signature.args),
         may_be_shared=traits.has_state and may_be_shared(value_types, names, loss),
         read=outside(loss.py_func),
-        only_read=_of_values(only_read(result), argnum, len(value_types)),
+        only_read=_of_values(proved, argnum, len(value_types)),
+        leaves_theta=not keeps and all(_of_theta(proved, argnum)),
         listed=theta.listed,
     )
 
@@ -396,6 +400,12 @@ def _of_values(only_read: tuple[bool, ...], argnum: Argnum, count: int) -> tuple
     whole = count + (1 if isinstance(argnum, int) else len(argnum))
     rest = (only_read[-1:] or (False,)) * (whole - len(only_read))
     return taken((*only_read, *rest)[:whole], argnum)[1]
+
+
+def _of_theta(only_read: tuple[bool, ...], argnum: Argnum) -> list[bool]:
+    """What is proved of theta, which may be several arguments."""
+    places = [argnum] if isinstance(argnum, int) else list(argnum)
+    return [place < len(only_read) and only_read[place] for place in places]
 
 
 def compiled_for(function: CPUDispatcher, given: tuple[Any, ...]) -> tuple[Any, Any]:

@@ -204,7 +204,8 @@ class CompiledEvaluator(Evaluator):
         def launch(start: int, stop: int, threads: int) -> None:
             self.rows.are_theta = False
             at = (self.compiled.address, self._arguments_at(threads), self.theta, self.rows.array)
-            what = (direction, offsets, values, failed, start, stop)
+            watch = not self.compiled.leaves_theta
+            what = (direction, offsets, values, failed, start, stop, watch)
             if threads == 1:
                 on_demand.line_serial(*at, *what)
             else:

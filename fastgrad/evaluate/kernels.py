@@ -136,15 +136,22 @@ def _perturb(row, theta, direction, offset):
 
 
 @njit
-def _line_points(loss, arguments, theta, row, direction, offsets, values, failed, start, stop):
+def _line_points(
+    loss, arguments, theta, row, direction, offsets, values, failed, start, stop, watch
+):
     function = _function_at(loss)
     for j in range(start, stop):
-        given = _perturb(row, theta, direction, offsets[j])
+        given = np.uint64(0)
+        if watch:
+            given = _perturb(row, theta, direction, offsets[j])
+        else:
+            for i in range(theta.size):
+                row[i] = theta[i] + offsets[j] * direction[i]
         values[j] = function(
             row.ctypes.data, theta.size, failed.ctypes.data + np.uint64(j), np.uint64(arguments)
         )
-        if _fingerprint(row[: theta.size].view(np.uint64)) != given:  # reads less than comparing
-            failed[j] = WROTE
+        if watch and _fingerprint(row[: theta.size].view(np.uint64)) != given:
+            failed[j] = WROTE  # a fingerprint reads less than comparing
 
 
 @_kernel()
@@ -190,24 +197,31 @@ def coordinates_parallel(
 
 
 @_kernel()
-def line_serial(loss, arguments, theta, work, direction, offsets, values, failed, start, stop):
+def line_serial(
+    loss, arguments, theta, work, direction, offsets, values, failed, start, stop, watch
+):
     """``values[j]``: the loss at ``theta + offsets[j] direction``, on this thread.
 
-    The row of ``work`` may hold anything before, and holds one of these points afterwards.
+    The row of ``work`` may hold anything before, and holds one of these points afterwards. With
+    ``watch`` it is looked whether the loss wrote to it, which costs as much again as filling it.
     """
-    _line_points(loss, arguments, theta, work[0], direction, offsets, values, failed, start, stop)
+    row = work[0]
+    _line_points(
+        loss, arguments, theta, row, direction, offsets, values, failed, start, stop, watch
+    )
 
 
 @_kernel(parallel=True)
 def line_parallel(
-    loss, arguments, theta, work, direction, offsets, values, failed, start, stop, taken
+    loss, arguments, theta, work, direction, offsets, values, failed, start, stop, watch, taken
 ):
     """`line_serial` on one thread a row of ``work``, each taking one point at a time."""
     for t in prange(work.shape[0]):
         j = start + _fetch_add(taken, 1)
         while j < stop:
+            row = work[t]
             _line_points(
-                loss, arguments, theta, work[t], direction, offsets, values, failed, j, j + 1
+                loss, arguments, theta, row, direction, offsets, values, failed, j, j + 1, watch
             )
             j = start + _fetch_add(taken, 1)
 

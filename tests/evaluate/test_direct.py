@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections import namedtuple
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fastgrad import bound
 from fastgrad.errors import LossError, MutatedInputError, NonFiniteLossError
 from fastgrad.evaluate.adapters import compiled_for
 from fastgrad.evaluate.proofs import only_read
-from tests.losses import bought, quadratic, rosenbrock, rosenbrock_grad
+from tests.losses import bought, evaluator_of, quadratic, rosenbrock, rosenbrock_grad
 
 Pair = namedtuple("Pair", "first second")
 
@@ -279,6 +280,31 @@ def test_what_is_proved_of_arguments(case):
     loss, args, expected = PROOFS[case]
     result, _ = compiled_for(loss, tuple(map(numba.typeof, (np.ones(2), *args))))
     assert only_read(result)[1:] == expected
+
+
+@pytest.mark.parametrize(
+    ("loss", "args", "leaves"),
+    [
+        (rosenbrock, (), True),
+        (writes_to_theta, (), False),
+        (quadratic, (np.eye(3),), False),  # BLAS is not followed
+        (weighted, (np.ones(3), 0.5), True),
+    ],
+)
+def test_lines_are_watched_unless_theta_is_proved_to_be_left_alone(loss, args, leaves, monkeypatch):
+    from fastgrad.evaluate import on_demand
+
+    watched, line = [], on_demand.line_serial
+
+    def spy(*asked):
+        watched.append(asked[10])
+        line(*asked)
+
+    monkeypatch.setattr(on_demand, "line_serial", spy)
+    run = evaluator_of(loss, np.ones(3), *args)
+    with suppress(MutatedInputError):
+        run.along(np.ones(3), np.zeros(2))
+    assert set(watched) == {not leaves}
 
 
 def test_nothing_is_proved_beside_what_is_not_followed():

@@ -8,6 +8,7 @@ import fastgrad as fg
 from fastgrad.errors import LossError, MutatedInputError, NondeterministicLossError
 from fastgrad.evaluate import schedule
 from tests.losses import (
+    bought,
     by_object_mode,
     evaluator_of,
     log_det,
@@ -116,6 +117,13 @@ def writes_then_raises(x, y):
     return (x * x).sum()
 
 
+@pytest.fixture(params=[True, False], ids=["by kernels", "in NumPy"])
+def either_way(request):
+    with bought(request.param):
+        yield
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("n", [1, 2, 100])
 @pytest.mark.parametrize("loss", [scales_theta, scrubs_the_last, negates])
@@ -139,6 +147,7 @@ def exchanges_two(x):
     return (x * x).sum()
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("n", [2, 5, 100])
 @pytest.mark.parametrize("question", ["coordinates", "along"])
 def test_a_loss_that_reorders_theta(n, question):
