@@ -14,6 +14,8 @@ LENIENT = 2.0
 """Bars in the search; the proof has the rule's own."""
 MOST_ERROR = 1e150
 """What an error counts at most, so that its square is a number."""
+PROPORTIONAL, A_FACTOR = 1e-6, 0.1
+"""A block that is right but for a factor, to this part of D, has this residual at most: one edit off."""
 MOST_ENTRIES = 20_000
 """Compared in the search, a random part of what is known."""
 
@@ -27,7 +29,7 @@ class Score:
     right : tuple of bool
         Blocks that agree.
     residual : tuple of float
-        Of each block, ``||a - D|| / ||D||``.
+        Of each block, ``||a - D|| / ||D||``; at most `A_FACTOR` where a is proportional to D.
     values : tuple of float
         Two projections of the whole gradient, equal where the gradients are.
     """
@@ -87,14 +89,31 @@ class Target:
         allowed = LENIENT * bar + rule.rtol * np.abs(D)
         return cls(positions, D, allowed, of, wrong, directions, sizes)
 
+    def _norms(self, error: Floats) -> Floats:
+        """The norm of an error over that of D, block by block."""
+        error = np.where(np.abs(error) < MOST_ERROR, error, MOST_ERROR)
+        return np.sqrt(np.bincount(self.block, error * error, len(self.wrong))) / self.sizes
+
+    def _is_proportional(self, a: Floats) -> Mask:
+        """Blocks of several entries that are right but for a factor."""
+        a = np.where(np.abs(a) < MOST_ERROR, a, 0.0)
+        count = len(self.wrong)
+        squares = np.bincount(self.block, a * a, count)
+        factor = np.bincount(self.block, a * self.D, count) / np.where(squares == 0, 1, squares)
+        several = np.bincount(self.block, minlength=count) > 1
+        return several & (self._norms(factor[self.block] * a - self.D) < PROPORTIONAL)
+
     def score(self, gradient: Floats) -> Score:
         """How far a gradient is off."""
         error = np.abs(gradient[self.positions] - self.D)
         bad: Mask = ~(error <= self.allowed)
         count = len(self.wrong)
         wrong = np.bincount(self.block, bad, count) > 0
-        error = np.where(error < MOST_ERROR, error, MOST_ERROR)
-        residual = np.sqrt(np.bincount(self.block, error * error, count)) / self.sizes
+        residual = np.where(
+            self._is_proportional(gradient[self.positions]),
+            np.minimum(A_FACTOR, self._norms(error)),
+            self._norms(error),
+        )
         first, second = (self.directions * np.nan_to_num(gradient)).sum(axis=1)
         return Score(
             tuple((~wrong).tolist()), tuple(residual.tolist()), (float(first), float(second))

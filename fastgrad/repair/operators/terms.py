@@ -131,6 +131,27 @@ def shared_by_ties(site: Site) -> Iterator[str]:
             yield f"{site.group} / {site.group}.sum(axis={axis}, keepdims=True)"
 
 
+def normalised(site: Site) -> Iterator[str]:
+    """Minus its mean and its part along what is normalised: the slopes of a mean and of a deviation.
+
+    Both at once, for each alone comes no closer. An array stands for what is normalised already, or is
+    normalised here. A vector over its norm has its part along itself to lose, and that norm.
+    """
+    if site.seen.kind != "f" or len(site.shape) not in (1, 2) or not site.is_term:
+        return
+    e, np = site.group, site.scenery.numpy
+    for v in (atom.text for atom in site.arrays(site.shape) if len(site.shape) == 1 and np):
+        across = f"{e} - {v} * {grouped(f'{v} @ {e}')} / {grouped(f'{v} @ {v}')}"
+        yield f"{grouped(across)} / {np}.linalg.norm({v})"
+    for axis in range(len(site.shape)):
+        how = f"axis={axis}, keepdims=True" if axis else f"axis={axis}"
+        for v in (atom.text for atom in site.arrays(site.shape) if atom.text != site.text):
+            yield f"{e} - {e}.mean({how}) - {v} * {grouped(f'{e} * {v}')}.mean({how})"
+            free = grouped(f"{v} - {v}.mean({how})")
+            along = f"{free} * {grouped(f'{e} * {free}')}.mean({how}) / {v}.var({how})"
+            yield f"{e} - {e}.mean({how}) - {along}"
+
+
 def minus_labels(site: Site) -> Iterator[str]:
     """Minus 1 at the label of each row."""
     np = site.scenery.numpy
