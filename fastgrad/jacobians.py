@@ -141,7 +141,11 @@ class JacobianFunction:
         return self._stencil.combine(values, 0.0, run.theta, self._stencil.offsets(h))
 
     def estimate(self, x: Any, *args: Any) -> JacobianEstimate:
-        """The Jacobian at x with error bars; twice the evaluations, and some 40 more."""
+        """The Jacobian at x with error bars; twice the evaluations, a tenth of them, and some 40 more.
+
+        Of order 2 bars hold where outputs jump within 2^-5 of the unit of an input, too. Outputs that
+        are the same over such a step, as those given to two decimals, count as constant.
+        """
         question, pairs = self._start(x, args)
         with question.through:
             loss = pair_loss(question.run, pairs, question.units, 0, degree=self._stencil.order)

@@ -86,7 +86,7 @@ LAYERS = {
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate
         differences.pairs differences.profile differences.second_looks differences.misfit
-        differences.second differences.confined
+        differences.second differences.confined differences.shared_looks
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document

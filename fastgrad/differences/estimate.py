@@ -8,6 +8,7 @@ from fastgrad.differences.entries import Entries
 from fastgrad.differences.ladder import extrapolate, has_descended
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.second_looks import doubted, look_again
+from fastgrad.differences.shared_looks import spanned
 from fastgrad.differences.steps import chosen_steps
 from fastgrad.numerics.bars import local_noise
 from fastgrad.numerics.stencils import CENTRAL, Stencil
@@ -42,7 +43,7 @@ def differences(loss: Loss, stencil: Stencil, steps: Floats | str | None) -> Flo
         part = slice(start, start + CHUNK)
         chunk = indices[part]
         found[:, chunk] = _with_bars(loss, stencil, chunk, h[part], steps is None)
-    return found
+    return spanned(loss, found) if loss.of_many and steps is None and stencil.order == 2 else found
 
 
 def adaptive_differences(loss: Loss, indices: Indices) -> Floats:

@@ -66,7 +66,7 @@ def look_again(
     unknown : ndarray of bool, shape (m,)
         Those that nothing is known of.
     """
-    if loss.measured.is_coarse or _jumps(loss, indices, found, doubtful & ~unknown):
+    if loss.measured.is_coarse or near_a_jump(loss, indices, found, doubtful & ~unknown):
         unknown = np.ones(indices.size, np.bool_)
     rows = np.flatnonzero(unknown)
     if rows.size == 0:
@@ -132,7 +132,7 @@ def _bends_along(
         return not abs(slope - known[0] @ moved) <= known[1] @ np.abs(moved)
 
 
-def _jumps(loss: Loss, indices: Indices, found: Floats, doubtful: Mask) -> bool:
+def near_a_jump(loss: Loss, indices: Indices, found: Floats, doubtful: Mask) -> bool:
     """Whether f jumps near one of a few of the doubtful."""
     rows = np.flatnonzero(doubtful & np.isfinite(found[1]))
     effect = np.abs(found[0, rows]) * loss.units.entry[indices[rows]]

@@ -18,6 +18,7 @@ from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.vector_backends import vector_evaluator
 from fastgrad.parameters.layout import flatten
 from fastgrad.parameters.pairs import Columns, PairLayout
+from tests.rough import KINDS, fixed_point_tight, rough
 
 A = np.random.default_rng(0).normal(size=(200, 100)) / 10
 X = np.random.default_rng(1).normal(size=100)
@@ -467,3 +468,42 @@ def test_at_the_edge_of_the_domain_slopes_are_one_sided(fun):
     wrong[1, 1] *= 1.01
     report = fg.check_jacobian(fun, wrong, x, backend=backend)
     assert [e.name for e in report.entries if e.verdict == "disagrees"] == ["out[1] / x[1]"]
+
+
+UNTOLD = (fixed_point_tight,)
+"""What a tolerance leaves is a smooth function of its own."""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bars_hold_where_slopes_depend_on_the_step(seed):
+    """Outputs of every kind of rough loss, twice: kinks, single precision, jumps, stairs, solvers."""
+    for kind in KINDS:
+        if kind in UNTOLD:
+            continue
+        (problem,) = rough((kind,), range(seed, seed + 1))
+
+        def both(t, loss=problem.loss):
+            return np.array([loss(t), -2 * loss(t)])
+
+        got = fg.jacobian(both, backend="python").estimate(problem.theta)
+        error = np.abs(got.jacobian - np.outer([1.0, -2.0], problem.gradient))
+        assert np.all(error <= got.error), kind.__name__
+
+
+def test_wide_looks_are_shared_and_widen_no_bar_of_a_smooth_function():
+    got = fg.jacobian(layer, backend="python").estimate(X, A)
+    assert got.evaluations <= 4 * 100 + 2 * 20 + 60
+    assert np.max(got.error) <= 1e-8
+    kinks = fg.jacobian(lambda x: np.maximum(SQUARE @ x, 0), backend="python")
+    x = np.random.default_rng(5).normal(size=6)
+    assert np.median(kinks.estimate(x).error) <= 1e-8
+
+
+def test_a_function_that_raises_a_wide_step_away_keeps_its_bars():
+    def root(x):
+        if np.abs(x - 1).max() > 1e-3:
+            raise ValueError("too far")
+        return np.sqrt(x)
+
+    got = fg.jacobian(root, backend="python").estimate(np.ones(3))
+    np.testing.assert_allclose(got.jacobian, 0.5 * np.eye(3), atol=1e-8)
