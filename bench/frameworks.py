@@ -35,7 +35,7 @@ class FrameworkChecker:
     name: str
     package: str
     passes: Callable[[str, str, int, str | None], bool]
-    nets: tuple[str, ...] = ("small mlp", "mlp")
+    nets: tuple[str, ...] = ("small mlp", "mlp", "transformer")
     seeds: int = 3
 
     @property

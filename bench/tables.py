@@ -374,7 +374,7 @@ def frameworks(results: dict[str, Any]) -> str:
         where = f"{NETS_TOLD[row['net']]}, {row['precision']}"
         body.append([row["tool"], where, failed, *found, duration(row["right_seconds"])])
     faults = [f"found: {fault}" for fault in rows_of(results, "frameworks")[0]["wrong"]]
-    head = ["checker", "perceptron", "right ones failed", *faults, "CPU time of a right one"]
+    head = ["checker", "net, in", "right ones failed", *faults, "CPU time of a right one"]
     return markdown(head, body)
 
 
@@ -402,18 +402,20 @@ def noise(results: dict[str, Any]) -> str:
 def overhead(results: dict[str, Any]) -> str:
     body = [
         [
-            f"{row['parameters']:,}",
+            f"{row['parameters']:,} in {row['arrays']}",
             f"{row['forward ms']:.2g} ms",
             f"{row['entry / forward']:.3g}",
             f"{row['direction / forward']:.3g}",
+            f"{row['write / forward']:.3g}",
         ]
         for row in rows_of(results, "overhead")
     ]
     head = [
-        "parameters",
+        "parameters, in arrays",
         "a bare forward pass",
         "an entry moved, and a pass",
-        "a direction, and a pass",
+        "a point of a line, and a pass",
+        "all parameters written, and a pass",
     ]
     text = markdown([*head[:2], *(f"{words}, over a bare one" for words in head[2:])], body)
     for row in rows_of(results, "monitor"):
@@ -494,7 +496,12 @@ def _not_mended(found: list[Row]) -> str:
     return f"not mended {', '.join(names)}" if names else "all mended"
 
 
-NETS_TOLD = {"mlp": "99,530 parameters", "small mlp": "248 parameters"}
+NETS_TOLD = {
+    "mlp": "perceptron of 99,530",
+    "small mlp": "perceptron of 248",
+    "transformer": "transformer of 104,714",
+}
+"""Nets, by their parameters."""
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "gradient": gradient,

@@ -59,9 +59,9 @@ def test_frameworks(checker: FrameworkChecker, net: str, precision: str, benchma
         assert all(all(found) for found in wrong.values())
 
 
-@pytest.mark.parametrize("width", [256, 900])
+@pytest.mark.parametrize("width", [256, 900, 0])
 def test_overhead(width: int, benchmark, quick):
-    """An evaluation through `fastgrad.torch` in bare forward passes, measured in turns."""
+    """An evaluation through `fastgrad.torch` in bare forward passes, measured in turns; 0 is deep."""
     torch = pytest.importorskip("torch")
     from bench.gpu import overhead
 

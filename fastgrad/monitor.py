@@ -70,6 +70,15 @@ class Monitor:
     ...     w = w - 0.1 * grad(w, X, y)
     >>> len(monitor.records), any(record.alarm for record in monitor.records)
     (10, False)
+
+    As the callback of an optimiser of SciPy:
+
+    >>> from itertools import count
+    >>> from scipy.optimize import minimize, rosen, rosen_der
+    >>> steps, monitor = count(), Monitor(rosen, rosen_der, every=5, on_alarm="raise")
+    >>> w = minimize(rosen, w[:6], jac=rosen_der, callback=lambda w: monitor(next(steps), w)).x
+    >>> len(monitor.records) > 2
+    True
     """
 
     def __init__(
