@@ -79,6 +79,45 @@ def test_a_missing_penalty_is_named_with_its_lambda():
     assert laws["W2"].constants["lambda"] == pytest.approx(0.01, rel=0.1)
 
 
+@pytest.mark.parametrize("block", ["W2", "b1"])
+def test_a_constant_in_every_entry_is_named(block):
+    problem = net(3)
+    right = problem.grad(problem.theta)
+    constant = 0.2 * float(np.sqrt(np.mean(right[block] ** 2)))
+    report = screened(problem, changed(right, block, lambda a: a + np.float32(constant)))
+    assert report.verdict == "disagrees"
+    (why,) = [d for d in report.diagnoses if d.block == block]
+    assert why.law == "offset"
+    assert why.constants["offset"] == pytest.approx(constant, rel=0.1)
+
+
+@pytest.mark.parametrize(("axis", "what"), [(0, "row"), (1, "column")])
+def test_a_line_of_the_wrong_sign_is_placed(axis, what):
+    problem = net(1)
+    right = problem.grad(problem.theta)
+    others = tuple(k for k in (0, 1) if k != axis)
+    line = int(np.argmax(np.abs(right["W2"]).sum(axis=others)))
+
+    def turned(a):
+        a = a.copy()
+        np.moveaxis(a, axis, 0)[line] *= -1
+        return a
+
+    report = screened(problem, changed(right, "W2", turned))
+    (why,) = report.diagnoses
+    assert (why.block, why.law, why.constants) == ("W2", f"wrong-{what}", {what: line})
+
+
+def test_a_zero_row_is_named():
+    problem = net(2)
+    right, rng = problem.grad(problem.theta), np.random.default_rng(0)
+    wrong = FAULTS["a zero row"](problem, right, rng)
+    (block,) = [name for name in right if not np.array_equal(right[name], wrong[name])]
+    (row,) = np.flatnonzero((right[block] != wrong[block]).any(axis=1))
+    (why,) = screened(problem, wrong).diagnoses
+    assert (why.block, why.law, why.constants) == (block, "zero", {"row": row})
+
+
 def test_right_gradients_in_noise_are_not_refuted():
     for seed in range(6):
         for dtype in ("float32", "bfloat16"):
@@ -87,33 +126,36 @@ def test_right_gradients_in_noise_are_not_refuted():
             assert report.verdict != "disagrees", (seed, dtype, report)
 
 
-def counted(seeds, dtype):
+def counted(seeds, dtype, fault=None):
+    """Verdicts of screens of right gradients, or of one fault."""
     verdicts = []
     for seed in seeds:
         problem = net(seed, dtype=dtype)
-        verdicts.append(screened(problem, problem.grad(problem.theta), seed).verdict)
+        gradient, rng = problem.grad(problem.theta), np.random.default_rng(seed)
+        if fault is not None:
+            gradient = FAULTS[fault](problem, gradient, rng)
+        verdicts.append(screened(problem, gradient, seed).verdict)
     return verdicts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dtype", "count", "most"), [("float32", 500, 0.02), ("bfloat16", 200, 0.1)]
+    ("dtype", "count", "most"),
+    [("float64", 400, 0.0), ("float32", 500, 0.02), ("bfloat16", 200, 0.1)],
 )
-def test_no_false_alarm_in_screens_of_rough_losses(dtype, count, most):
+def test_no_false_alarm_in_screens(dtype, count, most):
     verdicts = counted(range(1000, 1000 + count), dtype)
     assert verdicts.count("disagrees") == 0
     assert verdicts.count("inconclusive") <= most * len(verdicts)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults_in_float32_are_found_in_99_of_100(fault):
-    found = 0
-    for seed in range(100, 200):
-        problem = net(seed)
-        right, rng = problem.grad(problem.theta), np.random.default_rng(seed)
-        found += screened(problem, FAULTS[fault](problem, right, rng), seed).verdict == "disagrees"
-    assert found >= 99
+def test_faults_are_found_in_99_of_100(fault, dtype):
+    if (dtype, fault) == ("bfloat16", "1% too large"):
+        pytest.skip("beyond what its digits tell")
+    assert counted(range(100, 200), dtype, fault).count("disagrees") >= 99
 
 
 # a line

@@ -21,6 +21,10 @@ AGREES_SHAPE, SHAPE_IF_COARSE = 0.5, 1.0
 """So is a gradient of which an error of a larger part of its norm would be: another gradient altogether
 is off by 1.4."""
 
+NOTHING = 0.01
+"""A block whose gradient is zero, or not known to be none, agrees if it is known within this part of the
+largest."""
+
 
 def useful_limits(loss: Loss) -> tuple[float, float]:
     """The widest limits with which a gradient agrees: a factor of a block, less one, and any error."""

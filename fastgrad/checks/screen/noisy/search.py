@@ -19,7 +19,7 @@ from fastgrad.checks.screen.noisy.again import (
 )
 from fastgrad.checks.screen.noisy.echo import EVALUATIONS as ECHO_EVALUATIONS
 from fastgrad.checks.screen.noisy.echo import Echo
-from fastgrad.checks.screen.noisy.limits import BARS, useful_limits
+from fastgrad.checks.screen.noisy.limits import BARS, NOTHING, useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.checks.screen.noisy.placing import EVALUATIONS as LINE_EVALUATIONS
 from fastgrad.checks.screen.noisy.placing import Line, line_of, line_of_zeros
@@ -60,7 +60,7 @@ SAME_LAMBDA = 0.3
 """A penalty is missing in blocks that show its lambda to this part."""
 LEAST_SHARE = 1e-3
 """Blocks with less of theta's square norm than this say nothing of a penalty."""
-SIGNS, THETA, ZEROS, ALL, ALIKE, BLOCK = (k << 35 for k in range(1, 7))
+SIGNS, THETA, ZEROS, ALL, ALIKE, BLOCK, ZERO_BLOCKS = (k << 35 for k in range(1, 8))
 """Streams of directions."""
 ZEROS_AWAY = 0.25
 """How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
@@ -108,6 +108,8 @@ class NoisyFound:
     """Random directions through everything."""
     alike: Pooled = field(default_factory=Pooled)
     """Random directions in which blocks are heard alike."""
+    zeros: dict[int, float] = field(default_factory=dict)
+    """The norm of the gradient of a block that is claimed to be zero, which would have been missed."""
     limits: dict[str, float] = field(default_factory=dict)
     """The norm of an error that either kind would have missed, with its echo."""
     blamed: dict[int, Blame] = field(default_factory=dict)
@@ -141,6 +143,7 @@ class NoisySearch:
             self._along_theta()
             self._along_zeros()
             self._along_signs()
+            self._along_zero_blocks()
             self._along_ones()
             self._along_random()
         except OutOfTimeError:
@@ -240,7 +243,8 @@ class NoisySearch:
         if parts.beyond(look.bar / look.size):
             factor = 1 / (1 - parts.mean) if parts.mean != 1 else np.inf
             one = parts.is_one and np.isfinite(factor) and self._bears_out(b, factor)
-            self._blame(b, Blame("signs", parts, "scale" if one else "", factor))
+            constant = None if one else self._constant_in(b, look)
+            self._blame(b, constant or Blame("signs", parts, "scale" if one else "", factor))
             return look
         mean = parts.mean * look.size
         return look.settled(look.claimed - mean, max(parts.bar * look.size, look.bar, abs(mean)))
@@ -296,12 +300,21 @@ class NoisySearch:
             return
         for b in range(len(self.layout.blocks)):
             v = self.lines.ones((b,))
-            if not v.any() or not (look := self._read("ones", v, (b,))).alarms:
-                continue
-            self._require(PARTS_EVALUATIONS)
-            told = again_by_parts(self.lines, look, b, np.ones(v.size))
-            if told.beyond(0.0):
-                self._blame(b, Blame("ones", told, "offset" if told.is_one else "", told.mean))
+            if v.any() and (look := self._read("ones", v, (b,))).alarms:
+                told = self._constant_in(b, look)
+                if told is not None:
+                    self._blame(b, told)
+
+    def _constant_in(self, b: int, look: Look) -> Blame | None:
+        """A constant that all parts of a block are off by, as a random direction bears out."""
+        self._require(PARTS_EVALUATIONS)
+        told = again_by_parts(self.lines, look, b, np.ones(self.lines.loss.theta.size))
+        if not (told.beyond(0.0) and told.is_one):
+            return None
+        v = self.lines.random(BLOCK + (b << 8), (b,))
+        fresh = self._read("random", v, (b,))
+        left = fresh.y - told.mean * float(v.sum())
+        return Blame("ones", told, "offset", told.mean) if abs(left) <= fresh.bar else None
 
     # along theta
 
@@ -336,7 +349,7 @@ class NoisySearch:
         if not v.any():
             return
         look = self._read("zeros", v)
-        if look.alarms or (self.lines.coarse and self._pooled_zeros(look, None).alarms):
+        if look.alarms or (self.lines.coarse and self._pooled_zeros(look, None)[1]):
             for b, block in enumerate(self.layout.blocks):
                 if v[block.start : block.stop].any():
                     self._place_zeros(b, look, v)
@@ -357,16 +370,16 @@ class NoisySearch:
         They would where units that are off at theta come on a step away.
         """
         finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
-        fine = self._pooled_zeros(finer, b)
-        if not fine.alarms:
+        fine, alarms = self._pooled_zeros(finer, b)
+        if not alarms:
             return None
-        wide = np.array(self._pooled_zeros(look, b).y)
+        wide = np.array(self._pooled_zeros(look, b)[0].y)
         if float(np.sum(wide * fine.y)) < NOT_FALLING * float(np.sum(wide**2)):
             return None
         return Again(np.abs(fine.y) / (fine.noise or 1.0), 1.0)
 
-    def _pooled_zeros(self, look: Look, b: int | None) -> Pooled:
-        """Random directions together, through what is exactly zero, of one block or of all."""
+    def _pooled_zeros(self, look: Look, b: int | None) -> tuple[Pooled, bool]:
+        """Random directions through what is exactly zero, in a block or in all; whether they alarm."""
 
         def draw(k: int) -> Floats:
             v = self.lines.zeros(ZEROS + FRESH_STREAM + k)
@@ -377,7 +390,38 @@ class NoisySearch:
 
         pooled, first = Pooled(ZEROS_AWAY), 0 if b is None else RANDOM
         self._pool(pooled, [look], draw, range(first, first + RANDOM))
-        return pooled
+        return pooled, pooled.alarms or self._echo(pooled, [look], draw).alarms
+
+    def _along_zero_blocks(self) -> None:
+        """Blocks that are zero throughout, of which a line says too little, along many together."""
+        blocks = [b for b, look in self.found.signs.items() if self._is_untold_zero(b, look)]
+        if not blocks:
+            return
+        pooled, echo = self._through(tuple(blocks), 0)
+        self.found.zeros = dict.fromkeys(blocks, echo.limit)
+        if not (pooled.alarms or echo.alarms):
+            return
+        for b in blocks:
+            own, again = self._through((b,), FRESH_STREAM)
+            if own.alarms or again.alarms:
+                self._blame(b, Blame("random", Again(np.abs(own.y), own.bar), "zero"))
+
+    def _is_untold_zero(self, b: int, look: Look) -> bool:
+        if self.lines.sums[b] or b in self.found.blamed:
+            return False
+        return self.lines.coarse or look.slope.bar > NOTHING * float(
+            self.lines.norms.max(initial=0)
+        )
+
+    def _through(self, blocks: tuple[int, ...], first: int) -> tuple[Pooled, Echo]:
+        """Random directions through some blocks together, and their echo."""
+
+        def draw(k: int) -> Floats:
+            return self.lines.random(ZERO_BLOCKS + first + k, blocks)
+
+        look, pooled = self._read("random", draw(0), blocks), Pooled()
+        self._pool(pooled, [look], draw, range(1, 1 + MORE_RANDOM))
+        return pooled, self._echo(pooled, [look], draw)
 
     def _along_random(self) -> None:
         for alike, pooled in ((False, self.found.everything), (True, self.found.alike)):

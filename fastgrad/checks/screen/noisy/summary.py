@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Outcome
-from fastgrad.checks.screen.noisy.limits import BARS, HALVED, useful_limits
+from fastgrad.checks.screen.noisy.limits import BARS, HALVED, NOTHING, useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.checks.screen.noisy.pooled import MISSED
 from fastgrad.checks.screen.noisy.search import NoisyFound
@@ -17,9 +17,6 @@ from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Block
 
-NOTHING = 0.01
-"""A block whose gradient is zero, or not known to be none, agrees if it is known within this part of the
-largest."""
 BLOCKS_TOLD = 12
 """Blocks whose limits are told in words; the others' are in ``report.in_noise``."""
 
@@ -130,7 +127,8 @@ class Summary:
         if look is None or look.alarms:
             return "inconclusive"
         if not self.lines.sums[b]:
-            alone = look.slope.bar <= NOTHING * float(self.lines.norms.max(initial=0.0))
+            missed = min(look.slope.bar, self.found.zeros.get(b, float("inf")))
+            alone = missed <= NOTHING * float(self.lines.norms.max(initial=0.0))
             return "agrees" if alone else "inconclusive"
         most = useful_limits(self.lines.loss)[0]
         if self.along[b] * self.lines.sums[b] <= NOTHING * float(self.lines.sums.max()):
@@ -184,7 +182,7 @@ class Summary:
             f"along the signs of the gradient ({own} lines), along theta, and along {lines} random "
             "directions, each with the error that it shows at several steps."
         )
-        if self.moving and found.everything.y:
+        if self.moving and np.isfinite(self.whole):
             yield (
                 f"What would have been missed{of}: a factor of any block up to "
                 f"{per_cent(self._worst_along())} off; an error of any shape up to "
