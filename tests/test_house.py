@@ -100,7 +100,7 @@ LAYERS = {
         checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.stages checks.sweep checks.curl checks.convergence checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
-        checks.partial checks.elsewhere checks.left_open
+        checks.partial checks.elsewhere checks.far_differences checks.left_open
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear

@@ -17,6 +17,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.claim import flat_gradient
+from fastgrad.checks.far_differences import FAR, QUADRATURE, far_residuals
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
 from fastgrad.checks.rules import Rule, Verdict, overall
@@ -24,11 +25,11 @@ from fastgrad.checks.summary import checked_block, relative_error, summarise
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss, Measured, Repeats
-from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.findings import Diagnosis
-from fastgrad.numerics.norms import rms
+from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Layout
 from fastgrad.results import GradientCheck
 from fastgrad.spaces.placed import placed
@@ -40,6 +41,9 @@ SKEWED = 0.1
 FEWEST_SEEDS = 5
 STEPS = (2.0**-17, 2.0**-10, 2.0**-6, 2.0**-4, 2.0**-2)
 """Steps in units, of which the finest is taken whose differences scatter little more than any."""
+COARSE = 2.0**-6
+"""Differences that need steps from here on are of a loss that moves in jumps."""
+FAR_EVALUATIONS = 2
 PILOT_SEEDS = 5
 STEADY = 2.0
 """A finer step is better if its differences scatter at most so much more."""
@@ -90,20 +94,25 @@ class Asked:
         """What the loss is given, beside a seed."""
         return Inputs(*self.placed(), self.args)
 
-    def around(self, seed: Any, through: Campaign = NOTHING) -> Loss:
-        """The loss with one seed."""
+    def run(self, seed: Any, through: Campaign = NOTHING) -> Evaluator:
+        """What evaluates the loss with one seed."""
         inputs, loss = self.inputs(), partial(self.loss, seed=seed)
-        layout, flat = inputs.layout, inputs.theta
-        run = through.within(f"seed {seed!r}").evaluator(
+        return through.within(f"seed {seed!r}").evaluator(
             PythonEvaluator(loss, inputs), loss, inputs, {"backend": "python"}
         )
+
+    def around(self, seed: Any, through: Campaign = NOTHING) -> Loss:
+        """The loss with one seed."""
+        layout, flat = self.placed()
+        run = self.run(seed, through)
         value = run.value()
         free, units = layout.mask(self.where["trainable"]), Units.of(flat, layout)
         return Loss(run, layout, free, units, Measured.of(Repeats(value)))
 
-    def claimed(self, seed: Any, layout: Layout) -> Floats:
-        """The gradient under test with one seed."""
-        return flat_gradient(self.gradient(self.theta, *self.args, seed=seed), layout)[0]
+    def claimed(self, seed: Any, layout: Layout, move: Floats | None = None) -> Floats:
+        """The gradient under test with one seed, at theta or a move away."""
+        theta = self.theta if move is None else layout.moved(self.placed()[1], move)
+        return flat_gradient(self.gradient(theta, *self.args, seed=seed), layout)[0]
 
 
 def check_over_seeds(
@@ -128,6 +137,9 @@ def check_over_seeds(
     judged = _judged(draws, first, rule)
     blocks = tuple(checked_block(judged, first.layout, b) for b in range(len(first.layout.blocks)))
     biases = list(_biases(draws, judged, first.layout))
+    if first.layout.linear and draws.step >= COARSE:
+        biases, made = _looked_far(biases, asked, listed, (draws, judged, first), through)
+        draws = replace(draws, evaluations=draws.evaluations + made)
     verdict = _verdict(judged, biases)
     blamed = {bias.block for bias in biases if bias.shows}
     blocks = tuple(
@@ -157,6 +169,48 @@ def check_over_seeds(
         seconds=time.perf_counter() - began,
         over_seeds=over,
     )
+
+
+def _looked_far(
+    biases: list["Bias"],
+    asked: Asked,
+    seeds: list[Any],
+    known: tuple[Draws, Judged, Loss],
+    through: Campaign,
+) -> tuple[list["Bias"], int]:
+    """The biases, by far differences where near ones tell too little; and evaluations."""
+    draws, judged, first = known
+    m, n = draws.residual.shape
+    told = {bias.block: bias for bias in biases}
+    made = 0
+    for b, block in enumerate(first.layout.blocks):
+        inside, near = judged.block == b, told.get(b)
+        if not inside.any() or (
+            near is not None and (near.shows or near.half_width <= WANTED_BIAS)
+        ):
+            continue
+        way, entries = np.zeros(first.theta.size), first.indices[inside]
+        way[entries] = judged.analytic[inside] * first.units.entry[entries]
+        if not norm(way):
+            continue
+        v = FAR * first.units.entry * way / norm(way)
+        found = far_residuals(
+            lambda seed: asked.run(seed, through),
+            lambda seed, move: asked.claimed(seed, first.layout, move),
+            seeds,
+            v,
+        )
+        made += FAR_EVALUATIONS * len(seeds)
+        size = abs(float(found[1].mean())) if found is not None else 0.0
+        if found is None or not size:
+            continue
+        error = float(found[0].std(ddof=1) / np.sqrt(m)) / size
+        tests = 2 * n + len(first.layout.blocks)
+        mean = float(found[0].mean()) / float(found[1].mean())
+        far = Bias(b, block.name, mean, error, _student(m, tests), m, far=True)
+        if near is None or far.half_width < near.half_width:
+            told[b] = far
+    return [told[b] for b in sorted(told)], made
 
 
 def drawn(
@@ -254,6 +308,14 @@ class Bias:
     bound: float
     """Standard errors that chance does not exceed."""
     seeds: int
+    far: bool = False
+    """Told by the loss far away on both sides (`fastgrad.checks.far_differences`)."""
+
+    @property
+    def where(self) -> str:
+        """What the bias is measured along."""
+        way = f"on a way of {FAR:g} units to either side along the mean gradient"
+        return way if self.far else "along the mean of D"
 
     @property
     def z(self) -> float:
@@ -266,7 +328,7 @@ class Bias:
     @property
     def shows(self) -> bool:
         """Whether chance does not explain it, nor rounding."""
-        return abs(self.mean) > self.half_width + SMALLEST_BIAS
+        return abs(self.mean) > self.half_width + (QUADRATURE if self.far else SMALLEST_BIAS)
 
     def seeds_for(self, bias: float) -> float:
         """How many seeds would show a bias of this size."""
@@ -275,7 +337,7 @@ class Bias:
     def diagnosis(self, layout: Layout, seeds: int) -> Diagnosis:
         z = f", {self.z:.2g} standard errors" if np.isfinite(self.z) else ""
         sentence = (
-            f"{self.name}: the gradient is biased: along the mean of D it is off by "
+            f"{self.name}: the gradient is biased: {self.where} it is off by "
             f"{100 * self.mean:+.3g}% +- {100 * self.half_width:.2g}% in the mean over {seeds} seeds{z}."
         )
         return Diagnosis(
@@ -343,8 +405,8 @@ def _remarks(biases: list[Bias], seeds: int) -> Iterator[str]:
         said = "unbiased within" if not bias.shows else "biased, by at most"
         z = f"{bias.z:.2g} standard errors" if np.isfinite(bias.z) else "exactly alike"
         yield (
-            f"Over {seeds} seeds {bias.name} is {said} {100 * within:.2g}%: along the mean of D, a - D "
-            f"is {z}. A bias of 1% would take about {bias.seeds_for(WANTED_BIAS):,.0f} seeds to show."
+            f"Over {seeds} seeds {bias.name} is {said} {100 * within:.2g}%: {bias.where}, a - D is "
+            f"{z}. A bias of 1% would take about {bias.seeds_for(WANTED_BIAS):,.0f} seeds to show."
         )
     yield (
         f"The verdict is about means over {seeds} seeds: a right gradient is called wrong with "

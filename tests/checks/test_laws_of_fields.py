@@ -1,5 +1,6 @@
 """Errors as people of many fields make them: found, named, and never by another name."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -116,6 +117,7 @@ KEPT = draw(3, 6)
 MASK = np.array([1.0, 0.0] * 8)
 WEIGHTS = np.where(np.arange(40) % 3 == 0, 3.0, 1.0)
 HARTREE = 27.2114
+TURN = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
 
 ROWS = {
     # ---- the loss is constant
@@ -282,6 +284,28 @@ ROWS = {
     "exchanged, of two": Planted(
         lambda x: float((x**3).sum()), lambda x: 3 * x[::-1] ** 2, np.linspace(0.5, 2, 2), "permuted",
         "theta[0] and theta[1] are exchanged",
+    ),
+    "exchanged, of three": Planted(
+        lambda x: float((x**3).sum()), lambda x: 3 * x[[1, 0, 2]] ** 2, np.linspace(0.5, 2, 3),
+        "permuted", "theta[0] and theta[1] are exchanged",
+    ),
+    "doubled, one of four": Planted(
+        lambda x: float((x**3).sum()), lambda x: 3 * x**2 * [2, 1, 1, 1], np.linspace(0.5, 2, 4),
+        "scale", "1 of 4 entries is wrong (theta[0]): there the analytic gradient is 2 times",
+    ),
+    "the tail of a kernel, in one head": Planted(
+        lambda V: float(np.sinh(V).sum()),
+        lambda V: np.cosh(V) * np.where(
+            (np.arange(70) >= 64)[:, None] & (np.arange(2) >= 1)[:, None, None], 0.5, 1),
+        draw(93, 2, 70, 4), "scale", "theta[1, 64:, :]: there the analytic gradient is 0.5 (= 1/2)",
+    ),
+    "the world's frame for the body's": Planted(
+        lambda y: float(np.sin(y).sum()), lambda y: np.cos(y) @ TURN.T, draw(94, 4, 3), "frame",
+        "all by one rotation, of 36.87 degrees",
+    ),
+    "a density on a simplex": Planted(
+        lambda p: float(((p / p.sum()) ** 3).sum()), lambda p: 3 * p**2,
+        np.array([0.1, 0.2, 0.3, 0.25, 0.15]), "normal-part", "say so by space=fg.spaces.simplex()",
     ),
     "exchanged, of five": Planted(
         lambda x: float((x**3).sum()), lambda x: 3 * x[[1, 0, 2, 3, 4]] ** 2, np.linspace(0.5, 2, 5),
@@ -454,3 +478,65 @@ def test_errors_are_named(name):
     laws, sentences = found(planted)
     assert planted.said in sentences
     assert planted.law in {*laws, ""}
+
+
+def test_one_entry_of_the_wrong_sign_among_unlike_ones_is_named():
+    """Two causes at once: what is exactly minus the right one is said beside."""
+    A, x = draw(95, 6, 6), draw(96, 6)
+
+    def wrong(x):
+        g = A.T @ np.sinh(A @ x)
+        return np.where(np.arange(6) == 1, -g, g * (1 + 0.3 * np.sin(np.arange(6) + x)))
+
+    _, said = found(Planted(lambda x: float(np.cosh(A @ x).sum()), wrong, x, "", ""))
+    assert "theta[1] has the wrong sign exactly" in said
+
+
+def test_a_factor_in_single_precision_60_bars_off_is_named():
+    X, w = draw(97, 40, 6).astype("f4"), draw(98, 6).astype("f4")
+
+    def loss(w):
+        return np.float32(np.cosh(X @ w).sum())
+
+    def wrong(w):
+        return np.float32(1.05) * X.T @ np.sinh(X @ w)
+
+    report = fg.check_grad(loss, wrong, w, backend="python")
+    assert [d.law for d in report.diagnoses] == ["scale"]
+    assert "1.05 times the numerical one" in report.diagnoses[0].sentence
+
+
+def test_an_approximation_is_not_called_broken_and_the_rtol_that_would_do_is_told():
+    """Far pairs taken together, as trees and meshes do: forces of no potential, off by 0.4%."""
+
+    def potential(p):
+        d = p[:, None] - p[None]
+        return float(np.triu(np.log((d**2).sum(-1) + 1e-2), 1).sum())
+
+    def clustered(p):
+        d = p[:, None] - p[None]
+        r2 = (d**2).sum(-1) + 1e-2
+        rough = 1 + 2e-3 * np.sin(4 * r2 + 0.3 * p[:, :1]) * (r2 > 2)
+        return (2 / r2[..., None] * rough[..., None] * d).sum(1)
+
+    report = fg.check_grad(potential, clustered, draw(99, 30, 2), backend="python")
+    assert [d.law for d in report.diagnoses] == ["tolerance"]
+    assert "the code is broken" not in str(report)
+    assert fg.check_grad(
+        potential, clustered, draw(99, 30, 2), backend="python", rtol=report.smallest_rtol
+    )
+
+
+def test_the_smallest_rtol_that_would_do_is_told():
+    report = checked(Planted(cosh, lambda x: np.sinh(x) * (1 + 3.5e-5), draw(72, 20), "", ""))
+    assert 3.5e-5 <= report.smallest_rtol <= 3.7e-5
+    assert f"It would agree with rtol={report.smallest_rtol:g}" in str(report)
+
+
+def test_a_numerical_gradient_has_the_name_and_the_signature_of_its_loss():
+    def rosen(x, k=2.0):
+        return float(k * (x**2).sum())
+
+    g = fg.grad(rosen)
+    assert (repr(g), g.__name__) == ("grad(rosen)", "rosen")
+    assert list(inspect.signature(g).parameters) == ["x", "k"]

@@ -90,9 +90,9 @@ LAWS: tuple[Law, ...] = (
     fingerprint,
     signed_offset,
     entry_weights,
+    turned,
     with_outliers,
     by_lines,
-    turned,
 )
 """All laws in order of complexity: the first that holds is the diagnosis."""
 
