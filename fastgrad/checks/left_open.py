@@ -46,9 +46,14 @@ digits theta itself is rounded, and the loss stands still along single entries."
 
 
 def is_in_noise(loss: Loss) -> bool:
-    """Whether the loss is computed in fewer digits than float64 has, by its value or its noise."""
-    value = abs(loss.value)
-    return value > 0.0 and rounding_of(loss) > ROUGH * value
+    """Whether the loss is computed in fewer digits than float64 has, by its values or its noise.
+
+    A value of 300 alone may be one of half precision, and says nothing where others have more digits.
+    """
+    value, measured = abs(loss.value), loss.measured
+    by_value = measured.glimpse is None or measured.is_coarse
+    rounding = rounding_of(loss) if by_value else loss.noise
+    return value > 0.0 and rounding > ROUGH * value
 
 
 def kept_for_what_is_left(loss: Loss) -> int:

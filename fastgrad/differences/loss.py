@@ -152,8 +152,7 @@ class Measured:
     @cached_property
     def is_level(self) -> bool:
         """Whether no point on a line that was seen has another value than theta."""
-        seen = self.lines or ((self.glimpse,) if self.glimpse is not None else ())
-        return all(bool(np.all(line.values == self.value)) for line in seen)
+        return bool(np.all(self.seen == self.value))
 
     @cached_property
     def levels(self) -> Levels | None:

@@ -90,3 +90,9 @@ def test_right_nets_with_kinks_agree_counted():
     verdicts = counted(range(400, 440))
     assert verdicts.count("disagrees") == 0
     assert verdicts.count("agrees") >= 36
+
+
+def test_a_round_value_of_a_loss_in_float64_is_no_half_precision():
+    """300 has few digits, and the loss beside theta has all of them: its entries are swept."""
+    report = fg.check_grad(lambda x: float((x**2).sum()), lambda x: 2 * x, np.ones(300))
+    assert (report.verdict, report.strategy) == ("agrees", "sweep")
