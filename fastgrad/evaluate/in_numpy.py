@@ -105,7 +105,13 @@ def line(
 def fill_direction(out: Floats, random: Any, units: Floats, exact: bool, scale: float) -> None:
     """`kernels.fill_direction`."""
     u = random * 2.0**-15
-    np.copysign(1.0 if exact else scale * (0.5 + np.abs(u)), u, out=out)
+    if exact:
+        np.copysign(1.0, u, out=out)
+    else:
+        np.abs(u, out=out)
+        out += 0.5
+        out *= scale
+        np.copysign(out, u, out=out)
     out *= units
 
 

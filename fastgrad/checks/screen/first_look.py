@@ -129,7 +129,10 @@ class FirstLook:
             part = slice(block.start, block.stop)
             moved = self.directions.moves(block)
             effect = np.abs(self.claim.values[part] * self.directions.units[part])
-            sizes.append(float(effect.sum(where=moved)) if moved.any() else -1.0)
+            if moved.all():  # what leaves some out takes ten times as long
+                sizes.append(float(effect.sum()) if moved.size else -1.0)
+            else:
+                sizes.append(float(effect.sum(where=moved)) if moved.any() else -1.0)
         known = np.array(sizes)
         self._sizes = np.maximum(known, 0.0)
         largest = self._sizes.max(initial=0.0)

@@ -84,5 +84,6 @@ def block_rms(layout: Layout, gradient: Floats, free: Mask | None) -> Floats:
         part = gradient[block.start : block.stop]
         if free is not None:
             part = part[free[block.start : block.stop]]
-        sizes[b] = rms(part[np.isfinite(part)])
+        finite = np.isfinite(part)
+        sizes[b] = rms(part if finite.all() else part[finite])
     return sizes
