@@ -163,8 +163,14 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
         seconds=clock.seconds,
         ran=clock.said(run.ran),
         _convergence=lambda: convergence(loss, claim, outcome.judged),
-        _suggest=_mender(place, question, (loss, claim, outcome, rule), options),
+        _suggest=_mender(place, question, (loss, claim, _blamed(outcome, opened), rule), options),
     )
+
+
+def _blamed(outcome: Outcome, opened: _Opened) -> Outcome:
+    """The outcome, with what varies from call to call called wrong."""
+    unsteady = opened.unsteady
+    return outcome if unsteady is None else convicted(outcome, unsteady, opened.loss.layout)
 
 
 def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _Opened:

@@ -10,7 +10,6 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.loss import Loss
-from fastgrad.findings import STATES
 from fastgrad.parameters.arguments import Argnum
 from fastgrad.repair.of_loss import OfLoss, of_the_loss
 from fastgrad.repair.proof import Proof, Proved, Recheck
@@ -64,7 +63,7 @@ def suggest(suspect: Suspect, laws: frozenset[str], seconds: float) -> Suggestio
     began = time.perf_counter()
     loss, claim, outcome, rule = suspect.judged
     _, function = suspect.functions
-    refusal = _refusal(function, outcome, laws)
+    refusal = _refusal(function, outcome)
     if refusal:
         return Suggestions(remarks=(refusal,))
     argnum, args = suspect.arguments
@@ -120,10 +119,8 @@ def _either(laws: frozenset[str], everywhere: bool) -> str:
     return f"The loss and the gradient differ by {what}, and either may be meant. {instead}"
 
 
-def _refusal(function: Any, outcome: Outcome, laws: frozenset[str]) -> str:
+def _refusal(function: Any, outcome: Outcome) -> str:
     """Why nothing can be suggested, or ""."""
-    if laws & set(STATES):
-        return "No edit was tried: mend first that the gradient's answers change from call to call."
     if outcome.verdict != "disagrees" or outcome.judged is None:
         return "There is nothing to mend: the gradient was not shown to be wrong."
     if not callable(function):

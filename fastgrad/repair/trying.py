@@ -3,11 +3,13 @@
 import ast
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Any
 
 import numpy as np
+from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats
 from fastgrad.repair.edits import Edit, plain
@@ -18,6 +20,10 @@ from fastgrad.repair.score import Score, Target
 from fastgrad.repair.source import Unit, Version, compiled, parsed
 from fastgrad.repair.trial import Callee, Spot, Stage, protect
 
+ELSEWHERE = 0.9
+"""A point somewhat nearer to 1 in every entry."""
+REPEATS = 1e-9
+"""The part of the largest entry to which a gradient repeats itself: threads may sum in another order."""
 CHOICE = "__fastgrad_choice__"
 Versions = Mapping[Unit, Version]
 
@@ -35,6 +41,16 @@ class Subject:
     """Units that the loss runs too: their edits must leave it as it is."""
     said: OfLoss = NOTHING
     """What the loss's source has."""
+
+    def ask_elsewhere(self) -> None:
+        """Let the loss leave behind what it may keep of a point that is not the one compared.
+
+        Compiled code keeps nothing.
+        """
+        if isinstance(self.loss.function, CPUDispatcher):
+            return
+        with suppress(Exception):  # it may not be defined there
+            self.loss.call(replace(self.spot, flat=ELSEWHERE * self.spot.flat + 1 - ELSEWHERE))
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,11 @@ class Trying:
                     raise
                 stage.put({edit.unit: edit.version(before)})  # a name that only the whole can see
                 values = stage.values(self.subject.spot)
-            return self.subject.target.score(values)
+            score = self.subject.target.score(values)
+            if all(score.right):  # twice, and wherever the loss was asked last: it may keep state
+                self.subject.ask_elsewhere()
+                score = self.subject.target.score(stage.values(self.subject.spot))
+            return score
         finally:
             for function in edit.unit.functions:
                 function.__code__ = self._original(edit.unit)
@@ -181,6 +201,12 @@ class Asking:
                 found.append(np.asarray(stage.values(spot)))
             except Exception:
                 found.append(None)
+        subject.ask_elsewhere()
+        if found[0] is not None:
+            again = np.asarray(stage.values(self.spots[0]))
+            size = float(np.abs(found[0]).max(initial=0.0))
+            if not np.allclose(again, found[0], REPEATS, REPEATS * size, equal_nan=True):
+                raise ValueError("the gradient is another one when it is asked again")
         return found
 
     def _loss(self, spot: Spot) -> float:

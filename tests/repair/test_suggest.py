@@ -159,6 +159,50 @@ def test_a_penalty_that_the_loss_lacks_is_left_out_and_may_be_meant(tmp_path):
     assert "add it to the loss instead" in str(report)
 
 
+STATEFUL = """import numpy as np
+
+kept = {}
+total = np.zeros(3)
+rng = np.random.default_rng(0)
+
+
+def loss(x):
+    kept["cubes"] = x**3
+    return kept["cubes"].sum()
+
+
+def stale(x):
+    return 3 * kept.get("cubes", x**3) / x
+
+
+def accumulates(x):
+    global total
+    total = total + 3 * x**2
+    return total
+
+
+def noisy(x):
+    return 3 * x**2 + 0.1 * rng.normal(size=3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("stale", "    return 3 * x**3 / x"),
+        ("accumulates", "    total = 3 * x**2"),
+        ("noisy", "    return 3 * x**2"),
+    ],
+)
+def test_a_gradient_that_keeps_state_is_mended_by_what_keeps_none(name, after, tmp_path):
+    with module(tmp_path / "stateful.py", STATEFUL) as made:
+        theta = np.array([1.0, 2.0, -1.5])
+        report = fg.check_grad(made.loss, getattr(made, name), theta, backend="python")
+        assert report.diagnoses[0].law in ("stale", "accumulates", "random")
+        (best, *_) = report.suggest(SECONDS)
+    assert best.after == after
+
+
 LIKELIHOOD = """import numpy as np
 
 
