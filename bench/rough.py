@@ -147,9 +147,9 @@ def digits_table(seeds: int) -> Iterator[str]:
         yield row
 
 
-TEXT = """# Rough losses, and SI units
+VERDICTS = """# Rough losses, and SI units
 
-`python -m bench.rough --seeds {seeds}` made this on {date} ({machine}, Python {python}, {packages}).
+{made}
 
 ## Verdicts
 
@@ -160,36 +160,46 @@ of torch's gradcheck, atol 1e-5 and rtol 1e-3, beside which jacobi has three of 
 "fixed point loose" is the smooth function that a tolerance of 1e-4 leaves: its gradient *is* another
 one, and the report says at which rtol the exact one would agree.
 
-{rough}
+{table}
 
-## Digits
+"""
+
+DIGITS = """## Digits
+
+{made}
 
 Of gradients of the {models} models of [tests/units/models.py](../tests/units/models.py), in SI units,
-with 2 to 5 parameters in one vector. With so few, the noise of the loss takes most of the evaluations
-of an estimate: beside it the default takes 2 an entry, `.estimate` 6.
+with 2 to 5 parameters in one vector. An estimate takes four evaluations an entry and ten beside them:
+theta twice, six for the noise of the loss, two for a look at a wide step.
 
-{digits}
+{table}
 """
+BETWEEN = "## Digits\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", choices=("verdicts", "digits"), help="the other part stays")
     asked = parser.parse_args()
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("scipy", "statsmodels", "jacobi", "numdifftools")
     )
-    text = TEXT.format(
-        seeds=asked.seeds,
-        date=datetime.date.today(),
-        machine=platform.machine(),
-        python=platform.python_version(),
-        packages=packages,
-        models=len(accuracy.MODELS),
-        rough="\n".join(rough_table(range(asked.seeds))),
-        digits="\n".join(digits_table(1)),
+    made = (
+        f"`python -m bench.rough --seeds {asked.seeds}` made this on {datetime.date.today()} "
+        f"({platform.machine()}, Python {platform.python_version()}, {packages})."
     )
-    (HERE / "rough.md").write_text(text)
+    file = HERE / "rough.md"
+    verdicts, _, digits = file.read_text("utf-8").partition(BETWEEN)
+    digits = BETWEEN + digits
+    if asked.only != "digits":
+        table = "\n".join(rough_table(range(asked.seeds)))
+        verdicts = VERDICTS.format(made=made, seeds=asked.seeds, table=table)
+    if asked.only != "verdicts":
+        made = made.replace("--seeds", "--only digits --seeds")
+        table = "\n".join(digits_table(asked.seeds))
+        digits = DIGITS.format(made=made, models=len(accuracy.MODELS), table=table)
+    file.write_text(verdicts + digits, "utf-8")
 
 
 if __name__ == "__main__":
