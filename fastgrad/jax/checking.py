@@ -14,6 +14,7 @@ from fastgrad.checks.summary import worst_of
 from fastgrad.jax.evaluator import JaxGradient, JaxLoss, RoundedGradient
 from fastgrad.jax.program import Program, is_array
 from fastgrad.parameters.by_name import filled
+from fastgrad.parameters.trees import shortened
 from fastgrad.results import GradientCheck
 
 EXACT = float(np.finfo(np.float64).eps)
@@ -48,7 +49,7 @@ def check(
     loss : callable
         ``loss(params, *args)``, a scalar; of other outputs, a random combination is checked.
     params : pytree
-        Leaves that are not of floating numbers are constants.
+        Leaves that are not of real floating numbers are constants.
     *args : pytrees
     grad : callable, optional
         The gradient under test, ``grad(params, *args)``, like ``params``; by default ``jax.grad(loss)``.
@@ -100,6 +101,8 @@ def check(
     program, said = _wide(own, (loss, params, args), grad) if dtype == "auto" else (own, ())
     exact = program.eps <= EXACT
     compute = JaxGradient(program, grad) if exact else RoundedGradient(program, grad)
+    if own.complex:
+        said = (*said, f"Leaves of complex numbers were not checked: {shortened(own.complex)}.")
     here = program.values()
     asked: dict[str, Any] = {"rtol": rtol, "strategy": strategy, "budget": budget, "seed": seed}
     asked["trainable"] = wrt

@@ -59,6 +59,8 @@ class Program:
             self.arguments = [self._converted(leaf) for leaf in arguments]
         names = [keystr(path, simple=True, separator=".") or "params" for path, _ in paths]
         self._places = [k for k, leaf in enumerate(self._given) if is_inexact(leaf)]
+        self.complex = tuple(names[k] for k, x in enumerate(self._given) if is_complex(x))
+        """Leaves of complex numbers, which are constants."""
         if not self._places:
             raise TypeError(f"{self.name}: expected parameters of floating numbers, got none")
         self.leaves: dict[str, Any] = {names[k]: self._given[k] for k in self._places}
@@ -204,6 +206,12 @@ def is_inexact(value: Any) -> bool:
     """Whether a leaf is of real floating numbers."""
     dtype = getattr(value, "dtype", None)
     return dtype is not None and bool(jnp.issubdtype(dtype, jnp.floating)) and value.size > 0
+
+
+def is_complex(value: Any) -> bool:
+    """Whether a leaf is of complex numbers."""
+    dtype = getattr(value, "dtype", type(value))
+    return bool(jnp.issubdtype(dtype, jnp.complexfloating)) if is_array(value) else dtype is complex
 
 
 def _as_array(gradient: Any) -> Array:

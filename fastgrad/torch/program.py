@@ -323,11 +323,13 @@ def _fresh(_: str, tensor: torch.Tensor) -> torch.Tensor:
 def _gradients_of(
     total: torch.Tensor, leaves: Any, create_graph: bool
 ) -> list[torch.Tensor | None]:
-    """Autograd's gradient; None for all where the graph holds no leaf at all."""
+    """Autograd's gradient, dense; None for all where the graph holds no leaf at all."""
     leaves = list(leaves)
     if not total.requires_grad:
         return [None] * len(leaves)
-    return list(torch.autograd.grad(total, leaves, create_graph=create_graph, allow_unused=True))
+    found = torch.autograd.grad(total, leaves, create_graph=create_graph, allow_unused=True)
+    # Embeddings may have theirs as the rows that were looked up.
+    return [g if g is None or g.layout == torch.strided else g.to_dense() for g in found]
 
 
 def _one_number(value: Any) -> torch.Tensor:

@@ -368,3 +368,10 @@ def test_scale_and_step_like_the_parameters():
             {"step": {"t": 0.01, "w": 1e-4}},
         ):
             assert fg.jax.check(loss, params, **asked).verdict == "agrees"
+
+
+def test_leaves_of_complex_numbers_are_named():
+    params = {"w": normal(3), "z": jnp.ones(2, jnp.complex64)}
+    report = fg.jax.check(lambda p: jnp.sum(p["w"] ** 2) + jnp.abs(p["z"]).sum(), params)
+    assert [block.name for block in report.blocks] == ["w"]
+    assert "Leaves of complex numbers were not checked: 'z'." in report.remarks

@@ -521,3 +521,23 @@ def test_evaluators_of_one_program_take_turns():
             expected = loss(layout.given(at + 0.5 * v))
             assert run.along(v, np.array([0.5]))[0] == pytest.approx(expected, rel=1e-13)
             assert run.value() == pytest.approx(loss(layout.given(at)), rel=1e-13)
+
+
+class Looked(nn.Module):
+    """An embedding whose gradient comes as the rows that were looked up, a factor too large."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.table, self.factor = nn.Embedding(6, 3, sparse=True), factor
+
+    def forward(self, indices):
+        rows = self.table(indices)
+        return (rows + (self.factor - 1) * (rows - rows.detach())).square().sum()
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_a_gradient_that_is_sparse(factor):
+    report = fg.torch.check(Looked(factor), torch.tensor([1, 4, 1]))
+    assert report.checked == 18
+    assert blamed(report) == ([] if factor == 1 else ["table.weight"])
+    assert (report.verdict == "agrees") == (factor == 1)
