@@ -112,7 +112,8 @@ def check_grad(
         the given ones (say, after training).
     seeds : iterable, optional
         Loss and gradient draw: both are called with ``seed=`` from here, from Python, and the verdict
-        is about the mean of a - D over seeds, with the probability of a false alarm stated.
+        is about the mean of a - D over seeds, with the probability of a false alarm stated. Where
+        the loss of one seed moves in jumps, it is also asked two units away on either side.
     samples : int, optional
         The gradient is an estimate and draws: it is asked so often, and the verdict is an interval for
         its relative bias. The loss is the exact expectation, or takes ``seed=``.
