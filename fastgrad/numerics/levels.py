@@ -45,8 +45,10 @@ def levels_of(lines: Sequence[Floats]) -> Levels | None:
         return None
     wide = gaps > gaps.max() / MOST_LEVELS
     count, apart = int(np.count_nonzero(wide)) + 1, float(gaps[wide].min())
+    if count > MOST_LEVELS or apart < GAP * gaps[~wide].max(initial=0.0):  # as of most losses
+        return None
     spread = max(float(np.ptp(part)) for part in np.split(values, np.flatnonzero(wide) + 1))
-    if count > MOST_LEVELS or apart < GAP * max(spread, np.spacing(abs(values).max())):
+    if apart < GAP * max(spread, np.spacing(abs(values).max())):
         return None
     edges = values[:-1][wide] + gaps[wide] / 2
     turns = sum(int(np.count_nonzero(np.diff(np.digitize(line, edges)))) for line in lines)
