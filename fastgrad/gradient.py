@@ -191,22 +191,54 @@ class GradientFunction:
         >>> round(descend(4.0), 6)
         2.0
         """
+        return self._embedded("g.compiled")
+
+    @cached_property
+    def compiled_parallel(self) -> Any:
+        """`compiled`, its entries shared by all of numba's threads; the same bits on any number of them.
+
+        For losses that take long beside the 10 us or so of a launch. It is called from one thread, not
+        from a ``prange``, and hands all threads the same other arguments: a loss that writes to one,
+        a scratch buffer or a jitclass, needs `compiled`.
+
+        Raises
+        ------
+        LossCompilationError
+            A loss that is no function.
+        ValueError
+            Options that compiled code does not know, or a loss that is parallel itself.
+
+        Examples
+        --------
+        >>> from numba import njit
+        >>> slope = grad(njit(lambda x: (x**2).sum())).compiled_parallel
+        >>> np.round(slope(np.array([1.0, -3.0])), 6)
+        array([ 2., -6.])
+        """
+        return self._embedded("g.compiled_parallel", parallel=True)
+
+    def _embedded(self, name: str, parallel: bool = False) -> Any:
         known = self._step is None or isinstance(self._step, float | int)
         if self._trainable is not None or self._scale is not None or not known:
             raise ValueError(
-                "g.compiled differences all entries: expected no trainable and no scale, and a step "
+                f"{name} differences all entries: expected no trainable and no scale, and a step "
                 "that is None or a number"
             )
         if self._space is not None:
-            raise ValueError("g.compiled differences arrays and numbers: expected no space")
+            raise ValueError(f"{name} differences arrays and numbers: expected no space")
         if not isinstance(self._argnum, int):
-            raise ValueError(f"g.compiled: expected one argnum, got {self._argnum}")
+            raise ValueError(f"{name}: expected one argnum, got {self._argnum}")
         from fastgrad.evaluate.adapters import dispatcher
         from fastgrad.evaluate.embedded import embedded
 
         step = None if self._step is None else float(self._step)
         loss = dispatcher(getattr(self._loss, "loss", self._loss))
-        return embedded(loss, self._argnum, self._stencil, step)
+        if parallel and loss.targetoptions.get("parallel"):
+            raise ValueError(
+                f"{name}: expected a loss that runs on one thread, got one of parallel=True; "
+                "g.compiled calls it once after the other"
+            )
+        return embedded(loss, self._argnum, self._stencil, step, parallel)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
         """The loss and its gradient at ``args``."""

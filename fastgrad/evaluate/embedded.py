@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.extending import overload
 from numba.typed import List
 
-from fastgrad.evaluate.kernels import fill_units
+from fastgrad.evaluate.kernels import fill_units, row_of_one, rows_of_threads, slopes_of
 from fastgrad.evaluate.units import SETTINGS
 from fastgrad.numerics.stencils import Stencil
 
@@ -17,7 +17,9 @@ SHORTENED = 16
 """How often a step is divided by 8 where the loss is not finite: 2^-17 down to 2^-65."""
 
 
-def embedded(loss: Any, argnum: int, stencil: Stencil, step: float | None) -> Any:
+def embedded(
+    loss: Any, argnum: int, stencil: Stencil, step: float | None, parallel: bool = False
+) -> Any:
     """An njit function of the arguments of the loss: its gradient by one of them.
 
     The parameters are an array of any shape, a number, or tuples, NamedTuples and typed Lists of them;
@@ -31,39 +33,44 @@ def embedded(loss: Any, argnum: int, stencil: Stencil, step: float | None) -> An
     stencil : Stencil
     step : float or None
         The absolute step; None for that of the entry's unit.
+    parallel : bool
+        Whether the entries are shared by all of numba's threads.
     """
     before = [f"before{k}" for k in range(argnum)]
     given = ", ".join([*before, "theta", "*rest"])
-    held = ", ".join([*before, "rest"])
+    named = [f"    {name} = arguments[{k + 1}]\n" for k, name in enumerate(before)]
     source = (
-        "def slopes(row, theta, gradient, arguments):\n"
-        f"    {held}{',' if not before else ''} = arguments\n"
-        "    for i in range(row.size):\n"
-        "        x, h = row[i], gradient[i]\n"
-        "        for _ in range(SHORTENED):\n"
-        "            gradient[i] = 0.0\n"
-        "            for p in range(len(PLUS)):\n"
-        "                above, below = x + PLUS[p] * h, x + MINUS[p] * h\n"
-        "                row[i] = above\n"
-        f"                up = loss({_call(before, 'shaped(row, theta)')})\n"
-        "                row[i] = below\n"
-        f"                down = loss({_call(before, 'shaped(row, theta)')})\n"
-        "                gradient[i] += WEIGHT[p] * ((up - down) / (above - below))\n"
-        "            row[i] = x\n"
-        "            if isfinite(gradient[i]):\n"
-        "                break\n"
-        "            gradient[i] = nan\n"
-        "            h /= 8.0\n"
+        "def slope(row, theta, i, h, arguments):\n"
+        f"{''.join(named)}"
+        f"    rest = arguments[{argnum + 1}:]\n"
+        "    x = row[i]\n"
+        "    for _ in range(SHORTENED):\n"
+        "        found = 0.0\n"
+        "        for p in range(len(PLUS)):\n"
+        "            above, below = x + PLUS[p] * h, x + MINUS[p] * h\n"
+        "            row[i] = above\n"
+        f"            up = loss({_call(before, 'shaped(row, theta)')})\n"
+        "            row[i] = below\n"
+        f"            down = loss({_call(before, 'shaped(row, theta)')})\n"
+        "            found += WEIGHT[p] * ((up - down) / (above - below))\n"
+        "        row[i] = x\n"
+        "        if isfinite(found):\n"
+        "            return found\n"
+        "        h /= 8.0\n"
+        "    return nan\n"
         f"def gradient({given}):\n"
         "    row = flat(theta)\n"
         "    gradient = steps(theta, row)\n"
-        f"    slopes(row, theta, gradient, ({held},))\n"
+        # Threads take tuples of other things, and not what was given as *rest.
+        f"    arguments = ({', '.join(['row', *before])},) + rest\n"
+        "    slopes(rows(row), theta, gradient, arguments)\n"
         "    return shaped(gradient, theta)\n"
     )
     plus, minus, weight = zip(*stencil.pairs, strict=True)
     scope: dict[str, Any] = {
         "loss": loss,
         "flat": _flat,
+        "rows": rows_of_threads if parallel else row_of_one,
         "shaped": _shaped,
         "steps": _steps(stencil.step, step),
         "isfinite": np.isfinite,
@@ -74,7 +81,8 @@ def embedded(loss: Any, argnum: int, stencil: Stencil, step: float | None) -> An
         "WEIGHT": tuple(map(float, weight)),
     }
     exec(compile(source, "<fastgrad gradient>", "exec"), scope)
-    scope["slopes"] = njit(nogil=True, error_model="numpy")(scope["slopes"])
+    slope = njit(nogil=True, error_model="numpy")(scope["slope"])
+    scope["slopes"] = slopes_of(slope, parallel)
     made = njit(nogil=True)(scope["gradient"])
     made.__name__ = f"gradient of {loss.__name__}"
     return made

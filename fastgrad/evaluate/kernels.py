@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, prange, types
+from numba import carray, get_num_threads, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -421,3 +421,41 @@ def checksums(spans, sums):
         for i in range(8 * words.size, bytes_.size):
             total += _scrambled(np.uint64(bytes_[i]), i)
         sums[k] = total
+
+
+@njit(nogil=True)
+def row_of_one(row):
+    """The row of the only thread, shape (1, n)."""
+    return row.reshape((1, row.size))
+
+
+@njit(nogil=True)
+def rows_of_threads(row):
+    """A copy of a row for each of numba's threads; rows start on a cache line."""
+    width = (row.size + LINE - 1) // LINE * LINE
+    made = np.empty((min(get_num_threads(), row.size), width))
+    for t in range(made.shape[0]):
+        made[t, : row.size] = row
+    return made
+
+
+def slopes_of(slope: Any, parallel: bool) -> Any:
+    """A compiled loop over ``slope(row, theta, i, h, arguments)``, on one thread a row.
+
+    It is called with ``gradient`` full of steps h, and leaves slopes there.
+    """
+
+    @njit(nogil=True, error_model="numpy", parallel=parallel)
+    def slopes(rows, theta, gradient, arguments):
+        taken = np.zeros(1, np.int64)
+        for t in prange(rows.shape[0]):
+            _slopes_in(rows[t, : gradient.size], theta, gradient, arguments, taken)
+
+    @njit(nogil=True, error_model="numpy")
+    def _slopes_in(row, theta, gradient, arguments, taken):
+        i = _fetch_add(taken, 1)
+        while i < row.size:
+            gradient[i] = slope(row, theta, i, gradient[i], arguments)
+            i = _fetch_add(taken, 1)
+
+    return slopes

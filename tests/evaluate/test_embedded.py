@@ -2,13 +2,20 @@
 
 from collections import namedtuple
 
+import numba
 import numpy as np
 import pytest
 from numba import njit, prange
 from numba.typed import List
 
 import fastgrad as fg
-from tests.losses import log_sum_exp, log_sum_exp_grad, rosenbrock, rosenbrock_grad
+from tests.losses import (
+    log_sum_exp,
+    log_sum_exp_grad,
+    parallel_squares,
+    rosenbrock,
+    rosenbrock_grad,
+)
 
 
 @njit
@@ -26,8 +33,28 @@ def test_it_is_the_gradient_that_grad_gives(method):
         np.testing.assert_allclose(g.compiled(x), rosenbrock_grad(x), rtol=1e-5)
 
 
-def test_an_optimiser_of_the_users_own_calls_it():
-    slope = fg.grad(fitted, argnum=1).compiled
+@pytest.mark.parametrize("method", [{}, pytest.param({"order": 4}, marks=pytest.mark.slow)])
+def test_on_all_threads_it_is_the_same_bit_for_bit(method):
+    """Also where another number of threads was asked for, and at more threads than entries."""
+    g, asked = fg.grad(log_sum_exp, **method), numba.get_num_threads()
+    serial, parallel = g.compiled, g.compiled_parallel
+    try:
+        for threads in (1, asked):
+            numba.set_num_threads(threads)
+            for n in (1, 3, 400):
+                x = np.random.default_rng(n).normal(size=n)
+                for _ in range(5):
+                    np.testing.assert_array_equal(parallel(x), serial(x))
+    finally:
+        numba.set_num_threads(asked)
+    np.testing.assert_allclose(parallel(x), log_sum_exp_grad(x), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["compiled", pytest.param("compiled_parallel", marks=pytest.mark.slow)]
+)
+def test_an_optimiser_of_the_users_own_calls_it(name):
+    slope = getattr(fg.grad(fitted, argnum=1), name)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 3)), rng.normal(size=20)
 
@@ -117,5 +144,7 @@ def test_what_it_does_not_know_is_said():
     for options in ({"trainable": "a"}, {"scale": 2.0}, {"step": "adaptive"}):
         with pytest.raises(ValueError, match=r"g\.compiled"):
             _ = fg.grad(rosenbrock, **options).compiled
+    with pytest.raises(ValueError, match=r"runs on one thread.*g\.compiled "):
+        _ = fg.grad(parallel_squares).compiled_parallel
     with pytest.raises(ValueError, match="one argnum"):
         _ = fg.grad(fitted, argnum=(0, 1)).compiled

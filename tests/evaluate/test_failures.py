@@ -1,5 +1,8 @@
 """Losses that raise, write to their inputs, or are no functions of them."""
 
+import ctypes
+import sys
+
 import numpy as np
 import pytest
 from numba import njit
@@ -201,6 +204,19 @@ def rosenbrock_with(x, y):
 def test_random_numbers_that_nothing_seeds():
     with pytest.raises(NondeterministicLossError, match=r"\d+\.\d+, \d+\.\d+.*seed it inside"):
         fg.grad(unseeded)(np.ones(3))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no C library by name")
+def test_what_c_draws_is_seen_too():
+    rand = ctypes.CDLL(None).rand
+    rand.argtypes, rand.restype = (), ctypes.c_int
+
+    @njit
+    def with_c(x):
+        return (x * x).sum() * (1.0 + rand() / 2.0**31)
+
+    with pytest.raises(NondeterministicLossError):
+        fg.grad(with_c)(np.ones(3))
 
 
 def test_random_numbers_with_a_seed_are_a_function():
