@@ -219,7 +219,7 @@ def unexplained(case: Case, why: str = "no law explains its error") -> Finding:
 def _asides(law: Finding, block: Evidence, evidence: Sequence[Evidence]) -> str:
     """What the law cannot tell: a smaller lambda, and penalties that zeros hide."""
     text = ""
-    if "missing-l2" in law.words:
+    if "missing-l2" in law.words and "norm(" not in law.clause:
         text = " (An L2 term that is there, but too small by this lambda, looks the same.)"
     if {"missing-l2", "extra-l2", "l2"} & set(law.words):
         hidden = [b.name for b in evidence if b.agrees and not np.any(b.theta)]
