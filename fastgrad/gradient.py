@@ -247,7 +247,7 @@ class GradientFunction:
         return value, layout.rebuild(self.differentiate(layout, run, value))
 
     def estimate(self, *args: Any) -> GradientEstimate:
-        """The gradient at ``args`` with error bars; twice the evaluations, and some 40 more.
+        """The gradient at ``args`` with error bars; twice the evaluations, and 10 to 50 more.
 
         Entries that the default step does not suit are differenced as by ``step="adaptive"``, whose
         own evaluations are enough for its bars. One-sided differences cannot see a kink in theta.
