@@ -9,8 +9,8 @@ from fastgrad.arrays import Floats
 from fastgrad.evaluate.protocol import Evaluator, finite_value
 from fastgrad.parameters.layout import Layout
 
-KEPT_BYTES = 1 << 18
-"""Arrays of so much are held on to between two calls; all of it is looked at for writes."""
+KEPT_BYTES = 1 << 24
+"""Arrays of so much are held on to between two calls, so that they are bound but once."""
 NUMBERS = (int, float, bool, str, type(None))
 """Types of arguments that are what they are for good."""
 

@@ -125,7 +125,8 @@ class CompiledEvaluator(Evaluator):
         other.rows = Rows(theta, self.writes.own())
         if self.writes.guard is not None:
             other.writes = copy(self.writes)
-            other.writes.guard = self.writes.guard.renewed()
+            guard = self.writes.guard
+            other.writes.guard = guard.next() if self.compiled.watched else guard.renewed()
         other.sharing = Sharing(self.compiled, self._arguments, self.cost)
         other._to_repeat = self._may_differ
         return other

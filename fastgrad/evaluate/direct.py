@@ -92,8 +92,11 @@ class DirectGradient:
         seconds = time.perf_counter() - began
         if seconds > BRIEF_SECONDS:  # evaluations have become dearer
             self._cost.saw(self._evaluations, 1, seconds)
-        if good == BAD or (self._guard is not None and not self._guard.unchanged()):
+        guard = self._guard
+        if good == BAD or (guard is not None and not guard.unchanged()):
             return None
+        if guard is not None and guard.is_large:
+            self._guard = guard.next()
         return None if self.watches and good == SHOWS else gradient
 
     def _is_brief(self) -> bool:

@@ -65,6 +65,11 @@ class ArgumentGuard:
         """Bytes that are not read."""
         self._before = self._checksums()
 
+    @property
+    def is_large(self) -> bool:
+        """Whether samples would leave something out, or may."""
+        return self._nbytes > WHOLE_BYTES
+
     def is_cheap(self, seconds: float) -> bool:
         """Whether reading everything costs little beside evaluations of so many seconds."""
         return seconds > READINGS * self._nbytes / BYTES_A_SECOND
@@ -85,8 +90,14 @@ class ArgumentGuard:
             return []
         return list(dict.fromkeys(k for k, _ in places))
 
+    def next(self) -> "ArgumentGuard":
+        """A guard of what is there now, after one that saw nothing; samples are in other places."""
+        if self.is_large:
+            return self.again(sampled=True)
+        return self.renewed()
+
     def renewed(self) -> "ArgumentGuard":
-        """A guard of what is there now."""
+        """A guard of what is there now, that reads the same."""
         guard = copy(self)
         guard._before = guard._checksums()
         return guard

@@ -125,3 +125,27 @@ def test_two_changes_of_sign_are_seen_in_python():
 def python_evaluator_of(loss, theta, *args):
     layout, flat = flatten(theta, "theta")
     return PythonEvaluator(loss, Inputs(layout, flat, args))
+
+
+def unproved(x, A):
+    """The product is BLAS's, of which nothing is proved."""
+    return ((A[:3] @ x) ** 2).sum()
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_every_call_looks_at_other_samples_of_a_large_argument(bound, monkeypatch):
+    seen = []
+    real = ArgumentGuard._checksums
+
+    def spy(self):
+        seen.append(self._spans.tobytes())
+        return real(self)
+
+    A, x = np.ones((20_000, 3)), np.ones(3)
+    monkeypatch.setattr(ArgumentGuard, "_checksums", spy)
+    g = fg.grad(unproved, backend="compiled")
+    call = g.bind(A) if bound else lambda x: g(x, A)
+    for _ in range(12):
+        np.testing.assert_allclose(call(x), 18.0 * np.ones(3), rtol=1e-8)
+    assert len(set(seen)) >= 10
+    assert len(seen[-1]) == 16 * SAMPLES
