@@ -97,7 +97,9 @@ class Referee:
         finite = np.isfinite(self.before.analytic)
         verdict = self.before.verdict
         accused = np.flatnonzero((verdict == Verdict.DISAGREES) & finite)
-        unsure = np.flatnonzero((verdict == Verdict.INCONCLUSIVE) & finite)
+        # What has no difference has no profile either: it lies at the edge of the loss's domain.
+        told = finite & np.isfinite(self.before.numeric)
+        unsure = np.flatnonzero((verdict == Verdict.INCONCLUSIVE) & told)
         acquitted = self._suspects_among_agreeing()
         if not (accused.size or unsure.size or acquitted.size):
             return self.before

@@ -19,6 +19,7 @@ from fastgrad.checks.outcome import Differences, Judged, Scales
 from fastgrad.checks.referee import NO_TIME, Referee
 from fastgrad.checks.rules import USEFUL_BAR, USEFUL_BAR_OF_ZERO, Rule, Verdict
 from fastgrad.checks.traces import hear_traces
+from fastgrad.differences.domain import nearest_of
 from fastgrad.differences.entries import Entries
 from fastgrad.numerics.bars import (
     CORRECTED,
@@ -178,12 +179,27 @@ class _Stages:
         seconds = (time.perf_counter() - began + self.entries.seconds) / h.size
         self.evaluation = seconds / 2
         left = np.flatnonzero(self.verdict != Verdict.AGREES)
+        left = left[~self._lie_at_an_edge(left, first)]
         if left.size:
             self._refine_in_time(left, first.take(left), LATER_STAGES * seconds)
         self._climb_where_bars_are_useless()
         self._refuse_useless_bars()
         self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
         return self._judged()
+
+    def _lie_at_an_edge(self, which: Indices, first: Quotients) -> Mask:
+        """Whether f is not finite right beside an entry, on either side: no shorter step helps there."""
+        at_edge = ~np.isfinite(first.above[which] + first.below[which])
+        loss, indices = self.entries.loss, self.entries.indices[which[at_edge]]
+        if indices.size == 0 or loss.run.structured:
+            return np.zeros(which.size, np.bool_)
+        nearest = nearest_of(loss.theta, loss.units.entry, indices)
+        finite = np.isfinite(loss.values(indices, np.stack([-nearest, nearest], axis=1)))
+        at_edge[at_edge] = ~finite.all(axis=1)
+        sides = np.where(finite[:, 0], 1.0, -1.0) * nearest
+        for k, side in zip(which[at_edge].tolist(), sides[~finite.all(axis=1)], strict=True):
+            self.notes[k] = f"the loss is not finite at {side:+.2g}"
+        return at_edge
 
     def _first_stage(self, h: Floats) -> Quotients:
         everything = np.arange(h.size)
