@@ -165,6 +165,17 @@ def wrong_when_negative(x):
     return np.where(x < 0, -3.0, 3.0) * x * x
 
 
+def test_the_closest_entries_are_listed_where_all_agree():
+    """The ten nearest to their bars, the first of equal ones first: beside a sort of all."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=40), 3)
+    report = fg.check_grad(lambda x: (x**3).sum(), 3 * x**2, x, strategy="sweep", backend="python")
+    found = report.arrays("theta")
+    part = np.abs(found.numeric - found.analytic) / found.allowance
+    nearest = np.argsort(-part, kind="stable")[:10]
+    assert [e.name for e in report.entries] == [f"theta[{k}]" for k in nearest]
+
+
 def test_points_find_what_theta_hides():
     x = np.array([0.1, 0.2])
     assert fg.check_grad(cubes, wrong_when_negative, x)

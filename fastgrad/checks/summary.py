@@ -247,8 +247,9 @@ def _worst(judged: Judged, rule: Rule) -> Indices:
     excess[np.isnan(excess)] = np.where(np.isfinite(judged.analytic), 0.0, np.inf)[np.isnan(excess)]
     chosen = np.flatnonzero(judged.verdict != Verdict.AGREES)
     most = MOST_ENTRIES
-    if chosen.size == 0:
-        chosen, most = np.arange(residual.size), CLOSEST_ENTRIES
+    if chosen.size == 0 and excess.size:
+        most = min(CLOSEST_ENTRIES, excess.size)
+        chosen = np.flatnonzero(excess >= np.partition(excess, excess.size - most)[-most])
     disagrees = judged.verdict[chosen] == Verdict.DISAGREES
     return np.asarray(chosen[np.lexsort((-excess[chosen], ~disagrees))][:most])
 

@@ -20,10 +20,10 @@ def chosen_steps(entries: Entries, stencil: Stencil, steps: Floats | str | None)
     """Steps of the entries, shape (m,), from the default, the noise, or the user."""
     if isinstance(steps, np.ndarray):
         return steps[entries.indices]
+    if stencil is CENTRAL[2] and steps != "adaptive":
+        return probed_steps(entries, seed=0)
     h = entries.loss.steps(entries.indices, stencil.step)
-    if steps == "adaptive":
-        return entries.adapted_steps(np.arange(h.size), h)
-    return probed_steps(entries, seed=0) if stencil is CENTRAL[2] else h
+    return entries.adapted_steps(np.arange(h.size), h) if steps == "adaptive" else h
 
 
 def probed_steps(entries: Entries, seed: int) -> Floats:
