@@ -65,11 +65,7 @@ class Program:
             raise TypeError(f"{self.name}: expected parameters of floating numbers, got none")
         self.leaves: dict[str, Any] = {names[k]: self._given[k] for k in self._places}
         self._cotangents: list[Array] | None = None
-        with self.x64():
-            out = jax.eval_shape(
-                self._outputs_of, list(self.leaves.values()), self.arguments_given()
-            )
-        self._require_outputs(out)
+        self._require_outputs(self._shapes())
 
     @contextmanager
     def x64(self) -> Iterator[None]:
@@ -164,6 +160,26 @@ class Program:
     def _outputs_of(self, leaves: list[Any], arguments: list[Any]) -> list[Any]:
         out = self.loss(self._params(leaves), *self._args(arguments))
         return [part for part in tree_flatten(out)[0] if is_inexact(part)]
+
+    def _shapes(self) -> list[Any]:
+        """What it returns, in shapes alone.
+
+        Raises
+        ------
+        TypeError
+            It needs the values of its parameters.
+        """
+        try:
+            with self.x64():
+                return jax.eval_shape(
+                    self._outputs_of, list(self.leaves.values()), self.arguments_given()
+                )
+        except jax.errors.JAXTypeError as error:
+            first = str(error).partition("\n")[0]
+            raise TypeError(
+                f"{self.name} cannot be traced by JAX ({first}): expected one that jax.jit takes; "
+                "fastgrad.check_grad checks one that computes with NumPy"
+            ) from error
 
     def _require_outputs(self, outputs: list[Any]) -> None:
         if not outputs:

@@ -193,11 +193,14 @@ class _Leaf:
             torch.add(self.base, v, alpha=t, out=self.point)
             return
         there = torch.add(self.base, v, alpha=t)
-        unit = torch.ldexp(torch.ones_like(there), torch.frexp(there)[1] - 1)
-        unit *= torch.finfo(self.point.dtype).eps
         same = torch.Generator(there.device).manual_seed(
             int(np.float64(t).view(np.int64)) & POSITIVE
         )
+        if self.point.dtype == torch.bfloat16:
+            self.point.copy_(_of_few_bits(there.float(), same))
+            return
+        unit = torch.ldexp(torch.ones_like(there), torch.frexp(there)[1] - 1)
+        unit *= torch.finfo(self.point.dtype).eps
         draw = torch.rand(there.shape, generator=same, device=there.device)
         # What does not move stays: below a power of two numbers lie half as far apart.
         moved = torch.where(there == self.base, there, there + (draw - 0.5) * unit)
@@ -219,6 +222,19 @@ class _Leaf:
 
     def put_back(self, at: tuple[int, ...]) -> None:
         self._cells[at] = float(self._values[at])
+
+
+def _of_few_bits(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Numbers of float32 rounded up or down at random, by their distance, to what bfloat16 holds.
+
+    That is float32 without its last 16 bits: what is added to them carries as often as it should, and
+    never for a number that has none there.
+    """
+    bits = values.view(torch.int32)
+    drawn = torch.randint(
+        2**16, bits.shape, generator=generator, dtype=torch.int32, device=bits.device
+    )
+    return bits.add_(drawn).bitwise_and_(-(2**16)).view(torch.float32)
 
 
 def _named(dtype: torch.dtype) -> str:

@@ -205,6 +205,10 @@ def test_large_arguments_are_no_constants_and_arrays_of_numpy_will_do():
             "like the parameters",
         ),
         (lambda: fg.jax.check(jnp.sum, jnp.ones(3), dtype="float64"), "dtype='float64'"),
+        (
+            lambda: fg.jax.check(lambda p: float(p.sum()), jnp.ones(3)),
+            "expected one that jax.jit takes",
+        ),
     ],
 )
 def test_mistakes(call, said):

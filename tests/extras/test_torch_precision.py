@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 import fastgrad as fg  # noqa: E402
 from fastgrad.evaluate.protocol import Inputs  # noqa: E402
 from fastgrad.parameters.layout import flatten  # noqa: E402
-from fastgrad.torch.evaluator import TorchLoss  # noqa: E402
+from fastgrad.torch.evaluator import TorchLoss, _of_few_bits  # noqa: E402
 from fastgrad.torch.precision import RoundedGradient, TorchGradient  # noqa: E402
 from fastgrad.torch.program import Program  # noqa: E402
 from fastgrad.torch.subject import Subject  # noqa: E402
@@ -141,6 +141,21 @@ def test_what_a_line_does_not_move_stands_where_it_was():
     assert got[0] == expected
     assert abs(got[1] - expected) < 2.0**-20
     assert run.coordinates(np.array([0]), np.zeros((1, 1)))[0, 0] + run.reference == expected
+
+
+def test_bits_are_rounded_up_as_often_as_they_are_near():
+    """Both neighbours in bfloat16, above and below powers of two and zero, in proportion."""
+    below = torch.tensor([1.0, -1.0, 2.0 - 2.0**-7, -(2.0 - 2.0**-7), 2.0**-100, 3.0])
+    above = torch.nextafter(below.bfloat16(), torch.inf * below.bfloat16().sign()).float()
+    part = torch.tensor([0.0, 0.25, 0.5, 0.75, 0.1, 1.0])
+    given = below + part * (above - below)
+    generator, count = torch.Generator().manual_seed(0), 20_000
+    many = _of_few_bits(given.repeat(count, 1), generator)
+    assert ((many == below) | (many == above)).all()
+    got = (many == above).float().mean(0)
+    assert torch.allclose(got, part, atol=5 * 0.5 / count**0.5)
+    assert got[0] == 0
+    assert got[5] == 1
 
 
 def evaluator_of(program):
