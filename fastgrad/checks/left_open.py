@@ -19,6 +19,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.referee import JUMPS
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.screen import screen_together, with_noise
 from fastgrad.checks.screen.first_look import rounding_of
@@ -143,9 +144,17 @@ class Left:
 
         Beside a gradient that is zero, as at a perfect fit, nothing is a part of it.
         """
-        return bool(
-            self.open.any() and np.isfinite(self.error[self.open]).all() and self.size.any()
-        )
+        known = self.open.any() and np.isfinite(self.error[self.open]).all() and self.size.any()
+        return bool(known and not self._is_refuted_beside_a_jump)
+
+    @property
+    def _is_refuted_beside_a_jump(self) -> bool:
+        """Whether some step excludes what is claimed of an open entry, and a jump may be why.
+
+        What hides it is not noise, and a screen of all tells nothing of the two slopes.
+        """
+        excluded = np.flatnonzero(self.open & (self.judged.residual > self.judged.bar))
+        return any(JUMPS in self.judged.notes.get(k, "") for k in excluded.tolist())
 
     @cached_property
     def beside(self) -> Floats:

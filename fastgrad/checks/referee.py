@@ -46,6 +46,7 @@ JUMP_SDS = 16.0
 GROWS = 2.0**1.5
 """At 8 times the step the second difference of a jump is what it was, that of a kink has grown by 8."""
 
+JUMPS = "the loss jumps by"
 NO_TIME = "there was no time to look at it again, at other steps"
 UNHEARD = "others of its block depend on the step: it was not looked at again"
 
@@ -341,7 +342,7 @@ def words_of(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
         )
     jump = judgment.jump
     if jump is not None and jump.size:
-        yield f"the loss jumps by {jump.size:.1g} at {jump.at:.1g}: computed to a tolerance?"
+        yield f"{JUMPS} {jump.size:.1g} at {jump.at:.1g}: computed to a tolerance?"
     elif judgment.other is not None:
         yield "kinks lie within the steps that its precision needs"
     if grain > COARSE * np.spacing(abs(value)):
