@@ -1,7 +1,7 @@
 """What kernels do, in NumPy: bit for bit the same, and nothing to compile.
 
-A kernel takes a second to compile on a machine where it never was, a few hundredths to load from the
-disk; a small problem asks for a thousandth of that. See `on_demand`, which chooses.
+A kernel takes up to a second to compile on a machine where it never was; a small problem asks for a
+thousandth of that. See `on_demand`, which chooses.
 """
 
 import ctypes

@@ -1,9 +1,10 @@
 """Kernels where they pay: NumPy does their work until what that cost is what a kernel costs.
 
-Loading one from the disk's cache takes some hundredths of a second, compiling one a second, loading
-numba a third of one: more than most problems ask for. Whoever rents until the rent paid is the price,
-and buys then, never pays more than twice the least. What is counted is work, not time, so that the same
-calls choose alike whatever the machine does besides; and the answers have the same bits either way.
+Loading one from the disk's cache takes some thousandths of a second, compiling one up to a second, and
+loading numba a third of one: more than most problems ask for. Whoever rents until the rent paid is the
+price, and buys then, never pays more than twice the least. What is counted is work, not time, so that
+the same calls choose alike whatever the machine does besides; and the answers have the same bits either
+way.
 """
 
 import importlib
@@ -14,9 +15,12 @@ from typing import Any
 from fastgrad.arrays import CHUNK
 from fastgrad.evaluate import in_numpy
 
-LOADING_SECONDS = 0.03
+LOADING_SECONDS = 5e-3
 """What it takes to find a kernel in the disk's cache, and to link it."""
-COMPILING_SECONDS = 1.0
+COMPILING_SECONDS = 0.4
+"""What it takes to compile one, about: from 0.1 to 1.1 s were seen."""
+IN_A_LOOP_SECONDS = 0.1
+"""The price of what was called a thousand times by then: whoever does that is in a loop, and goes on."""
 IMPORTING_SECONDS = 0.3
 """What numba takes to load, where nobody has."""
 KERNELS = "fastgrad.evaluate.kernels"
@@ -33,6 +37,8 @@ class OnDemand:
         Does the same in NumPy. Without it, whoever calls the kernel has asked `pays` before.
     longer : callable
         ``longer(*args)``: seconds that NumPy takes longer over a call.
+    price : float
+        Seconds that compiling it is worth.
     """
 
     def __init__(
@@ -40,8 +46,9 @@ class OnDemand:
         name: str,
         instead: Callable[..., Any] | None = None,
         longer: Callable[..., float] = lambda *_: 0.0,
+        price: float = COMPILING_SECONDS,
     ):
-        self.name, self._instead, self._longer = name, instead, longer
+        self.name, self._instead, self._longer, self._price = name, instead, longer, price
         self.paid = 0.0
         """Seconds that doing without it took so far."""
         self.owned = False
@@ -84,7 +91,7 @@ class OnDemand:
             return False
         if self._cached is None:
             self._cached = is_ready(self._found())
-        return self._cached or due >= COMPILING_SECONDS
+        return self._cached or due >= self._price
 
 
 def is_ready(kernel: Any) -> bool:
@@ -130,7 +137,7 @@ coordinates_serial = OnDemand("coordinates_serial", in_numpy.coordinates, _evalu
 line_serial = OnDemand("line_serial", in_numpy.line, _points)
 coordinates_parallel = OnDemand("coordinates_parallel")
 line_parallel = OnDemand("line_parallel")
-central_gradient = OnDemand("central_gradient")
+central_gradient = OnDemand("central_gradient", price=IN_A_LOOP_SECONDS)
 checksums = OnDemand("checksums", in_numpy.checksums, _sums)
 fill_direction = OnDemand("fill_direction", in_numpy.fill_direction, _entries)
 fill_units = OnDemand("fill_units", in_numpy.fill_units, _units)

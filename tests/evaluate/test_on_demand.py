@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastgrad.evaluate import in_numpy, kernels, on_demand
+import fastgrad as fg
+from fastgrad.evaluate import direct, in_numpy, kernels, on_demand
 from fastgrad.evaluate.on_demand import COMPILING_SECONDS, LOADING_SECONDS, OnDemand
 from fastgrad.evaluate.units import SETTINGS
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, run_python, steps_of
@@ -98,6 +99,21 @@ def test_a_kernel_is_rented_until_the_rent_is_its_price():
     assert not made.pays(0.1 * half)
     made._cached = True
     assert made.pays(LOADING_SECONDS)
+
+
+def test_a_gradient_that_is_called_in_a_loop_is_compiled_for_it(monkeypatch):
+    """After a thousand calls, where it is in no cache; before, each asks for its entries."""
+    x = np.ones(3)
+    with bought(False):
+        monkeypatch.setattr(on_demand.central_gradient, "paid", 0.0)
+        g = fg.grad(rosenbrock)
+        calls = round(on_demand.IN_A_LOOP_SECONDS / (2 * direct.LONGER_SECONDS))
+        for _ in range(calls - 20):
+            g(x)
+        assert not on_demand.central_gradient.owned
+        for _ in range(40):
+            g(x)
+        assert on_demand.central_gradient.owned
 
 
 def test_what_is_in_no_cache_is_not_ready():
