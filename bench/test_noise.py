@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[benc
 
 from bench.noise import DTYPES, FAMILIES, LARGE, count, net, screened  # noqa: E402
 
-RUNS, FOUND = 10, 0.9
+RUNS, LARGE_RUNS, FOUND = 3, 1, 0.9
 """Of each; counts of hundreds are the slow tests of tests/checks/test_noisy.py and of the extras."""
 FAULTS = {"float64": "1% too large", "float32": "1% too large", "bfloat16": "10% too large"}
 OTHERS = ("the sign", "no L2", "a mistaken derivative", "a zero row", "a stale minibatch")
@@ -27,7 +27,7 @@ def test_noise_of_large_nets(family: str, benchmark, quick):
     """The same of 1e5 to 1e6 parameters, in float32."""
     if quick:
         pytest.skip("too long for the quick mode")
-    measured(benchmark, family, "float32", 2, ("1% too large", "the sign"))
+    measured(benchmark, family, "float32", LARGE_RUNS, ("1% too large", "the sign"))
 
 
 def measured(benchmark, family: str, dtype: str, runs: int, faults: tuple[str, ...]) -> None:

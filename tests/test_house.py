@@ -117,7 +117,8 @@ LAYERS = {
         checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
         checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
         checks.screen.noisy.words checks.screen.noisy.noise checks.screen.noisy.pooled
-        checks.screen.noisy.placing checks.screen.noisy.echo
+        checks.screen.noisy.placing checks.screen.noisy.echo checks.screen.noisy.found
+        checks.screen.noisy.looking checks.screen.noisy.zeros
     """,
     "repair": """
         repair repair.source repair.reach repair.edits repair.observe repair.of_loss repair.sites

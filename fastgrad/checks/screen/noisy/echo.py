@@ -4,6 +4,9 @@ The sum of all ``y_k v_k`` is k times an estimate of a - g, of cosine about sqrt
 error shows about sqrt(k) times as much as along one random direction, and noise as much as there. An
 error of the size of the noise, which k directions do not tell from it, stands out then by 3 or 4 of
 its sds. Where there is none, it is one more random direction.
+
+That is for directions through what is claimed to be zero. Through everything, in nets with kinks, y is
+about twice e, for there is a kink at theta on one line or another: 4 of 500 right gradients echoed.
 """
 
 from collections.abc import Callable

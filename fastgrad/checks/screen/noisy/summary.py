@@ -7,10 +7,10 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.screen.noisy.found import NoisyFound
 from fastgrad.checks.screen.noisy.limits import BARS, HALVED, NOTHING, useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.checks.screen.noisy.pooled import MISSED
-from fastgrad.checks.screen.noisy.search import NoisyFound
 from fastgrad.checks.screen.noisy.words import diagnosis_of, per_cent, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.findings import BlockCheck
@@ -42,8 +42,8 @@ class Summary:
         self.moving = moving
         self.along = {b: self._along(b) for b in moving}
         self.shape = {b: self._shape(b) for b in moving}
-        whole, limit = norm(lines.norms), found.limits.get("random", float("inf"))
-        self.whole = limit / whole if whole else float("inf")
+        whole = norm(lines.norms)
+        self.whole = found.everything.limit / whole if whole else float("inf")
 
     def _moves(self, block: Block) -> bool:
         return bool(self.lines.directions.moves(block).any())
@@ -60,10 +60,9 @@ class Summary:
 
     def _shape(self, b: int) -> float:
         """The smallest error of any shape that would be missed, over the norm of the gradient there."""
-        size, missed = float(self.lines.norms[b]), self.found.limits
-        alike = missed.get("alike", float("inf")) / float(self.shares[b])
-        limit = min(missed.get("random", float("inf")), alike)
-        return limit / size if size else float("inf")
+        size = float(self.lines.norms[b])
+        alike = self.found.alike.limit / float(self.shares[b])
+        return min(self.found.everything.limit, alike) / size if size else float("inf")
 
     def outcome(self, remarks: tuple[str, ...], cost: str, of: str = "") -> Outcome:
         blocks = tuple(self._block(b) for b in range(len(self.layout.blocks)))

@@ -1,0 +1,126 @@
+"""Directions through what is claimed to be exactly zero: entries among others, and blocks throughout.
+
+There are no signs to look along. Random directions through these entries alone show what the loss does
+there; where it has few digits, many of them together, and their echo.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.screen.noisy.again import Again, stands
+from fastgrad.checks.screen.noisy.echo import Echo
+from fastgrad.checks.screen.noisy.found import Blame
+from fastgrad.checks.screen.noisy.limits import NOTHING
+from fastgrad.checks.screen.noisy.lines import Look
+from fastgrad.checks.screen.noisy.looking import (
+    FRESH_STREAM,
+    MORE_RANDOM,
+    RANDOM,
+    ZERO_BLOCKS,
+    ZEROS,
+    Looking,
+)
+from fastgrad.checks.screen.noisy.pooled import Pooled
+from fastgrad.numerics.rough import RUNG
+
+ZEROS_AWAY = 0.25
+"""How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
+change."""
+NOT_FALLING = 0.8
+"""Slopes at a quarter of the step are at least this part of those at the whole."""
+
+
+class Zeros:
+    """Looks along what is exactly zero in a gradient.
+
+    Parameters
+    ----------
+    looking : Looking
+    """
+
+    def __init__(self, looking: Looking):
+        self.looking = looking
+
+    def through_entries(self) -> None:
+        """Look along entries that are zero, of blocks that are not."""
+        v = self.looking.lines.zeros(ZEROS)
+        if not v.any():
+            return
+        look = self.looking.read("zeros", v)
+        if look.alarms or (self.looking.lines.coarse and self._pooled_zeros(look, None)[1]):
+            for b, block in enumerate(self.looking.layout.blocks):
+                if v[block.start : block.stop].any():
+                    self._place_zeros(b, look, v)
+
+    def _place_zeros(self, b: int, look: Look, v: Floats) -> None:
+        """Blame a block, if its own part of the direction shows an error too."""
+        told = None
+        if look.alarms:
+            told = stands(lambda k: self.looking.fresh("zeros", ZEROS + 1 + k, b, v))
+        if told is None and self.looking.lines.coarse:
+            told = self._zeros_at_two_steps(look, b)
+        if told is not None:
+            self.looking.blame(b, Blame("zeros", told, "zeros"))
+
+    def _zeros_at_two_steps(self, look: Look, b: int) -> Again | None:
+        """Slopes through what is zero in a block, if they alarm, and do not fall with the step.
+
+        They would where units that are off at theta come on a step away.
+        """
+        finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
+        fine, alarms = self._pooled_zeros(finer, b)
+        if not alarms:
+            return None
+        wide = np.array(self._pooled_zeros(look, b)[0].y)
+        if float(np.sum(wide * fine.y)) < NOT_FALLING * float(np.sum(wide**2)):
+            return None
+        return Again(np.abs(fine.y) / (fine.noise or 1.0), 1.0)
+
+    def _pooled_zeros(self, look: Look, b: int | None) -> tuple[Pooled, bool]:
+        """Random directions through what is exactly zero, in a block or in all; whether they alarm."""
+
+        def draw(k: int) -> Floats:
+            v = self.looking.lines.zeros(ZEROS + FRESH_STREAM + k)
+            if b is not None:
+                block = self.looking.layout.blocks[b]
+                v[: block.start], v[block.stop :] = 0.0, 0.0
+            return v
+
+        pooled, first = Pooled(ZEROS_AWAY), 0 if b is None else RANDOM
+        self.looking.pool(pooled, [look], draw, range(first, first + RANDOM))
+        return pooled, pooled.alarms or self.looking.echo(pooled, [look], draw).alarms
+
+    def through_blocks(self) -> None:
+        """Blocks that are zero throughout, of which a line says too little, along many together."""
+        blocks = [
+            b for b, look in self.looking.found.signs.items() if self._is_untold_zero(b, look)
+        ]
+        if not blocks:
+            return
+        pooled, echo = self._through(tuple(blocks), 0)
+        self.looking.found.zeros = dict.fromkeys(blocks, echo.limit)
+        if not (pooled.alarms or echo.alarms):
+            return
+        for b in blocks:
+            own, again = self._through((b,), FRESH_STREAM)
+            if own.alarms or again.alarms:
+                self.looking.blame(b, Blame("random", Again(np.abs(own.y), own.bar), "zero"))
+
+    def _is_untold_zero(self, b: int, look: Look) -> bool:
+        if self.looking.lines.sums[b] or b in self.looking.found.blamed:
+            return False
+        return self.looking.lines.coarse or look.slope.bar > NOTHING * float(
+            self.looking.lines.norms.max(initial=0)
+        )
+
+    def _through(self, blocks: tuple[int, ...], first: int) -> tuple[Pooled, Echo]:
+        """Random directions through some blocks together, and their echo."""
+
+        def draw(k: int) -> Floats:
+            return self.looking.lines.random(ZERO_BLOCKS + first + k, blocks)
+
+        look, pooled = self.looking.read("random", draw(0), blocks), Pooled()
+        self.looking.pool(pooled, [look], draw, range(1, 1 + MORE_RANDOM))
+        return pooled, self.looking.echo(pooled, [look], draw)
