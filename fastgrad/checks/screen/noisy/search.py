@@ -165,7 +165,8 @@ class NoisySearch(Looking):
     def _mean_again(self, b: int, look: Look) -> tuple[Look, Again]:
         """The mean over as many fresh lines as an alarm was the mean of.
 
-        Parts alone are too rough to show what these did.
+        With few digits parts alone are too rough to show what these did. With more, it may be a kink
+        at theta, which is near all base points, that all means show: 9 of 500 right gradients.
         """
         lines = max(MOST_MEANS, self.found.lines[b] // 2)
         self.require(EVALUATIONS_EACH * lines)
@@ -197,7 +198,7 @@ class NoisySearch(Looking):
             constant = None if one else self._constant_in(b, look)
             self.blame(b, constant or Blame("signs", parts, "scale" if one else "", factor))
             return look
-        if self.found.lines.get(b, 1) > 1:
+        if self.lines.coarse and self.found.lines.get(b, 1) > 1:
             anew, again = self._mean_again(b, look)
             if anew.alarms and anew.y * look.y > 0:
                 factor = 1 / (1 - again.mean) if again.mean != 1 else np.inf
