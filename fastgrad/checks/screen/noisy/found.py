@@ -32,6 +32,8 @@ class NoisyFound:
     """The line along signs that goes through a block."""
     lines: dict[int, int] = field(default_factory=dict)
     """How many lines along its signs there were."""
+    parts: dict[int, float] = field(default_factory=dict)
+    """What parts of a block must show to confirm what a mean over lines shows."""
     everything: Pooled = field(default_factory=Pooled)
     """Random directions through everything."""
     alike: Pooled = field(default_factory=Pooled)

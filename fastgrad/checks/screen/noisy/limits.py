@@ -10,6 +10,12 @@ from fastgrad.differences.loss import Loss
 BARS = 3.0
 """Bars beyond which an error along the gradient is seen, and stands when it is looked at again: one for
 each of these, and one for how rough the parts are."""
+PARTS_SDS = 8.0
+"""The same in sds of single lines, where a mean of many shows an error.
+
+Six parts of the block, of sqrt(2) times the sd each, must show it by a t statistic, so that it is
+``(6.9 + 2.3) sqrt(2 / 6) = 5.3`` sds if they scatter as expected, and half as much again if by more.
+"""
 HALVED = 4.0
 """Lines that make limits half as wide, for each that there was."""
 AGREES_ALONG = 0.1

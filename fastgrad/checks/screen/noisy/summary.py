@@ -56,7 +56,8 @@ class Summary:
         sums = self.lines.sums
         shares = self.lines.shares(sums) if len(look.blocks) > 1 else np.ones(sums.size)
         size = float(shares[b] * sums[b])
-        return BARS * look.bar / size if size else float("inf")
+        limit = max(BARS * look.bar, self.found.parts.get(b, 0.0))
+        return limit / size if size else float("inf")
 
     def _shape(self, b: int) -> float:
         """The smallest error of any shape that would be missed, over the norm of the gradient there."""
