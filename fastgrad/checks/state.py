@@ -150,8 +150,12 @@ class Answers:
 
     @cached_property
     def _own(self) -> Floats | None:
-        """How far the gradient itself says that it may be off, as it may differ from call to call."""
-        return self.gradient.error_bars()
+        """How far the gradient itself says that it may be off, as it may differ from call to call.
+
+        None where it says nowhere: a vector of zeros would be read once a direction.
+        """
+        bars = self.gradient.error_bars()
+        return bars if bars is not None and bars.any() else None
 
     def _differ(self, one: Floats, other: Floats) -> Mask:
         """Entries in which two answers differ beyond noise."""
