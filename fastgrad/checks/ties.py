@@ -4,7 +4,8 @@ At ``max(x)`` of four ties every slope from 0 to 1 is that of a subgradient in i
 slopes of 1 are no subgradient: along the four together the loss is straight and rises by 1, and they
 say 4. A subgradient g has ``-J'(x; -v) <= g . v <= J'(x; v)`` along every direction v (R. T.
 Rockafellar, *Convex Analysis*, 1970, theorem 23.2; the other way round where J is concave), so where J
-is straight along v, ``g . v`` is its slope there.
+is straight along v, ``g . v`` is its slope there. Where it bends along v as well, and one way in all
+directions, what lies outside is not called right.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ NOISE_SDS = 16.0
 """The noise of sums and differences of four values, eight of its sds."""
 REACH = 2.0
 """Steps to a bound within which an entry has one side."""
+LOOKS = 6
+"""Directions along which a loss must bend one way: what does so by chance passes once in 64 times."""
 FEWEST = 3
 """Entries of which no two show that they share a kink."""
 SIDES = np.array([1.0, -1.0])
@@ -97,6 +100,25 @@ class _Kinks:
         off = abs(self.step * slope - (above + below) / 2)
         noise = NOISE_SDS * self.loss.noise
         return abs(above - below) <= STRAIGHT * bend + noise and off > CURVED * bend + noise
+
+    def leaves_out(self, slope: float, some: Indices | None = None) -> bool:
+        """Whether a slope is not between those on both sides along some entries together, or all."""
+        some = np.arange(self.indices.size) if some is None else some
+        low, high = sorted(self.together(some))
+        bend = float(np.abs(self.up[some] - self.down[some]).max())
+        slack = CURVED * bend + NOISE_SDS * self.loss.noise
+        return not low - slack <= self.step * slope <= high + slack
+
+    def bends_one_way(self, some: Indices) -> bool:
+        """Whether the loss seems convex in some entries, or concave: along random signs of them too."""
+        rng = np.random.default_rng(some.size)
+        bends = [*(self.up - self.down)[some]]
+        for _ in range(LOOKS):
+            along = self.turned(rng.choice(SIDES, self.indices.size))
+            above, below = along.together(some)
+            bends.append(above - below)
+        slack = STRAIGHT * float(np.abs(bends).max()) + NOISE_SDS * self.loss.noise
+        return min(bends) >= -slack or max(bends) <= slack
 
     def are_at_theta(self, some: Indices, near: "_Kinks") -> bool:
         """Whether some entries bend as much over steps so much shorter: kinks beside theta do not."""
@@ -162,22 +184,32 @@ def judged_together(
         if at.size < 2 or loss.run.structured or left() <= 0:
             continue
         kinks = _Kinks(loss, judged.indices[at], float(judged.differences.step[at].min()))
-        for who, rises, says in _no_subgradients(kinks, judged, at, left):
+        for who, slopes, says in _no_subgradients(kinks, judged, at, left):
+            if len(slopes) > 1:
+                verdict[who] = Verdict.KINK_OUTSIDE
+                between = f"{slopes[0]:.4g} to {slopes[1]:.4g}"
+                note = f"a kink: along {who.size} ties the slopes are {between}, not {says:.4g}"
+                notes.update(dict.fromkeys(map(int, who), note))
+                continue
+            (rises,) = slopes
             verdict[who], tied[who] = Verdict.DISAGREES, True
             note = f"no subgradient: along {who.size} ties the slope is {rises:.4g}, not {says:.4g}"
             notes.update(dict.fromkeys(map(int, who), note))
             if not told or told[-1].block != block.name:
                 names = [loss.layout.name(int(i)) for i in judged.indices[who]]
                 told.append(_diagnosis(block.name, names, (rises, says)))
-    if not told:
+    if (verdict == judged.verdict).all():
         return judged, ()
     return replace(judged, verdict=verdict, notes=notes, tied=tied), tuple(told)
 
 
 def _no_subgradients(
     kinks: _Kinks, judged: Judged, at: Indices, left: Callable[[], float]
-) -> Iterator[tuple[Indices, float, float]]:
+) -> Iterator[tuple[Indices, tuple[float, ...], float]]:
     """Ties that are no subgradient together, the slope along all of them, and what is said of it.
+
+    Where the loss has a kink along all of them, its slopes on both sides: backprop's choice at a kink of
+    a net need not lie between them, and that it does not is no proof of an error.
 
     All go up at once, or each the way in which the loss rises: the largest of ``|x|`` is straight so.
     """
@@ -191,11 +223,18 @@ def _no_subgradients(
             who = at[group]
             says = float(signs[group] @ judged.analytic[who])
             near = _Kinks(kinks.loss, judged.indices[who], kinks.step / NEARER).turned(signs[group])
-            if found[group].any() or not (turned.exclude(says, group) and near.exclude(says)):
+            if found[group].any() or not turned.are_at_theta(group, near):
                 continue
-            if turned.are_at_theta(group, near):
+            above, below = (part / kinks.step for part in turned.together(group))
+            if turned.exclude(says, group) and near.exclude(says):
                 found[group] = True
-                yield who, float(np.mean(turned.together(group))) / kinks.step, says
+                yield who, ((above + below) / 2,), says
+            elif (
+                turned.leaves_out(says, group)
+                and near.leaves_out(says)
+                and turned.bends_one_way(group)
+            ):
+                yield who, (min(above, below), max(above, below)), says
 
 
 def _between_bounds(loss: Loss, judged: Judged, at: Indices) -> Indices:

@@ -135,3 +135,19 @@ def test_a_median_of_ties_moves_when_all_do():
     report = check(lambda x: float(np.sort(x)[2]), np.eye(5)[0], x)
     assert report.counts["disagrees"] == 1
     assert "does it use its argument" not in str(report)
+
+
+@pytest.mark.parametrize(("shares", "verdict"), [
+    ((1, 1), "inconclusive"), ((0.8, 0.8), "inconclusive"), ((-0.2, -0.1), "inconclusive"),
+    ((0.5, 0.5), "agrees"), ((0, 0), "agrees"), ((1, 0), "agrees"), ((0.6, 0.3), "agrees"),
+])  # fmt: skip
+def test_ties_at_a_kink_of_their_own_lie_between_its_slopes(shares, verdict):
+    """max(0, a, b) at zero: no direction is straight, and the sum of all shares is 1 at most."""
+
+    def loss(x):
+        return float(max(0.0, x.max()) + 0.3 * x.sum())
+
+    report = check(loss, np.array(shares) + 0.3, np.zeros(2))
+    assert report.verdict == verdict
+    if shares == (1, 1):
+        assert "along 2 ties the slopes are 0.6 to 1.6, not 2.6" in str(report)
