@@ -85,6 +85,15 @@ def test_one_bad_job_costs_itself_alone(bad, workers, tmp_path):
     assert kept.read_text() == "kept"
 
 
+def wait(_):
+    time.sleep(2 * SECONDS)
+    return "waited"
+
+
+def test_the_limit_of_a_job_is_of_cpu_time_so_that_others_beside_it_do_not_end_it():
+    assert dict(run_apart(lambda job: job(0), [wait, square], limits())) == {0: "waited", 1: 0}
+
+
 def test_what_a_job_changes_is_lost_with_its_child():
     box = [0]
 
