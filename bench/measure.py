@@ -20,9 +20,20 @@ MOST_ROUNDS = 15
 ROUND_SECONDS = 5e-3
 """A round repeats a call that is shorter, so that the clock and one interruption matter less."""
 ROW_SECONDS = 0.5
+WARM_SECONDS, WARM_CALLS = 0.3, 2000
+"""A call is made for so long, or so often, before it is measured: then all is compiled that pays."""
 SLOW = 1.0
 """A first call that took longer tells how long a call is well enough."""
 LIMIT_SECONDS, LIMIT_COUNT = 5e-3, 20_000
+
+
+def warm_up(call: Callable[[], Any]) -> None:
+    """Make a call again and again, as its user would who calls it often."""
+    began = time.perf_counter()
+    for _ in range(WARM_CALLS):
+        call()
+        if time.perf_counter() - began > WARM_SECONDS:
+            break
 
 
 def measured(
@@ -43,6 +54,8 @@ def measured(
     benchmark.extra_info.update(facts, first_call=first)
     if benchmark.disabled:
         return result
+    if first < SLOW:
+        warm_up(call)
     seconds = first if first > SLOW else min(seconds_of(call) for _ in range(3))
     inner = inner or max(1, int(ROUND_SECONDS / seconds))
     rounds = int(np.clip(ROW_SECONDS / (seconds * inner), ROUNDS, MOST_ROUNDS))
