@@ -214,4 +214,5 @@ def factor_of_theta(case: Case) -> Finding | None:
 def _times(constant: named_constants.Constant, what: str, over: bool) -> str:
     if constant.value == 1:
         return f"{'over' if over else 'times'} {what}"
-    return f"times {constant.text}{'/' if over else ' * '}{what}"
+    number = constant.text.partition(" (")[0]
+    return f"times {number}{'/' if over else ' * '}{what}"

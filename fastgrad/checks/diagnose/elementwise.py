@@ -30,8 +30,9 @@ def not_finite(case: Case) -> Finding | None:
     which = "every entry" if count == size else f"{count:,} of {size:,} entries"
     clause = f"{which} of the analytic gradient {'is' if count in (1, size) else 'are'} not finite"
     if np.array_equal(bad, case.theta == 0):
+        those = "that" if count == 1 else "those"
         clause += (
-            f": those where {case.name} is exactly 0 (theta/theta, log 0, or a norm of 0 is divided "
+            f": {those} where {case.name} is exactly 0 (theta/theta, log 0, or a norm of 0 is divided "
             "by); a mask in the loss does not save them, 0 * inf is no number"
         )
     return Finding(("not-finite",), {"entries": float(count)}, clause)

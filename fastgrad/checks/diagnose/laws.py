@@ -90,9 +90,10 @@ LAWS: tuple[Law, ...] = (
     fingerprint,
     signed_offset,
     entry_weights,
-    turned,
+    lambda case: None if case.loose else turned(case),  # a turn by one axis leaves columns right
     with_outliers,
     by_lines,
+    turned,
 )
 """All laws in order of complexity: the first that holds is the diagnosis."""
 

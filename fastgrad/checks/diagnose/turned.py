@@ -26,7 +26,7 @@ def turned(case: Case) -> Finding | None:
         return None
     if np.any(np.abs(np.linalg.norm(a, axis=1) - sizes) > slack):
         return None
-    if np.all(np.abs(np.abs(a) - np.abs(D)) <= SHOWS * bar):  # signs, and no turn
+    if np.all(np.abs(np.abs(a) - np.abs(D)) <= SHOWS * slack[:, None]):  # signs, and no turn
         return None
     angle = _one_rotation(a, D, bar) if np.count_nonzero(told) >= SEVERAL else None
     how = "" if angle is None else f", all by one rotation, of {angle:.4g} degrees"
