@@ -92,6 +92,18 @@ def test_the_page_is_whole_and_alone(report):
     assert '"schema": "fastgrad/gradient-check/1"' in page.words
 
 
+def test_the_page_has_the_edit_that_was_asked_for():
+    report = fg.check_grad(lambda x: (x**3).sum(), square, np.array([1.0, 2.0]), backend="python")
+    (best, *_) = report.suggest(60)
+    words = Page(report.to_html()).words
+    assert "What to change" in words
+    assert best.after.strip() in words
+
+
+def square(x):
+    return 2 * x**2
+
+
 def test_one_report_makes_the_same_bytes():
     report = problems.check()
     assert report.to_html() == report.to_html()

@@ -9,6 +9,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad.parameters.layout import flatten
+from fastgrad.repair.proof import Proof
 from fastgrad.repair.suggest import _either
 from tests.checks import bugs
 from tests.checks.bugs import BUGS
@@ -157,6 +158,48 @@ def test_a_penalty_that_the_loss_lacks_is_left_out_and_may_be_meant(tmp_path):
     assert best.after == "    return X.T @ (X @ w - y) / len(y)"
     assert "differ by a penalty, and either may be meant" in str(report)
     assert "add it to the loss instead" in str(report)
+
+
+COMPILED = """import numpy as np
+from numba import njit
+
+
+@njit
+def loss(x, a):
+    return (a * np.sin(x) ** 2).sum()
+
+
+@njit
+def slope(x):
+    return 2 * np.sin(x) * np.sin(x)
+
+
+@njit
+def gradient(x, a):
+    return a * slope(x)
+"""
+
+
+def test_compiled_functions_are_edited_and_the_edit_is_proved_compiled(tmp_path, monkeypatch):
+    asked = []
+    whole = Proof._asked
+
+    def noted(self, states, spots, compiled):
+        found = whole(self, states, spots, compiled)
+        asked.append((compiled, all(values is not None for _, values in found)))
+        return found
+
+    monkeypatch.setattr(Proof, "_asked", noted)
+    a = np.array([0.7, -1.3, 2.0])
+    with module(tmp_path / "compiled.py", COMPILED) as made:
+        report = fg.check_grad(made.loss, made.gradient, np.array([0.4, 1.1, -0.8]), a)
+        (best, *_) = report.suggest(SECONDS)
+        assert made.slope(np.ones(1)) == pytest.approx(2 * np.sin(1.0) ** 2)  # as it was
+    assert best.after in (
+        "    return 2 * np.sin(x) * np.cos(x)",
+        "    return 2 * np.cos(x) * np.sin(x)",
+    )
+    assert (True, True) in asked
 
 
 STATEFUL = """import numpy as np
