@@ -143,10 +143,19 @@ class NoisySearch(Looking):
             off += more[0]
             apart += more[1]
             look = self._mean(first, np.array(off), np.array(apart))
-            scatter = PARTS_SDS * float(np.std(off, ddof=1)) * first.size
-            self.found.parts.update(dict.fromkeys(group, scatter))
         self.found.lines.update(dict.fromkeys(group, 1 + 2 * len(off)))
+        if first.size and not look.alarms and (off or self.lines.coarse):
+            self.found.parts.update(dict.fromkeys(group, self._least_confirmed(group, first, off)))
         return look
+
+    def _least_confirmed(self, group: tuple[int, ...], first: Look, off: list[float]) -> float:
+        """The error along signs that parts of a block confirm, and, with few digits, a wide step."""
+        if not self.lines.coarse:
+            return PARTS_SDS * float(np.std(off, ddof=1)) * first.size
+        self.require(MEAN_EVALUATIONS + 2)
+        off = off or self._means(group, first, range(1, 1 + MEAN_LINES))[0]
+        change = abs(self._far(first, self.lines.signs(SIGNS, group)) - first.slope.value)
+        return max(PARTS_SDS * float(np.std(off, ddof=1)) * first.size, 2 * change)
 
     def _means(
         self, group: tuple[int, ...], first: Look, numbers: range
@@ -195,10 +204,14 @@ class NoisySearch(Looking):
 
         With few digits all parts of a small block may be on one: a bias moves sums that are rounded.
         """
-        h = ALIBI * look.slope.step
-        above, below = self.lines.loss.along(self.lines.signs(SIGNS, (b,)), np.array([h, -h]))
-        far = float(above - below) / (2 * h)
+        far = self._far(look, self.lines.signs(SIGNS, (b,)))
         return abs(far - look.claimed) < abs(far - look.slope.value)
+
+    def _far(self, look: Look, v: Floats) -> float:
+        """The slope along a direction over a wide step."""
+        h = ALIBI * look.slope.step
+        above, below = self.lines.loss.along(v, np.array([h, -h]))
+        return float(above - below) / (2 * h)
 
     def _bears_out(self, b: int, factor: float) -> bool:
         """Whether a random direction through the block says the same of the factor."""
