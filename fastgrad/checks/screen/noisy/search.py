@@ -8,6 +8,7 @@ from fastgrad.checks.screen.noisy.again import (
     BASES,
     EXPECTED,
     FRESH,
+    PARTS,
     PARTS_EVALUATIONS,
     Again,
     again_by_parts,
@@ -154,8 +155,11 @@ class NoisySearch(Looking):
             return PARTS_SDS * float(np.std(off, ddof=1)) * first.size
         self.require(MEAN_EVALUATIONS + 2)
         off = off or self._means(group, first, range(1, 1 + MEAN_LINES))[0]
-        change = abs(self._far(first, self.lines.signs(SIGNS, group)) - first.slope.value)
-        return max(PARTS_SDS * float(np.std(off, ddof=1)) * first.size, 2 * change)
+        confirmed = PARTS_SDS * float(np.std(off, ddof=1)) * first.size
+        if any(map(self._is_small, group)):
+            far = self._far(first, self.lines.signs(SIGNS, group))
+            confirmed = max(confirmed, 2 * abs(far - first.slope.value))
+        return confirmed
 
     def _means(
         self, group: tuple[int, ...], first: Look, numbers: range
@@ -187,7 +191,7 @@ class NoisySearch(Looking):
                 self.blame(b, Blame("signs", told, "zero"))
             return look.settled(0.0, abs(look.y) + look.slope.bar)
         self.require(PARTS_EVALUATIONS)
-        if self.lines.coarse and self._has_alibi(b, look):
+        if self._is_small(b) and self._has_alibi(b, look):
             return look.settled(look.slope.value, max(look.slope.bar, abs(look.y)))
         parts = again_by_parts(self.lines, look, b)
         if parts.beyond(look.bar / look.size):
@@ -200,12 +204,16 @@ class NoisySearch(Looking):
         return look.settled(look.claimed - mean, max(parts.bar * look.size, look.bar, abs(mean)))
 
     def _has_alibi(self, b: int, look: Look) -> bool:
-        """Whether the slope at a wide step is nearer to what is claimed, as beside the tread of a stair.
-
-        With few digits all parts of a small block may be on one: a bias moves sums that are rounded.
-        """
+        """Whether the slope at a wide step is nearer to the claim, as beside a tread of a stair."""
         far = self._far(look, self.lines.signs(SIGNS, (b,)))
         return abs(far - look.claimed) < abs(far - look.slope.value)
+
+    def _is_small(self, b: int) -> bool:
+        """Whether all parts of a block are alike, and, with few digits, may be on one tread of a stair.
+
+        A bias moves sums that are rounded.
+        """
+        return self.lines.coarse and self.layout.blocks[b].size < 2 * PARTS
 
     def _far(self, look: Look, v: Floats) -> float:
         """The slope along a direction over a wide step."""
