@@ -7,6 +7,7 @@ program by experiment, exact through loops, caches and calls.
 """
 
 import ast
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType
@@ -20,6 +21,9 @@ from fastgrad.repair.source import Function, Unit, Version, compiled, parsed
 
 NUDGE = 1e-3
 """Relative change of a value whose reach is sought: far beyond rounding, far from overflow."""
+MOST_SECONDS = 2.0
+"""CPU time for all expressions that are asked for, and for all reaches that are sought: what a slow
+gradient leaves unknown is taken to reach everything."""
 MOST_FIELDS = 24
 VALUED = ast.Assign | ast.AugAssign | ast.Return | ast.Expr | ast.AnnAssign
 """Statements that have a value."""
@@ -128,7 +132,7 @@ def observe(
     notes: dict[Unit, dict[int, Seen]] = {unit: {} for unit in versions}
     scopes: dict[Unit, dict[int, dict[str, Seen]]] = {unit: {} for unit in versions}
     nudged: list[Any] = [None, None, _nudge]
-    is_asking = False
+    is_asking, spent = False, 0.0
 
     for number, (unit, version) in enumerate(versions.items()):
         tree = _noting(version, number)
@@ -147,18 +151,20 @@ def observe(
         return value
 
     def scope(number: int, k: int, names: dict[str, Any]) -> None:
-        nonlocal is_asking
+        nonlocal is_asking, spent
         if is_asking or nudged[0] is not None:
             return
         unit = units[number]
         is_first = k not in scopes[unit]
         scopes[unit][k] = read[unit] | {name: seen(v) for name, v in names.items()}
         is_asking = True  # an expression may call what is noted
+        began = time.process_time()
         for text, expression in asked if is_first else ():
-            if text not in borrowed[unit]:
+            if text not in borrowed[unit] and spent + time.process_time() - began < MOST_SECONDS:
                 what = _worth(expression, unit, names)
                 if what.kind != "o":
                     borrowed[unit][text] = what
+        spent += time.process_time() - began
         is_asking = False
 
     for unit in versions:
@@ -166,10 +172,13 @@ def observe(
             function.__globals__.update({NOTE: note, SCOPE: scope})
     before = run()
     reach: dict[Unit, dict[int, frozenset[int]]] = {unit: {} for unit in versions}
+    began = time.process_time()
     for number, (unit, version) in enumerate(versions.items()):
         for k in heads(version):
             if notes[unit].get(k, Seen("o")).kind not in "fi":
                 continue
+            if time.process_time() - began > MOST_SECONDS:
+                break
             for change in (_nudge, _turn):
                 nudged[:] = [number, k, change]
                 try:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from fastgrad.repair.edits import Edit
@@ -27,6 +27,8 @@ SHARED = 1.0
 """What it costs more to edit what the loss runs too."""
 AFTER, AT_LEAST = 0.4, 300
 """Once a solution is found, so many more edits are tried: a part of those tried before, or these."""
+SECONDS_AFTER = 2.0
+"""The time that this takes at most, or that part of what was spent before: where a gradient is slow."""
 MOST_TRIED = 30_000
 """Edits that are tried at most: where there is time enough, this decides and not the load."""
 MEMORY = 2 << 30
@@ -88,6 +90,7 @@ class Search:
     one_call: float
     workers: int = 2
     tried: int = 0
+    began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> Iterator[list[State]]:
         """Versions that agree, those found at a time; whoever asks again has more looked for."""
@@ -109,14 +112,14 @@ class Search:
         results: list[tuple[Edit, Score]] = []
         mending: list[tuple[Edit, Score]] = []
         solutions: list[State] = []
-        last = MOST_TRIED
+        last, stop_at = MOST_TRIED, self.deadline
         trying = Trying(self.subject, {version.unit: version for version in state.versions})
         for k, score in _in_order(run_apart(trying, edits, self._limits(), self.workers)):
-            if self.tried >= last:
+            if self.tried >= last or (solutions and time.perf_counter() > stop_at):
                 if not solutions:
                     break
                 yield solutions
-                solutions, last = [], MOST_TRIED
+                solutions, last, stop_at = [], MOST_TRIED, self.deadline
             self.tried += 1
             if score is None:
                 continue
@@ -131,6 +134,8 @@ class Search:
             if found is not None:
                 if not solutions:
                     last = min(MOST_TRIED, self.tried + max(AT_LEAST, int(AFTER * self.tried)))
+                    now = time.perf_counter()
+                    stop_at = now + max(SECONDS_AFTER, AFTER * (now - self.began))
                 solutions.append(found)
         if solutions:
             yield solutions
