@@ -24,6 +24,7 @@ from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.screen import screen_together, with_noise
 from fastgrad.checks.screen.first_look import rounding_of
 from fastgrad.checks.screen.noisy import ROUGH, is_coarse, may_be_rough, useful_limits
+from fastgrad.checks.screen.noisy.again import PARTS
 from fastgrad.checks.stages import LONGEST_STEP, RESOLVED
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.loss import Loss
@@ -103,7 +104,10 @@ def sweep_and_screen(
     if not left.can_be_screened:
         return swept
     free = np.zeros(known.layout.size, np.bool_)
-    free[judged.indices[left.open]] = True
+    free[judged.indices[left.together]] = True
+    if not free.any():
+        nothing = Outcome("agrees", swept.blocks, 0.0, ())
+        return Joined(swept, nothing, left.narrowed(budget)).outcome()
     rest = away_from_bounds(replace(known, free=free))[0]
     if rest.count < np.count_nonzero(free):  # directions would not move all of them
         return swept
@@ -126,6 +130,15 @@ class Left:
         """
         verdict = self.judged.verdict
         return np.asarray((verdict == Verdict.INCONCLUSIVE) | (verdict == Verdict.KINK_OUTSIDE))
+
+    @cached_property
+    def together(self) -> Mask:
+        """Those of them that are screened, shape (m,): not the few of a block.
+
+        All directions through these cross the same kink at theta, which passes for an error.
+        """
+        counts = np.bincount(self.judged.block[self.open], minlength=len(self.loss.layout.blocks))
+        return np.asarray(self.open & (counts >= 2 * PARTS)[self.judged.block])
 
     @cached_property
     def size(self) -> Floats:
@@ -231,9 +244,9 @@ class Joined:
         self.swept, self.screened, self.left = swept, screened, left
         self.names = [block.name for block in left.loss.layout.blocks]
         told = screened.in_noise or {}
-        open_ = [left.of_block(b) & left.open for b in range(len(self.names))]
+        open_ = [left.of_block(b) & left.together for b in range(len(self.names))]
         self.rest = [norm(left.size[which]) for which in open_]
-        """The norm of what is open of each block."""
+        """The norm of what was screened of each block."""
         along, shape = told.get("along", {}), told.get("any_shape", {})
         self.along = {
             name: min(left.along(b), along.get(name, np.inf)) for b, name in self._with_gradient()
@@ -255,10 +268,9 @@ class Joined:
     def _off(self, which: Mask, part: float, rest: float) -> float:
         """What some entries may be off by, over their norm; the open ones by a part of theirs."""
         left, together = self.left, part * rest if rest else np.inf
-        alone = norm(left.error[which & ~left.open])
-        return float(np.hypot(alone, min(together, norm(left.error[which & left.open])))) / norm(
-            left.size[which]
-        )
+        alone = norm(left.error[which & ~left.together])
+        together = min(together, norm(left.error[which & left.together]))
+        return float(np.hypot(alone, together)) / norm(left.size[which])
 
     def outcome(self) -> Outcome:
         """The outcome of both."""
@@ -294,7 +306,7 @@ class Joined:
         if self.screened.verdict == "disagrees":
             return "disagrees"
         told = self.screened.in_noise or {}
-        seen = np.isfinite(told.get("whole_any_shape", np.inf))
+        seen = not any(self.rest) or np.isfinite(told.get("whole_any_shape", np.inf))
         sure = self.whole <= useful_limits(self.left.loss)[1] and self.left.each < EACH
         return "agrees" if sure and seen else "inconclusive"
 
@@ -321,5 +333,10 @@ class Joined:
         return (
             f"The noise of the loss hides {count:,} of {self.left.open.size:,} entries one by one: each "
             f"is within {100 * self.left.each:.2g}% of its own size or its block's rms, half of them "
-            f"within {100 * float(np.median(self.left.parts)):.2g}%. They were screened together."
+            f"within {100 * float(np.median(self.left.parts)):.2g}%. "
+            + (
+                "They were screened together."
+                if any(self.rest)
+                else "They are too few to be screened."
+            )
         )
