@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import argument_name, root_name
-from fastgrad.evaluate.outside import arrays_read, values_read
+from fastgrad.evaluate.outside import arrays_read
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum, place_of
@@ -89,17 +88,13 @@ class Question:
 
     def indices(self) -> dict[str, Indices]:
         """Arrays of whole numbers that the loss is given, or reads from outside, by name."""
-        plain = getattr(self.loss, "py_func", self.loss)
-        read = dict(values_read(plain)) if isinstance(plain, FunctionType) else {}
         given = {
             argument_name(self.loss, place_of(k, self.arguments[0])): value
             for k, value in enumerate(self.args)
+            if isinstance(value, np.ndarray)
         }
-        return {
-            name: value
-            for name, value in {**read, **given}.items()
-            if isinstance(value, np.ndarray) and value.dtype.kind in "iu"
-        }
+        known = {**arrays_read(self.loss), **given}
+        return {name: value for name, value in known.items() if value.dtype.kind in "iu"}
 
     def free(self, layout: Layout, flat: Floats, theta: Any) -> Mask | None:
         """Which entries may be perturbed, shape (n,); None when all may."""
