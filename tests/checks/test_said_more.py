@@ -183,3 +183,42 @@ def test_a_factor_is_the_length_of_what_the_loss_reads_from_outside():
     report = fg.check_grad(loss, lambda w: 2 * X.T @ outputs(w), w, backend="python")
     assert "47 (= m) times" in report.diagnoses[0].sentence
     assert "m = 47 is the length of X, which the loss reads" in report.diagnoses[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("power", "text"),
+    [(-1.0, "exp(log_scale)"), (-2.0, "exp(2 log_scale)"), (1.0, "exp(-log_scale)")],
+)
+def test_a_factor_is_made_of_another_parameter(power, text):
+    """The scale of residuals forgotten in the derivative by what is scaled."""
+    rng = np.random.default_rng(1)
+    A, y = rng.normal(size=(30, 4)), rng.normal(size=30)
+    theta = {"w": rng.normal(size=4), "log_scale": 0.37}
+
+    def loss(p):
+        return float(((A @ p["w"] - y) ** 2).sum() * np.exp(power * p["log_scale"]))
+
+    def grad(p):
+        r = A @ p["w"] - y
+        return {"w": 2 * A.T @ r, "log_scale": power * loss(p)}
+
+    report = fg.check_grad(loss, grad, theta, backend="python")
+    assert [d.block for d in report.diagnoses] == ["w"]
+    assert f"(= {text}) times" in report.diagnoses[0].sentence
+    assert "log_scale is 0.37: perhaps left out of a product" in report.diagnoses[0].sentence
+
+
+def test_a_factor_that_two_parameters_may_make_is_not_named_by_either():
+    A = np.random.default_rng(1).normal(size=(30, 4))
+    theta = {"w": np.ones(4), "a": 0.6, "b": -0.3, "tiny": 1e-250}
+
+    def loss(p):
+        return float(((A @ p["w"]) ** 2).sum() * np.exp(-p["a"]) + p["b"] + p["tiny"])
+
+    def grad(p):
+        r = A @ p["w"]
+        return {"w": 2 * A.T @ r, "a": -float(r @ r) * np.exp(-p["a"]), "b": 1.0, "tiny": 1.0}
+
+    report = fg.check_grad(loss, grad, theta, backend="python")
+    assert "exp(" not in report.diagnoses[0].sentence
+    assert report.diagnoses[0].constants["factor"] == pytest.approx(np.exp(0.6))

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.diagnose.named_constants import Size, sizes_of
+from fastgrad.checks.diagnose.named_constants import Size, numbers_of, sizes_of
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.differences.loss import Loss
@@ -254,6 +254,9 @@ def case_of(
     least = (
         4 * np.finfo(np.float64).eps * np.maximum(np.where(np.isfinite(a), np.abs(a), 0), np.abs(D))
     )
+    single = ((b.name, float(b.theta[0])) for b in evidence if b.theta.size == 1)
+    # A single number has laws of its own parameter, of which round values of others may be look-alikes.
+    numbers = numbers_of(single) if block.theta.size > 1 else ()
     return Case(
         block.name,
         block.shape,
@@ -263,7 +266,7 @@ def case_of(
         D,
         np.maximum(block.bar[known], least + np.finfo(np.float64).tiny),
         tuple(other for other in evidence if other is not block),
-        sizes_of(dims, block.name, block.shape, value),
+        sizes_of(dims, block.name, block.shape, value) + numbers,
         block.located,
         block.lines,
         None if block.second is None else block.second[known],

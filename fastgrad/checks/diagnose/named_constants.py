@@ -34,6 +34,12 @@ SURE_INTEGER = 1e-3
 LOSS = "J"
 """The symbol of the loss's own value."""
 
+PARAMETER = "theta"
+"""That of a parameter that is one number."""
+
+LARGEST_PARAMETER = 1e100
+"""Of a larger one, and of the inverse of a smaller, there is no square."""
+
 CLOSE_TO_ONE = 1e-3
 """A ratio this near to 1 is told by its distance from it."""
 
@@ -83,6 +89,15 @@ def sizes_of(
         found.append(Size(value, LOSS, f"the loss is {value:.6g}"))
     seen: set[float] = {0, 1}
     return tuple(z for z in found if not (z.value in seen or seen.add(z.value)))  # type: ignore[func-returns-value]
+
+
+def numbers_of(parameters: Iterable[tuple[str, float]]) -> tuple[Size, ...]:
+    """Parameters that are one number each, by name: a factor may be made of one."""
+    return tuple(
+        Size(value, PARAMETER, name)
+        for name, value in parameters
+        if 1 / LARGEST_PARAMETER < abs(value) < LARGEST_PARAMETER
+    )
 
 
 @dataclass(frozen=True)
@@ -169,7 +184,7 @@ def _factors(dims: tuple[Size, ...]) -> list[tuple[float, str, str]]:
     for m, symbol, said in dims:
         summed = f"{said}: perhaps a sum for a mean"
         averaged = f"{said}: perhaps a mean for a sum, or averaged twice"
-        if symbol == LOSS:
+        if symbol in (LOSS, PARAMETER):
             continue
         if not symbol:
             averaged = f"{said}: perhaps a mean for a sum"
@@ -279,6 +294,18 @@ def _of_the_loss(dims: tuple[Size, ...]) -> Iterator[tuple[float, str, str]]:
             yield np.exp(-J), "exp(-J)", "J is the loss, minus the logarithm of what was derived"
 
 
+def _of_parameters(dims: tuple[Size, ...]) -> Iterator[tuple[float, str, str]]:
+    """What is made of a parameter that is one number: a scale, or the logarithm of one."""
+    for x, _, name in (size for size in dims if size.symbol == PARAMETER):
+        said = f"{name} is {x:.6g}: perhaps left out of a product, or there twice"
+        for power, text in ((1, name), (2, f"{name}**2")):
+            yield x**power, text, said
+            yield x**-power, f"1/{text}", said
+        if abs(x) < LARGEST_EXPONENT:
+            for power, text in ((1, name), (-1, f"-{name}"), (2, f"2 {name}"), (-2, f"-2 {name}")):
+                yield np.exp(power * x), f"exp({text})", said
+
+
 def _units() -> Iterator[tuple[float, str, str]]:
     for value, symbol, meaning in UNITS:
         inverse = f"1/({symbol})" if "/" in symbol or " " in symbol else f"1/{symbol}"
@@ -291,6 +318,16 @@ def _unit(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant | 
     """A factor between units, or of the loss, of either sign, where it is known well enough."""
     if tolerance > SURE_UNIT * abs(value):
         return None
+    sign, size = "-" if value < 0 else "", abs(value)
+    made = [
+        (text, meaning)
+        for candidate, text, meaning in _of_parameters(dims)
+        if _near(size, abs(candidate), tolerance)
+    ]
+    is_round = float(f"{size:.{ROUND_DIGITS}g}") == size  # as many other things are
+    if len({meaning for _, meaning in made}) == 1 and not is_round:
+        text, meaning = made[0]
+        return Constant(value, f"{value:.6g} (= {sign}{text})", True, meaning)
     for size, symbol, meaning in (*_units(), *_of_the_loss(dims)):
         if abs(abs(value) - abs(size)) <= tolerance + UNIT_DIGITS * abs(size):
             sign = "-" if value < 0 else ""
