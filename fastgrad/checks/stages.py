@@ -221,16 +221,12 @@ class _Stages:
         return first
 
     def _judged(self) -> Judged:
+        with np.errstate(over="ignore"):  # beside a parameter of 1e-250
+            second, second_bar = self.second / self.s / self.s, self.second_bar / self.s / self.s
         return Judged(
             self.entries.indices,
             self.a / self.s,
-            Differences(
-                self.D / self.s,
-                self.bar / self.s,
-                self.h * self.s,
-                self.second / self.s**2,
-                self.second_bar / self.s**2,
-            ),
+            Differences(self.D / self.s, self.bar / self.s, self.h * self.s, second, second_bar),
             self.verdict,
             Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
             self.notes,

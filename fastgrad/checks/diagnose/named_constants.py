@@ -38,7 +38,7 @@ PARAMETER = "theta"
 """That of a parameter that is one number."""
 
 LARGEST_PARAMETER = 1e100
-"""Of a larger one, and of the inverse of a smaller, there is no square."""
+"""No square is taken of a larger one, nor of the inverse of a smaller."""
 
 CLOSE_TO_ONE = 1e-3
 """A ratio this near to 1 is told by its distance from it."""
