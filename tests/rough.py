@@ -130,9 +130,8 @@ def saw(rng):
     return lambda t: float(w @ (t - 2 * ((t + period / 2) % period - period / 2))), x, w
 
 
-def fixed_point(rng, tolerance):
-    n = 4
-    B, c, x = 0.3 * rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n)
+def fixed_point(rng, tolerance, n=4, coupling=0.3):
+    B, c, x = coupling * rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n)
 
     def solve(t, tolerance):
         u = np.zeros(n)

@@ -19,7 +19,6 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
-from fastgrad.checks.referee import JUMPS
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.screen import screen_together, with_noise
 from fastgrad.checks.screen.first_look import rounding_of
@@ -167,7 +166,7 @@ class Left:
         What hides it is not noise, and a screen of all tells nothing of the two slopes.
         """
         excluded = np.flatnonzero(self.open & (self.judged.residual > self.judged.bar))
-        return any(JUMPS in self.judged.notes.get(k, "") for k in excluded.tolist())
+        return not self.judged.beside_jumps.isdisjoint(excluded.tolist())
 
     @cached_property
     def beside(self) -> Floats:
@@ -243,7 +242,8 @@ class Joined:
     def __init__(self, swept: Outcome, screened: Outcome, left: Left):
         self.swept, self.screened, self.left = swept, screened, left
         self.names = [block.name for block in left.loss.layout.blocks]
-        told = screened.in_noise or {}
+        self.told = told = screened.in_noise or {}
+        """What directions say in numbers."""
         open_ = [left.of_block(b) & left.together for b in range(len(self.names))]
         self.rest = [norm(left.size[which]) for which in open_]
         """The norm of what was screened of each block."""
@@ -297,27 +297,24 @@ class Joined:
             return swept
         if self.screened.blocks[b].verdict == "disagrees":
             return "disagrees"
-        told = self.screened.in_noise or {}
-        seen = not self.rest[b] or np.isfinite(told.get("along", {}).get(name, np.inf))
+        seen = not self.rest[b] or np.isfinite(self.told.get("along", {}).get(name, np.inf))
         sure = self.along.get(name, 0.0) <= useful_limits(self.left.loss)[0]
         return "agrees" if sure and seen else "inconclusive"
 
     def _verdict_of_whole(self) -> str:
         if self.screened.verdict == "disagrees":
             return "disagrees"
-        told = self.screened.in_noise or {}
-        seen = not any(self.rest) or np.isfinite(told.get("whole_any_shape", np.inf))
+        seen = not any(self.rest) or np.isfinite(self.told.get("whole_any_shape", np.inf))
         sure = self.whole <= useful_limits(self.left.loss)[1] and self.left.each < EACH
         return "agrees" if sure and seen else "inconclusive"
 
     def _numbers(self) -> dict[str, Any]:
-        told = self.screened.in_noise or {}
         sums = {
             name: self.left.size[self.left.of_block(b)].sum() for b, name in self._with_gradient()
         }
         total = sum(sums.values())
         return {
-            **told,
+            **self.told,
             "along": self.along,
             "any_shape": self.shape,
             "whole_along": max(self.along.values(), default=np.inf),

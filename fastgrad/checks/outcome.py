@@ -68,6 +68,8 @@ class Judged:
     """How far the gradient under test itself may be off by rounding, where that is known."""
     tied: Mask | None = None
     """Entries called wrong by what they say together at one kink (`fastgrad.checks.ties`)."""
+    beside_jumps: frozenset[int] = frozenset()
+    """Positions of those left open because the loss jumps: their slope depends on the step."""
 
     @property
     def numeric(self) -> Floats:

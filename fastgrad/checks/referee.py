@@ -46,7 +46,6 @@ JUMP_SDS = 16.0
 GROWS = 2.0**1.5
 """At 8 times the step the second difference of a jump is what it was, that of a kink has grown by 8."""
 
-JUMPS = "the loss jumps by"
 NO_TIME = "there was no time to look at it again, at other steps"
 UNHEARD = "others of its block depend on the step: it was not looked at again"
 
@@ -141,9 +140,16 @@ class Referee:
         old = self.before.differences
         self.found = replace(old, D=old.D.copy(), bar=old.bar.copy(), step=old.step.copy())
         self.verdict, self.notes = self.before.verdict.copy(), dict(self.before.notes)
+        self.beside_jumps = set(self.before.beside_jumps)
 
     def _judged(self) -> Judged:
-        return replace(self.before, differences=self.found, verdict=self.verdict, notes=self.notes)
+        return replace(
+            self.before,
+            differences=self.found,
+            verdict=self.verdict,
+            notes=self.notes,
+            beside_jumps=frozenset(self.beside_jumps),
+        )
 
     def _hear_accused(self, accused: Indices) -> None:
         """Hear those of one block that are called wrong, the worst first.
@@ -226,6 +232,9 @@ class Referee:
             self.found.D[k], self.found.bar[k] = judgment.slope, judgment.bar
             self.found.step[k] = judgment.step
         self.notes[k] = words
+        self.beside_jumps.discard(k)
+        if judgment.ruling is Ruling.OPEN and judgment.jump is not None and judgment.jump.size:
+            self.beside_jumps.add(k)
 
     def _is_rounding(self, k: int, judgment: Judgment) -> bool:
         """Whether the gradient under test may be off by that much by its own rounding."""
@@ -342,7 +351,7 @@ def words_of(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
         )
     jump = judgment.jump
     if jump is not None and jump.size:
-        yield f"{JUMPS} {jump.size:.1g} at {jump.at:.1g}: computed to a tolerance?"
+        yield f"the loss jumps by {jump.size:.1g} at {jump.at:.1g}: computed to a tolerance?"
     elif judgment.other is not None:
         yield "kinks lie within the steps that its precision needs"
     if grain > COARSE * np.spacing(abs(value)):

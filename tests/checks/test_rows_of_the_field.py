@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
+from tests.rough import fixed_point
 
 f4 = np.float32
 OPTIONS = {"backend": "python", "budget": None}
@@ -90,23 +91,7 @@ def test_a_point_that_is_coarser_than_theta(coarse_point, step):
 
 def test_what_a_solver_leaves_at_its_tolerance():
     """Sweeps until they change by 1e-4, beside the exact gradient of the fixed point."""
-    rng = np.random.default_rng(3)
-    B, c, x = 0.1 * rng.normal(size=(8, 8)), rng.normal(size=8), rng.normal(size=8)
-
-    def solved(t, tolerance):
-        u = np.zeros(8)
-        for _ in range(200):
-            before, u = u, np.tanh(t + B @ u)
-            if np.linalg.norm(u - before) < tolerance * np.linalg.norm(u):
-                break
-        return u
-
-    D = np.diag(1 - solved(x, 1e-15) ** 2)
-
-    def loss(t):
-        return float(c @ solved(t, 1e-4))
-
-    right = np.linalg.solve(np.eye(8) - D @ B, D).T @ c
+    loss, x, right = fixed_point(np.random.default_rng(3), 1e-4, 8, 0.1)
     report = fg.check_grad(loss, right, x, **OPTIONS)
     assert report.verdict == "disagrees"
     assert report.diagnoses[0].law == "tolerance"
