@@ -274,8 +274,7 @@ class Profile:
             jump = None if still == 0 else self._jump_at(still - 1, 0.0, line)
             if jump is None or not jump.size:
                 step = float(self.t[still]) if self.t.size else 0.0
-                bar = PLAIN_GRAINS * self.grain / (2 * step) if step else float("inf")
-                return Told(0.0, bar, step, False)
+                return Told(0.0, self._bar_of_still(still) if step else float("inf"), step, False)
         w, stop = self.windows, self.windows.count
         known, jumps = (float("inf"), 0.0, 0.0), False
         while (found := settled(w, stop)) is not None:
@@ -300,6 +299,10 @@ class Profile:
         first = int(moves[-1]) + 1 if moves.size else 0
         return first if self.t.size - first >= STILL else None
 
+    def _bar_of_still(self, first: int) -> float:
+        """What the slope may be where f is still up to this step."""
+        return PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
+
     def _of_the_widest(self) -> tuple[float, float, float]:
         """Bar, slope and step of the widest pair where no window is resolved: by grains of f."""
         finite = np.flatnonzero(np.isfinite(self.above) & np.isfinite(self.below))[:WIDEST_PAIRS]
@@ -319,7 +322,7 @@ class Profile:
         first = self._still()
         if first is None:
             return None
-        bar = PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
+        bar = self._bar_of_still(first)
         up, down = (self.above - self.value)[:first], (self.value - self.below)[:first]
         borne = np.sign(claim) * (up + down) >= abs(claim) * self.t[:first]
         if abs(claim) * self.t[first] > PLAIN_RISE * np.abs(self.above[:first]).max(initial=1.0):
@@ -339,7 +342,7 @@ class Profile:
             np.all(self.above == self.value) or np.all(self.below == self.value)
         ):
             return None
-        bar = PLAIN_GRAINS * self.grain / (2 * float(self.t[first]))
+        bar = self._bar_of_still(first)
         if abs(claim) > bar or bar > USEFUL_BEST * scale:
             return None
         return Judgment(Ruling.RIGHT, 0.0, bar, float(self.t[first]))
