@@ -20,6 +20,8 @@ SUBJECT = "The gradient "
 """What sentences of `STATES` begin with."""
 LINE_LIMIT = 200
 """Longest `repr`, so that a failed ``assert check_grad(...)`` reads well."""
+LARGEST_RTOL_ADVISED = 0.1
+"""At a larger one a gradient of a wrong factor agrees as well: no advice to give."""
 
 
 def facts_of(check: Any) -> tuple[tuple[str, str], ...]:
@@ -266,8 +268,9 @@ def _remarks(check: Any) -> tuple[str, ...]:
         f"{what} checked by central differences: {check.evaluations:,} evaluations in "
         f"{check.seconds:.2g} s; one evaluation is noisy by {check.noise:.1e}."
     )
-    if check.smallest_rtol is not None and check.verdict != "agrees":
-        remarks.append(f"It would agree with rtol={check.smallest_rtol:g}.")
+    rtol = check.smallest_rtol
+    if rtol is not None and rtol <= LARGEST_RTOL_ADVISED and check.verdict != "agrees":
+        remarks.append(f"It would agree with rtol={rtol:g}.")
     if check.verdict == "disagrees":
         remarks.append(
             "Next: compare the worst entries with the derivation; report.convergence() shows the "

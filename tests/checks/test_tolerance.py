@@ -37,6 +37,13 @@ def test_no_rtol_would_do_for_a_sign_or_a_zero(factor):
     assert fg.check_grad(cubes, factor * slopes(X), X, **OPTIONS).smallest_rtol is None
 
 
+@pytest.mark.parametrize(("factor", "advised"), [(1.03, True), (0.02, False), (1.5, False)])
+def test_a_tolerance_that_any_factor_passes_is_no_advice(factor, advised):
+    report = fg.check_grad(cubes, factor * slopes(X), X, **OPTIONS)
+    assert report.verdict == "disagrees"
+    assert ("It would agree with rtol=" in str(report)) == advised
+
+
 def test_a_right_gradient_needs_none_and_points_have_the_largest():
     assert fg.check_grad(cubes, slopes, X, **OPTIONS).smallest_rtol == 0.0
     report = fg.check_grad(cubes, lambda x: slopes(x) * 1.001, X, points=2, **OPTIONS)
