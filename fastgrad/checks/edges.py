@@ -11,7 +11,7 @@ from fastgrad.checks.outcome import Differences, Judged
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.stages import judge
 from fastgrad.differences.confined import Confined
-from fastgrad.differences.domain import nearest_of
+from fastgrad.differences.domain import finite_sides, nearest_of
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.pairs import PairLoss
@@ -45,7 +45,8 @@ def judged_at_edges(
     if open_.size == 0 or by_structure:
         return judged, said
     indices = judged.indices[open_]
-    below, above = _finite_sides(loss, indices)
+    nearest = nearest_of(loss.theta, loss.units.entry, indices)
+    below, above = finite_sides(loss.values, indices, nearest)
     at_edge = below != above
     if not at_edge.any():
         return judged, said
@@ -86,14 +87,6 @@ def about_sides(near: Indices, at_bound: Mask, layout: Layout) -> list[str]:
     if within.size:
         parts.append(f"{_names(within, layout)} within a step of a bound")
     return [f"Judged by one-sided differences: {', '.join(parts)}; no point outside was evaluated."]
-
-
-def _finite_sides(loss: Loss, indices: Indices) -> tuple[Mask, Mask]:
-    """Whether f is finite just below and just above each of some entries."""
-    nearest = nearest_of(loss.theta, loss.units.entry, indices)
-    values = loss.values(indices, np.stack([-nearest, nearest], axis=1))
-    finite = np.isfinite(values)
-    return finite[:, 0], finite[:, 1]
 
 
 def _replaced(judged: Judged, which: Indices, again: Judged, told: Indices) -> Judged:

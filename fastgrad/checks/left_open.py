@@ -24,7 +24,8 @@ from fastgrad.checks.screen import screen_together, with_noise
 from fastgrad.checks.screen.first_look import rounding_of
 from fastgrad.checks.screen.noisy import ROUGH, is_coarse, may_be_rough, useful_limits
 from fastgrad.checks.screen.noisy.again import PARTS
-from fastgrad.checks.stages import LONGEST_STEP, RESOLVED
+from fastgrad.checks.stages import LONGEST_STEP
+from fastgrad.checks.standing import RESOLVED
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.bars import noise_bar

@@ -15,23 +15,21 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.outcome import Differences, Judged, Scales
+from fastgrad.checks.outcome import Judged
 from fastgrad.checks.referee import NO_TIME, Referee
-from fastgrad.checks.rules import USEFUL_BAR, USEFUL_BAR_OF_ZERO, Rule, Verdict
+from fastgrad.checks.rules import Rule, Verdict
+from fastgrad.checks.standing import BEND_SDS, Standing
 from fastgrad.checks.traces import hear_traces
-from fastgrad.differences.domain import nearest_of
+from fastgrad.differences.domain import finite_sides, nearest_of
 from fastgrad.differences.entries import Entries
 from fastgrad.numerics.bars import (
     CORRECTED,
-    NEGLIGIBLE,
-    ROUNDING,
     UNCERTAIN,
     WIDER,
     truncation,
 )
 from fastgrad.numerics.kinks import KINK, Slopes, find_kinks
 from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
-from fastgrad.numerics.norms import size_of
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.steps import finest_steps
 
@@ -48,8 +46,6 @@ BENT = 2.0**-6
 """f is no straight line over the steps if its second difference is beyond this part of the first."""
 BENT_TOO_FAR = 2.0**-4
 """The same for steps that are lengthened: what bends by a part r there is off by about r^2."""
-BEND_SDS = 16.0
-"""The noise of a second difference: six of its sds, 6 sqrt(6)."""
 LONGEST_STEP = 2.0**-3
 """The longest step, in units of an entry of its own, that useless bars lead to: beyond it an entry that
 does not rise above the noise may have turned."""
@@ -58,10 +54,6 @@ CLIMBS = 8
 FLAT = 0.5
 """f is flat at both steps if its second difference at an eighth of them is beyond this part of what it
 is there: a kink at x leaves 1/8 of it, a bend 1/64."""
-RESOLVED = 0.5
-"""An entry in a unit of its own is told from zero by a bar up to this part of it."""
-AWAY = 2.0**-3
-"""How far off, in units, f is looked at to see what an entry can do whose gradient is zero."""
 DESCENTS = 2
 """How often a step is shortened by 8 where truncation is too large to be taken out."""
 PART_WITHIN_RTOL, NUMBER_WITHIN_RTOL = 0.125, 8
@@ -124,49 +116,21 @@ def glance(
         return None if judged is None else Referee(entries, judged, rule).hear(), raw
 
 
-class _Stages:
-    """The three stages of some entries, in u = theta / s, with s their units.
-
-    There all steps, gradients and bars of entries in seconds and in metres can be compared.
-    """
-
-    def __init__(
-        self,
-        entries: Entries,
-        claim: Claim,
-        rule: Rule,
-        known_rms: Floats | None,
-        left: Callable[[], float] | None,
-    ):
-        self.entries, self.rule, self.known_rms, self.left = entries, rule, known_rms, left
-        self.unfinished = 0
-        self.evaluation = 0.0
-        """Seconds of one evaluation."""
-        self.s = entries.units
-        self.a = claim.at(entries.indices) * self.s
-        stops = [block.stop for block in entries.loss.layout.blocks]
-        self.block = np.searchsorted(stops, entries.indices, side="right")
-        self.blocks = len(stops)
-        self.rounding = claim.rounding(self.a, self.block)
-        self.rounding += claim.scatter_at(entries.indices) * self.s
-        self.one_unit = entries.loss.units.one_unit[self.block]
-        self.kinds = entries.loss.layout.kinds(entries.indices)
-        if self.kinds is not None:
-            self.one_unit |= self.kinds >= 0
-        self.notes: dict[int, str] = {}
+class _Stages(Standing):
+    """The three stages of some entries."""
 
     def glance(self, h: Floats) -> tuple[Judged | None, Quotients]:
         first = self._first_stage(h)
-        self._set_scales(np.isfinite(self.D))
-        self.verdict[self._is_within_tolerance(np.arange(h.size))] = Verdict.AGREES
+        self.set_scales(np.isfinite(self.D))
+        self.verdict[self.is_within_tolerance(np.arange(h.size))] = Verdict.AGREES
         raw = replace(first, h=first.h * self.s)
         plain = (
             np.isfinite(self.a).all()
             and (self.verdict == Verdict.AGREES).all()
-            and not self._is_untold().any()
+            and not self.is_untold().any()
             and not (self._is_noise_unheard_of() and (np.abs(self.D) <= self.bar).any())
         )
-        return self._judged() if plain else None, raw
+        return self.judged() if plain else None, raw
 
     def _is_noise_unheard_of(self) -> bool:
         """Whether noise may be the loss itself, which turns between the points it was looked for at."""
@@ -183,9 +147,9 @@ class _Stages:
         if left.size:
             self._refine_in_time(left, first.take(left), LATER_STAGES * seconds)
         self._climb_where_bars_are_useless()
-        self._refuse_useless_bars()
+        self.refuse_useless_bars()
         self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
-        return self._judged()
+        return self.judged()
 
     def _lie_at_an_edge(self, which: Indices, first: Quotients) -> Mask:
         """Whether f is not finite right beside an entry, on either side: no shorter step helps there."""
@@ -194,20 +158,18 @@ class _Stages:
         if indices.size == 0 or loss.run.structured:
             return np.zeros(which.size, np.bool_)
         nearest = nearest_of(loss.theta, loss.units.entry, indices)
-        finite = np.isfinite(loss.values(indices, np.stack([-nearest, nearest], axis=1)))
-        at_edge[at_edge] = ~finite.all(axis=1)
-        sides = np.where(finite[:, 0], 1.0, -1.0) * nearest
-        for k, side in zip(which[at_edge].tolist(), sides[~finite.all(axis=1)], strict=True):
+        below, above = finite_sides(loss.values, indices, nearest)
+        outside = ~(below & above)
+        at_edge[at_edge] = outside
+        sides = np.where(below, 1.0, -1.0) * nearest
+        for k, side in zip(which[at_edge].tolist(), sides[outside], strict=True):
             self.notes[k] = f"the loss is not finite at {side:+.2g}"
         return at_edge
 
     def _first_stage(self, h: Floats) -> Quotients:
         everything = np.arange(h.size)
-        first = self._at(everything, h / self.s)
-        self.second = (first.above - 2 * self.entries.loss.base + first.below) / first.h**2
-        self.second_bar = BEND_SDS * first.sigma / first.h**2
-        self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
-        self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
+        first = self.at(everything, h / self.s)
+        self.start(first)
         self._leave_borrowed_units(first)
         self._leave_plateaus(first)
         error = np.abs(self.a - self.D)
@@ -215,30 +177,10 @@ class _Stages:
         loose = ~agrees & self.rule.tolerates(error, self.bar, np.abs(self.D))
         if np.count_nonzero(loose) > max(NUMBER_WITHIN_RTOL, PART_WITHIN_RTOL * h.size):
             agrees |= loose
-        self._set_scales(agrees if agrees.any() else np.isfinite(self.D))
-        agrees |= self._is_within_tolerance(everything)
+        self.set_scales(agrees if agrees.any() else np.isfinite(self.D))
+        agrees |= self.is_within_tolerance(everything)
         self.verdict[agrees] = Verdict.AGREES
         return first
-
-    def _judged(self) -> Judged:
-        with np.errstate(over="ignore"):  # beside a parameter of 1e-250
-            second, second_bar = self.second / self.s / self.s, self.second_bar / self.s / self.s
-        return Judged(
-            self.entries.indices,
-            self.a / self.s,
-            Differences(self.D / self.s, self.bar / self.s, self.h * self.s, second, second_bar),
-            self.verdict,
-            Scales(self.block, self.s, self.scale / self.s, self.rms, self.overall),
-            self.notes,
-            self.unfinished,
-            self.rounding / self.s,
-        )
-
-    def _at(self, which: Indices, h: Floats) -> Quotients:
-        """Differences by u, with steps in u."""
-        s = self.s[which]
-        found = self.entries.at(which, h * s)
-        return replace(found, h=h, D=found.D * s, bar=found.bar * s)
 
     def _leave_borrowed_units(self, first: Quotients) -> None:
         """Difference entries anew in their own size where f is not straight over their block's.
@@ -255,7 +197,7 @@ class _Stages:
         odd = suspects[~straight]
         if odd.size:
             own = self.entries.loss.units.own(self.entries.loss.theta, self.entries.indices[odd])
-            self._replace(first, odd, self._at(odd, first.h[odd] * own / self.s[odd]))
+            self._replace(first, odd, self.at(odd, first.h[odd] * own / self.s[odd]))
 
     def _leave_plateaus(self, first: Quotients) -> None:
         """Difference entries anew, from the smallest steps up, where f is flat at both steps.
@@ -266,12 +208,12 @@ class _Stages:
         odd = np.flatnonzero((np.abs(first.D) <= first.bar) & (bend > 0))
         if odd.size == 0:
             return
-        finer = self._at(odd, first.h[odd] / WIDER)
+        finer = self.at(odd, first.h[odd] / WIDER)
         odd = odd[self._bend(finer) > FLAT * bend[odd]]
         if odd.size == 0:
             return
         smallest = finest_steps(self.entries.x[odd]) / self.s[odd]
-        near = self._at(odd, np.minimum(smallest, first.h[odd]))
+        near = self.at(odd, np.minimum(smallest, first.h[odd]))
         bar, open_ = near.bar.copy(), np.arange(odd.size)
         while (open_ := open_[WIDER * near.h[open_] < first.h[odd[open_]]]).size:
             wide, wider_bar, better = self._lengthened(
@@ -307,7 +249,7 @@ class _Stages:
         They hold where f is nearly straight. What the wider step changed may be truncation, beside
         noise: it stays in the bar, as does what the bend tells of it.
         """
-        wide = self._at(which, WIDER * h)
+        wide = self.at(which, WIDER * h)
         change, rise = np.abs(wide.D - D), np.abs(wide.above - wide.below)
         bend = self._bend(wide)
         holds = (change <= wide.bar + bar) & (bend <= BENT_TOO_FAR * rise)
@@ -322,7 +264,7 @@ class _Stages:
         """
         done = ~np.isfinite(self.D)
         for _ in range(2 * CLIMBS):
-            left = np.flatnonzero(self._is_untold() & ~done)
+            left = np.flatnonzero(self.is_untold() & ~done)
             far = WIDER * self.h[left] > LONGEST_STEP
             rises = np.abs(self.D[left]) > self.bar[left]
             left = left[self.one_unit[left] | ~far | rises]
@@ -336,8 +278,8 @@ class _Stages:
             self.bar[left] = bar[better] + self.rounding[left]
             within = np.abs(self.a[left] - self.D[left]) <= self.bar[left]
             self.verdict[left[within]] = Verdict.AGREES
-            self._set_scales(np.isfinite(self.D) & (self.verdict != Verdict.INCONCLUSIVE))
-            beyond = ~within & self._exceeds_tolerance(left)
+            self.set_scales(np.isfinite(self.D) & (self.verdict != Verdict.INCONCLUSIVE))
+            beyond = ~within & self.exceeds_tolerance(left)
             self.verdict[left[beyond]] = Verdict.INCONCLUSIVE
             if beyond.any():
                 done[left[beyond]] = True
@@ -370,7 +312,7 @@ class _Stages:
         if lost.any():
             s = self.s[which[lost]]
             own = self.entries.adapted_steps(which[lost], near.h[lost] * s) / s
-            near.put(lost, self._at(which[lost], own))
+            near.put(lost, self.at(which[lost], own))
             again, t[lost] = self._read_truncation(which[lost], near.take(lost))
             wide.put(lost, again)
         # A step of its own may agree as it is; t would only bring in a kink within 8 of them.
@@ -386,9 +328,9 @@ class _Stages:
         )
         sound = np.ones(self.D.size, np.bool_)
         sound[which] = converged
-        self._set_scales(sound)
+        self.set_scales(sound)
         agrees = converged & (np.abs(self.a[which] - self.D[which]) <= self.bar[which])
-        agrees |= self._is_within_tolerance(which)
+        agrees |= self.is_within_tolerance(which)
         self.verdict[which[agrees]] = Verdict.AGREES
         open_ = ~agrees
         if open_.any():
@@ -406,7 +348,7 @@ class _Stages:
             if not lost.any():
                 return
             before = near.take(lost)
-            nearer = self._at(which[lost], before.h / WIDER)
+            nearer = self.at(which[lost], before.h / WIDER)
             change = truncation(nearer.D, before.D)
             change[~np.isfinite(change)] = np.inf
             wide.put(lost, before)
@@ -414,7 +356,7 @@ class _Stages:
             t[lost] = change
 
     def _read_truncation(self, which: Indices, near: Quotients) -> tuple[Quotients, Floats]:
-        wide = self._at(which, WIDER * near.h)
+        wide = self.at(which, WIDER * near.h)
         t = truncation(near.D, wide.D)
         t[~np.isfinite(t)] = np.inf
         return wide, t
@@ -430,13 +372,13 @@ class _Stages:
         # A kink on the way to x + h biases D by half of S / h at most.
         bend = np.abs(near.above - 2 * value + near.below) / (2 * near.h)
         smooth &= np.abs(self.a[which] - self.D[which]) > self.bar[which] + bend
-        wrong = converged & self._exceeds_tolerance(which)
+        wrong = converged & self.exceeds_tolerance(which)
         self.verdict[which[wrong & smooth]] = Verdict.DISAGREES
         rest = ~(wrong & smooth)
         if not rest.any():
             return
         which, near, wide = which[rest], near.take(rest), wide.take(rest)
-        finest, finer = (self._at(which, part * near.h) for part in FINER)
+        finest, finer = (self.at(which, part * near.h) for part in FINER)
         kinks = find_kinks(_slopes((finest, finer, near, wide), value), near.sigma)
         wrong = self._settled_below(which, near, finer, finest, converged[rest])
         a, D, bar = self.a[which], self.D[which], self.bar[which]
@@ -501,103 +443,11 @@ class _Stages:
         taken = alike & ~converged
         self.D[which[taken]] = near.D[taken]
         self.bar[which[taken]] = near.bar[taken] + finer.bar[taken] + self.rounding[which[taken]]
-        return (converged | taken) & self._exceeds_tolerance(which)
+        return (converged | taken) & self.exceeds_tolerance(which)
 
     def _adopt(self, which: Indices, estimate: Quotients) -> None:
         self.h[which], self.D[which] = estimate.h, estimate.D
         self.bar[which] = estimate.bar + self.rounding[which]
-
-    def _set_scales(self, sound: Mask) -> None:
-        """The scale of each entry, from differences that can be trusted."""
-        D = np.where(sound & np.isfinite(self.D), self.D, 0.0)
-        unit = size_of(D)
-        squares = np.bincount(self.block, (D / unit) ** 2, self.blocks)
-        counts = np.bincount(self.block, sound, self.blocks)
-        self.rms = unit * np.sqrt(squares / np.maximum(counts, 1))
-        self.overall = unit * float(np.sqrt(squares.sum() / max(counts.sum(), 1)))
-        if self.known_rms is not None:
-            self.rms = np.maximum(self.rms, self.known_rms)
-            self.overall = max(self.overall, float(self.rms.max()))
-        self.scale = np.abs(D)
-        largest = np.abs(D).max(initial=0.0)
-        if self.known_rms is not None:
-            largest = max(largest, float(self.rms.max()))
-        self.typical = np.where(self.one_unit, self.rms[self.block], NEGLIGIBLE * largest)
-        """What an entry that matters does to the loss at least."""
-        if self.kinds is not None:
-            self._set_scales_of_kinds(D / unit, unit)
-
-    def _set_scales_of_kinds(self, D: Floats, unit: float) -> None:
-        """The scale of entries that are of one unit with some others of their block, not with all."""
-        assert self.kinds is not None
-        alike = self.kinds >= 0
-        squares = np.bincount(self.kinds[alike], D[alike] ** 2)
-        counts = np.bincount(self.kinds[alike])
-        self.typical[alike] = unit * np.sqrt(squares / np.maximum(counts, 1))[self.kinds[alike]]
-
-    def _is_within_tolerance(self, which: Indices) -> Mask:
-        error = np.abs(self.a[which] - self.D[which])
-        return self.rule.tolerates(error, self.bar[which], self.scale[which])
-
-    def _exceeds_tolerance(self, which: Indices) -> Mask:
-        error = np.abs(self.a[which] - self.D[which])
-        return self.rule.refuses(error, self.bar[which], self.scale[which])
-
-    def _is_untold(self) -> Mask:
-        """Whether the bar says too little of an entry that its difference agrees with."""
-        agrees = self.verdict == Verdict.AGREES
-        return np.asarray(agrees & ~(self._is_useful() & (self.one_unit | self._is_resolved())))
-
-    def _is_useful(self) -> Mask:
-        """Whether the bar is narrow beside the scale, or the block is zero."""
-        is_zero = np.maximum(np.abs(self.a), np.abs(self.D)) <= self.bar
-        exact = (self.D == 0) & (self.a == 0)
-        self.zero_block = np.bincount(self.block, ~is_zero, self.blocks)[self.block] == 0
-        exact_block = np.bincount(self.block, ~exact, self.blocks)[self.block] == 0
-        zero_scale = self.overall or abs(self.entries.loss.value) * NEGLIGIBLE
-        return np.where(
-            self.zero_block,
-            exact_block | (self.bar <= USEFUL_BAR_OF_ZERO * zero_scale),
-            self.bar <= USEFUL_BAR * np.maximum(self.scale, self.typical),
-        )
-
-    def _is_resolved(self) -> Mask:
-        """Whether the bar tells the entry from zero, or the entry is zero exactly."""
-        size = np.maximum(np.abs(self.a), np.abs(self.D))
-        return np.asarray((size == 0) | (self.bar <= RESOLVED * size))
-
-    def _is_refused(self) -> Mask:
-        """Whether an entry that agrees does so only because its bar is wide."""
-        largest = np.abs(self.a).max(
-            initial=0.0 if self.known_rms is None else self.known_rms.max()
-        )
-        means_zero = np.abs(self.a) <= ROUNDING * largest
-        told = self._is_useful() & (self.one_unit | means_zero | self._is_resolved())
-        refused = np.flatnonzero((self.verdict == Verdict.AGREES) & ~told)
-        is_zero = np.maximum(np.abs(self.a[refused]), np.abs(self.D[refused])) <= self.bar[refused]
-        left = np.zeros(self.D.size, np.bool_)
-        left[refused[~is_zero]] = True
-        left[refused[is_zero]] = self._is_wide_beside_effect(refused[is_zero])
-        return left
-
-    def _is_wide_beside_effect(self, which: Indices) -> Mask:
-        """Whether the bars are wide beside what the entries do to f an eighth of their unit away."""
-        if which.size == 0 or (self.left is not None and self.left() <= 0):
-            return np.ones(which.size, np.bool_)
-        away = self._at(which, np.full(which.size, AWAY))
-        base = self.entries.loss.base
-        effect = np.fmax(np.abs(away.above - base), np.abs(away.below - base)) / AWAY
-        return np.asarray(~(self.bar[which] <= USEFUL_BAR * effect))
-
-    def _refuse_useless_bars(self) -> None:
-        """An entry agrees only if its bar is narrow beside the scale, or its block is zero."""
-        for k in np.flatnonzero(self._is_refused()):
-            self.verdict[k] = Verdict.INCONCLUSIVE
-            scale = self.overall if self.zero_block[k] else max(self.scale[k], self.typical[k])
-            self.notes[int(k)] = (
-                f"the error bar {self.bar[k] / self.s[k]:.2g} is too wide beside a gradient of "
-                f"{scale / self.s[k]:.2g}"
-            )
 
 
 def _slopes(quotients: tuple[Quotients, ...], value: float) -> Slopes:

@@ -1,10 +1,11 @@
 """The values that differences need, also of entries near the edge of the domain of the loss."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.errors import NonFiniteLossError
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.vector import VectorEvaluator
@@ -96,15 +97,22 @@ def nearest_of(theta: Floats, units: Floats, indices: Indices) -> Floats:
     return np.asarray(np.maximum(NEAREST * units[indices], spacing))
 
 
+def finite_sides(
+    values: Callable[[Indices, Floats], Floats], indices: Indices, nearest: Floats
+) -> tuple[Mask, Mask]:
+    """Whether a function is finite below and above each of some entries, so near to it."""
+    known = np.isfinite(values(indices, np.stack([-nearest, nearest], axis=1)))
+    finite = np.asarray(known.all(axis=tuple(range(2, known.ndim))))  # of a vector, all of it
+    return finite[:, 0], finite[:, 1]
+
+
 def edges_of(run: VectorEvaluator, units: Floats, indices: Indices) -> Box | None:
     """Bounds for entries beside which a function is finite on one side alone; None if there are none.
 
     Two evaluations an entry.
     """
     nearest = nearest_of(run.theta, units, indices)
-    values = run.coordinates(indices, np.stack([-nearest, nearest], axis=1))
-    finite = np.asarray(np.isfinite(values).all(axis=2))
-    below, above = finite[:, 0], finite[:, 1]
+    below, above = finite_sides(run.coordinates, indices, nearest)
     at_edge = below != above
     if not at_edge.any():
         return None

@@ -39,7 +39,7 @@ from fastgrad.checks.screen.smeared import Smear, chart_of
 from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks, Suspects
 from fastgrad.checks.screen.summary import outcome_of, with_refuted
 from fastgrad.checks.screen.told import sentence_of
-from fastgrad.checks.stages import AWAY
+from fastgrad.checks.standing import AWAY
 from fastgrad.checks.sweep import sweep_evaluations
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.lines import Lines
