@@ -78,6 +78,14 @@ ROUNDED_AT = 2
 """The step, counted from the widest, over which f shows what its rounding is a part of: 2^-4 units."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
+REACHES = (2.0**-2, 2.0**-5)
+"""How far, in units, f is looked at on the side of x where it did not jump."""
+EVEN_STEPS = 16
+"""At so many places, evenly: jumps that come again, at whatever distance, lie among them."""
+DEGREE = 5
+"""A polynomial that f is there without jumps,"""
+UNEVEN = 2.0**-3
+"""but for this part of the jump that it would be."""
 
 Line = Callable[[Floats], Floats]
 """f at offsets from x, shape (k,) -> (k,)."""
@@ -99,6 +107,8 @@ class Jump:
 
     at: float
     size: float
+    side: float = 1.0
+    """1 above x, -1 below."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +244,7 @@ class Profile:
                     continue
                 jump = self._jump_beyond(plateau, line)
                 distance = abs(plateau.slope(self.windows) - claim)
-                if jump is None or KNOWN_BESIDE_JUMP * jump.size <= distance * jump.at:
+                if jump is None or self._is_known_beside(jump, distance, line):
                     return self._judgment(Ruling.WRONG, found, jump, plateau)
             return self._judgment(Ruling.OPEN, found, jump)
         finer = [plateau for plateau in found.against if plateau.best > held.best]
@@ -381,6 +391,35 @@ class Profile:
         apart = abs(plateau.slope(self.windows) - held.slope(self.windows))
         return apart * float(self.windows.t[plateau.start]) <= RIPPLE * abs(self.value)
 
+    def _is_known_beside(self, jump: Jump, distance: float, line: Line) -> bool:
+        """Whether a slope is known beside a jump to less than its distance to a claim.
+
+        Where a solver stops earlier or later, f is its value plus what was left undone, a saw: were
+        the claim right, jumps would come again after ``jump.size / distance``. They do not if f is
+        smooth for longer, nor if that is the whole unit: an edge, or another branch, stands alone.
+        """
+        if KNOWN_BESIDE_JUMP * jump.size <= distance * jump.at:
+            return True
+        unit = float(self.t[0]) * 2.0**WIDEST
+        for reach in REACHES:
+            smooth = reach * unit
+            again = (
+                jump.size < distance * unit and KNOWN_BESIDE_JUMP * jump.size > distance * smooth
+            )
+            if smooth > jump.at and not again and self._is_smooth(-jump.side * smooth, jump, line):
+                return True
+        return False
+
+    def _is_smooth(self, reach: float, jump: Jump, line: Line) -> bool:
+        """Whether f has no jump of such a size between x and an offset."""
+        places = np.linspace(0.0, 1.0, EVEN_STEPS + 1)[1:]
+        values = line(reach * places) - self.value
+        if not np.isfinite(values).all():
+            return False
+        powers = np.vander(places, DEGREE + 1, increasing=True)[:, 1:]
+        smooth = powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
+        return bool(np.abs(values - smooth).max() <= UNEVEN * jump.size)
+
     def _jump_beyond(self, plateau: Stretch, line: Line) -> Jump | None:
         """What f does where it leaves a plateau towards wider steps; None if it never does."""
         odd = (self.above - self.below) / 2
@@ -401,7 +440,7 @@ class Profile:
             slope,
         )
         is_jump = found.left > JUMPS * found.first and not found.grows
-        return Jump(found.at, found.left if is_jump else 0.0)
+        return Jump(found.at, found.left if is_jump else 0.0, sign)
 
 
 def _near(values: Floats) -> Floats:

@@ -154,3 +154,39 @@ def test_a_gross_error_of_a_smooth_loss_costs_a_few_looks():
     cubes = lambda t: float((t**3).sum())  # noqa: E731
     assert evaluations(cubes, right, x) <= 2 * x.size + 12
     assert fg.check_grad(cubes, wrong, x, **OPTIONS).verdict == "disagrees"
+
+
+def beside_an_edge(jump, at, factor):
+    """A check of a function that jumps once, at a distance, with the first entry times a factor."""
+    theta = np.array([0.99, 0.3])
+
+    def loss(t):
+        return float(30 * np.sin(t[0]) + t[1] ** 2 + jump * ((t[0] - theta[0]) / at > 1))
+
+    wrong = np.array([30 * np.cos(theta[0]) * factor, 2 * theta[1]])
+    return fg.check_grad(loss, wrong, theta, **OPTIONS)
+
+
+@pytest.mark.parametrize("at", [1e-6, 1e-4, -0.009, 0.05])
+@pytest.mark.parametrize("jump", [1e-4, 1.0, -70.0, 1e4])
+def test_a_jump_that_stands_alone_hides_no_error(jump, at):
+    """An edge of the domain, a cut-off or another branch: f is smooth on the other side of theta."""
+    assert beside_an_edge(jump, at, 1.0).verdict == "agrees"
+    for factor in (-1.0, 0.0, 1.01):
+        report = beside_an_edge(jump, at, factor)
+        assert [e.index for e in report.entries if e.verdict == "disagrees"] == [(0,)]
+
+
+@pytest.mark.parametrize("slope", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("period", [0.01, 0.03, 0.1])
+def test_jumps_that_come_again_convict_nobody(period, slope):
+    """A saw, as of a solver that stops at a tolerance: the slope within a tooth means nothing."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, phase = rng.uniform(0.6, 1.6), rng.random()
+
+        def loss(t, phase=phase):
+            return float(np.sin(t[0]) + slope * period * ((t[0] / period + phase) % 1.0))
+
+        verdict = fg.check_grad(loss, np.array([np.cos(x)]), np.array([x]), **OPTIONS).verdict
+        assert verdict != "disagrees"
