@@ -372,3 +372,32 @@ def test_no_other_lawless_bug_is_named_where_the_gradient_can_be_asked_elsewhere
         report = fg.check_grad(at.loss, gradient, at.theta, *at.args, backend="python")
         laws = {d.law for d in report.diagnoses if d.explains and d.law != "random"}
         assert {law for law in laws if not law.startswith("not-")} == ELSEWHERE.get(bug.name, set())
+
+
+def noisily(factor: float, part: float, size: int, sampled: int, located: bool) -> str:
+    """The law of a block of which the first entry alone is wrong by a factor, known to a part."""
+    g = np.random.default_rng(size).uniform(0.5, 2.0, size)
+    a = g.copy()
+    a[0] *= factor
+    seen = np.arange(sampled)
+    D = g[seen] * (1 + 0.3 * part)
+    block = Evidence("w", (size,), np.ones(size), a, seen, D, part * g[seen], False, located)
+    return diagnose([block])[0].law
+
+
+@pytest.mark.parametrize(
+    ("factor", "part", "expected"),
+    [
+        (-1.0, 1e-8, "sign"),
+        (-1.0, 1e-3, "sign"),
+        (-1.0005, 1e-3, "sign"),
+        (-1.005, 1e-3, ""),
+        (2.7, 1e-3, ""),
+        (-1.0, 0.03, ""),
+    ],
+)
+@pytest.mark.parametrize("located", [False, True])
+def test_a_sign_is_told_in_noise_that_hides_other_factors(factor, part, expected, located):
+    """Of one entry among right ones, and of one that a screen located."""
+    law = noisily(factor, part, 20, 1 if located else 20, located)
+    assert (law == "sign") == (expected == "sign")

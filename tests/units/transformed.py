@@ -3,7 +3,7 @@
 What a check answers must not depend on how a problem is said. `problems` are some hundred losses with
 right gradients; a `Saying` is one way to say any of them; `differences` tells what a check of it
 answers otherwise than a check of the plain one.
-``python -m tests.units.transformed [--only NAME] [--strategy sweep]`` prints all that differs.
+``python -m tests.units.transformed [--only NAME] [--strategy sweep] [--backend python]`` prints all that differs.
 """
 
 import argparse
@@ -68,14 +68,14 @@ class _Unpacking:
         self.names: dict[str, Any] = {}
         self.used = 0
 
-    def expression(self, like: Any, compiled: bool) -> str:
+    def expression(self, like: Any, named: bool) -> str:
         if isinstance(like, dict):
-            inner = {key: self.expression(value, compiled) for key, value in like.items()}
-            if not compiled:
+            inner = {key: self.expression(value, named) for key, value in like.items()}
+            if not named:
                 return "{" + ", ".join(f"{key!r}: {code}" for key, code in inner.items()) + "}"
             return f"{self._named(namedtuple('Blocks', list(like)))}({', '.join(inner.values())})"
         if isinstance(like, tuple):
-            parts = [self.expression(value, compiled) for value in like]
+            parts = [self.expression(value, named) for value in like]
             if hasattr(like, "_fields"):
                 return f"{self._named(type(like))}({', '.join(parts)})"
             return f"({', '.join(parts)},)"
@@ -92,12 +92,13 @@ class _Unpacking:
         return name
 
 
-def unpacker(like: Any, compiled: bool) -> Callable[[Floats], Any]:
-    """A function from a vector to the structure; to NamedTuples throughout if compiled."""
+def unpacker(like: Any, named: bool) -> Callable[[Floats], Any]:
+    """A function from a vector to the structure; to NamedTuples throughout if ``named``."""
     made = _Unpacking()
-    code = made.expression(like, compiled)
+    code = made.expression(like, named)
     exec(f"def unpack(t):\n    return {code}", made.names)
-    return njit(made.names["unpack"]) if compiled else made.names["unpack"]
+    unpack: Callable[[Floats], Any] = made.names["unpack"]
+    return unpack
 
 
 def packer(like: dict[str, Any]) -> Callable[[Any], Floats]:
@@ -163,19 +164,41 @@ class Saying:
         return self.scale, self.shift, self.order, self.factor, self.addend
 
 
-class Flat:
-    """A problem as a function of one vector, compiled once for all that is said of it."""
+def interpreted(inner: Callable[..., Any], unpack: Callable[[Floats], Any]) -> Callable[..., float]:
+    """`SAID` in Python, around a loss that may be compiled: nothing is compiled for it."""
 
-    def __init__(self, problem: Problem, unit: Floats | None = None):
+    def said(
+        u: Floats,
+        scale: Floats,
+        shift: Floats,
+        order: NDArray[np.intp],
+        factor: float,
+        addend: float,
+        *args: Any,
+    ) -> float:
+        theta = np.empty(u.size)
+        theta[order] = scale[order] * (u - shift[order])
+        return float(factor * inner(unpack(theta), *args) + addend)
+
+    return said
+
+
+class Flat:
+    """A problem as a function of one vector, compiled once for all that is said of it; or in Python."""
+
+    def __init__(self, problem: Problem, unit: Floats | None = None, backend: str = "auto"):
+        self.backend = backend
         self.name = problem.name
         self.problem = problem
         self.theta = flat(problem.theta)
         self.structured = not isinstance(problem.theta, np.ndarray)
-        inner = problem.loss if hasattr(problem.loss, "py_func") else njit(problem.loss)
-        unpack = unpacker(problem.theta, compiled=True) if self.structured else njit(_itself)
-
-        self.loss = compiled(SAID, len(problem.args), inner=inner, unpack=unpack)
-        self._unpack = unpacker(problem.theta, compiled=False) if self.structured else _itself
+        unpack = unpacker(problem.theta, named=True) if self.structured else _itself
+        if backend == "python":
+            self.loss = interpreted(problem.loss, unpack)
+        else:
+            inner = problem.loss if hasattr(problem.loss, "py_func") else njit(problem.loss)
+            self.loss = compiled(SAID, len(problem.args), inner=inner, unpack=njit(unpack))
+        self._unpack = unpacker(problem.theta, named=False) if self.structured else _itself
         self.value = float(self.loss(*self.plainly()))
         self.slope = self.gradient(self.theta)
         own = np.where(self.theta == 0, self._block_sizes(), np.abs(self.theta))
@@ -238,8 +261,17 @@ def _cases() -> dict[str, Case]:
 
 
 @cache
-def flat_problem(name: str) -> Flat:
-    return Flat(problems()[name], _cases()[name].unit if name in _cases() else None)
+def flat_problem(name: str, backend: str = "auto") -> Flat:
+    """A problem as a function of a vector; in Python, models are formulas in NumPy."""
+    problem = problems()[name]
+    if backend == "python" and name in _formulas():
+        problem = problem._replace(loss=_formulas()[name])
+    return Flat(problem, _cases()[name].unit if name in _cases() else None, backend)
+
+
+@cache
+def _formulas() -> dict[str, Callable[..., Any]]:
+    return {each.name: each.interpreted_loss for each in MODELS}
 
 
 def plain(problem: Flat) -> Saying:
@@ -334,7 +366,10 @@ def check_said(problem: Flat, saying: Saying, strategy: str, wrong: bool) -> Ans
 
     u = saying.u(problem.theta)
     args = (*saying.args, *problem.problem.args)
-    report = fg.check_grad(problem.loss, gradient, u, *args, strategy=strategy, budget=None)
+    options = {"backend": "python"} if problem.backend == "python" else {}
+    report = fg.check_grad(
+        problem.loss, gradient, u, *args, strategy=strategy, budget=None, **options
+    )
     return answer(report, saying.order)
 
 
@@ -346,7 +381,7 @@ def check_in_blocks(problem: Flat, strategy: str, wrong: bool) -> Answer:
     else:
         theta, loss = problem.split()
         args = (*plain(problem).args, *problem.problem.args)
-    unpack = unpacker(theta, compiled=False)
+    unpack = unpacker(theta, named=False)
 
     def gradient(p: Any, *_: Any) -> Any:
         return unpack(_marred(problem, problem.gradient(flat(p)), wrong))
@@ -365,8 +400,8 @@ def _marred(problem: Flat, gradient: Floats, wrong: bool) -> Floats:
 
 
 @cache
-def plain_answer(name: str, strategy: str, wrong: bool) -> Answer:
-    problem = flat_problem(name)
+def plain_answer(name: str, strategy: str, wrong: bool, backend: str = "auto") -> Answer:
+    problem = flat_problem(name, backend)
     return check_said(problem, plain(problem), strategy, wrong)
 
 
@@ -383,7 +418,9 @@ def growth(problem: Flat, saying: Saying, before: Answer, after: Answer) -> floa
     return max(1.0, now / was) if was > 0 else np.inf
 
 
-def differences(name: str, saying_name: str, strategy: str, wrong: bool) -> list[str]:
+def differences(
+    name: str, saying_name: str, strategy: str, wrong: bool, backend: str = "auto"
+) -> list[str]:
     """What a check answers otherwise than one of the plain problem; empty if nothing.
 
     - The verdict, the blamed entries, the laws of blocks that keep their name, and the evaluations
@@ -393,8 +430,8 @@ def differences(name: str, saying_name: str, strategy: str, wrong: bool) -> list
       is blamed that was not; the limit grows by no more than the noise does, times `WIDER`.
       Evaluations are compared where the verdict is the same.
     """
-    problem = flat_problem(name)
-    before = plain_answer(name, strategy, wrong)
+    problem = flat_problem(name, backend if saying_name != "in other blocks" else "auto")
+    before = plain_answer(name, strategy, wrong, problem.backend)
     if saying_name == "in other blocks":
         after = check_in_blocks(problem, strategy, wrong)
         return _strictly(before, after, with_laws=False)
@@ -458,6 +495,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="problems with this in their name")
     parser.add_argument("--saying", default="", help="ways with this in their name")
     parser.add_argument("--strategy", choices=STRATEGIES)
+    parser.add_argument("--backend", choices=("auto", "python"), default="auto")
     asked = parser.parse_args()
     warnings.simplefilter("error")  # as in the tests
     counts: Counter[str] = Counter()
@@ -468,7 +506,7 @@ def main() -> None:
                 for wrong in (False, True):
                     tried += 1
                     try:
-                        found = differences(name, saying, strategy, wrong)
+                        found = differences(name, saying, strategy, wrong, asked.backend)
                     except Exception as error:  # the list goes on
                         found = [f"raises: {type(error).__name__}: {error}".partition("\n")[0]]
                     if found:

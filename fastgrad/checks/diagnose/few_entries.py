@@ -15,6 +15,9 @@ JACOBIANS = (1.0, 0.5)
 """What the log-density of a change of variables adds to the derivative, by a log or a log variance."""
 SURE_SIGN = 0.1
 """A sign is known where the bar is at most this part of the difference."""
+SURE_SIGN_AMONG = 2.0**-6
+"""A sign of a few entries among others, at most this part: they may be wrong by any factor, and one in a
+hundred comes as near to -1 by chance."""
 SURE_WHOLE = 1e-6
 """A whole number, or one over it, is believed of a single entry that is known this well."""
 SURE_TERM = 1e-6
@@ -213,9 +216,20 @@ def _unlike(f: Floats) -> bool:
 
 def times(factor: named_constants.Constant) -> Finding:
     """The law of a factor, with what it usually comes from."""
+    if factor.value == -1.0:
+        return Finding(("sign",), {"factor": -1.0}, "the analytic gradient has the wrong sign")
     meaning = f" ({factor.meaning})" if factor.meaning else ""
     clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
     return Finding(("scale",), {"factor": factor.value}, clause)
+
+
+def flipped(case: Case) -> Finding | None:
+    """All of a few entries have the wrong sign, which wider bars tell as well than other factors."""
+    slack = case.bar + case.unit * np.abs(case.a)
+    sure = case.k and np.all(slack <= SURE_SIGN_AMONG * np.abs(case.D))
+    if not sure or np.any(np.abs(case.a + case.D) > slack):
+        return None
+    return Finding(("sign",), {"factor": -1.0}, "the analytic gradient has the wrong sign")
 
 
 CONJUGATED = {1.0: "as large as", 0.5: "half of", 2.0: "twice"}

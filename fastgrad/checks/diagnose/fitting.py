@@ -6,6 +6,7 @@ import numpy as np
 
 from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.few_entries import flipped
 from fastgrad.checks.diagnose.linear import SAMPLES, TERMS, Linear, Shape, identity, linear_laws
 from fastgrad.checks.diagnose.linear_words import STANDARD_ERRORS, finding
 from fastgrad.numerics.norms import rms
@@ -50,6 +51,17 @@ def best_fit(case: Case, most: int, least: int = 0) -> Finding | None:
 
 def _named_factor(case: Case) -> Finding | None:
     """A factor that has a name, where there are too few samples to fit one."""
+    found = _factor_of_few(case) or flipped(case)
+    if found is None or case.complete or not case.located:
+        return found
+    entries = ", ".join(case.entry(k) for k in range(case.k))
+    there = "the analytic gradient" + found.clause.partition("the analytic gradient")[2]
+    if found.words == ("sign",):
+        there = "the analytic gradient has the wrong sign"
+    return replace(found, clause=f"{case.counted(case.k)} ({entries}): there {there}")
+
+
+def _factor_of_few(case: Case) -> Finding | None:
     law = Linear(case, identity(case), Shape(True, ()))
     fit = law.fit()
     if fit is None or not fit.holds.all() or not fit.b[0]:

@@ -19,7 +19,7 @@ from fastgrad.checks.diagnose.boxes import (
 from fastgrad.checks.diagnose.change_of_variables import factor_of_theta
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
-from fastgrad.checks.diagnose.few_entries import times
+from fastgrad.checks.diagnose.few_entries import flipped, times
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.checks.diagnose.fitting import best_fit, whole_factor_and_term
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws
@@ -185,7 +185,7 @@ def _entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
     said = f"{case.counted(count)} ({listed}){told.said}"
     where = {"entries": float(count)}
     if cause is None and count <= FEW_ENTRIES:
-        cause = factor_of_few(some)
+        cause = factor_of_few(some) or flipped(some)
     if cause is None and told.cause is not None:
         return replace(told.cause, constants=where, clause=f"{said}: {told.cause.clause}")
     if cause is None:
