@@ -3,7 +3,8 @@
 What a check answers must not depend on how a problem is said. `problems` are some hundred losses with
 right gradients; a `Saying` is one way to say any of them; `differences` tells what a check of it
 answers otherwise than a check of the plain one.
-``python -m tests.units.transformed [--only NAME] [--strategy sweep] [--backend python]`` prints all that differs.
+``python -m tests.units.transformed [--only NAME] [--strategy sweep] [--backend python]`` prints all
+that differs, in Python some ten times as quickly as compiled.
 """
 
 import argparse
