@@ -43,11 +43,17 @@ class Lines:
         """The step along ``count`` entries."""
         self.count = loss.theta.size
 
-    def probe_step(self, v: Floats, count: int) -> None:
-        """Find the step along a direction of ``count`` entries; others follow by a power law."""
+    def probe_step(self, v: Floats, count: int) -> Quotients | None:
+        """Find the step along a direction of ``count`` entries; others follow by a power law.
+
+        Returns the difference at twice that step, if it was tried.
+        """
+        seen: dict[float, float] = {}
 
         def sample(_: object, offsets: Floats) -> Floats:
-            return self.loss.along(v, offsets.ravel()).reshape(offsets.shape)
+            values = self.loss.along(v, offsets.ravel())
+            seen.update(zip(offsets.ravel().tolist(), values.tolist(), strict=True))
+            return values.reshape(offsets.shape)
 
         start = max(STEP_OF_ALL, STEP_OF_ONE / np.sqrt(count))
         h = adaptive_steps(
@@ -58,6 +64,11 @@ class Lines:
             self.noise(v),
         )
         self.step, self.count = float(h[0]), count
+        tried = 2 * self.step
+        if tried not in seen:
+            return None
+        values = np.array([[seen[tried], seen[-tried]]])
+        return Quotients.central(values, np.array([tried]), self.noise(v))
 
     def step_for(self, count: int) -> float:
         """Half the power law's step along ``count`` entries, a power of two."""

@@ -10,8 +10,17 @@ from numba import njit
 
 import fastgrad as fg
 from bench.checked import FAULTS, correct
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen.residuals import Residuals
 from fastgrad.differences.directions import WEAKEST, Directions
+from fastgrad.differences.lines import Lines
+from fastgrad.differences.loss import Loss
+from fastgrad.evaluate.backends import evaluator
+from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.units import Units
 from fastgrad.parameters.layout import flatten
+from tests.checks import nets
 from tests.problems import TANH, Net, data, net, net_grad, net_loss
 
 SEEDS = 20
@@ -75,13 +84,51 @@ def test_directions_leave_constants_alone():
 # the screen
 
 
-def test_a_correct_gradient_takes_at_most_90_evaluations(large):
-    report = screened(large, net_grad)
-    assert report.verdict == "agrees"
-    assert report.strategy == "screen"
-    assert report.evaluations <= 90
-    assert all(block.detection_limit < 1e-3 for block in report.blocks)
-    assert "missed with probability at most 1e-06" in str(report)
+def test_a_correct_gradient_takes_at_most_60_evaluations(large):
+    made = []
+    for seed in range(6):
+        report = screened(large, net_grad, seed)
+        assert report.verdict == "agrees"
+        assert report.strategy == "screen"
+        assert all(block.detection_limit < 1e-4 for block in report.blocks)
+        assert "missed with probability at most 1e-06" in str(report)
+        made.append(report.evaluations)
+    assert max(made) <= 60
+    assert np.mean(made) <= 55
+
+
+def test_six_blocks_take_at_most_60_evaluations_in_nets_of_all_kinds():
+    """24 seeds: 42 to 60, 50 in the mean; they were 56 to 72, with limits 1.7 times as wide."""
+    made = []
+    for seed in range(8):
+        problem = nets.net(seed, dtype="float64")
+        report = nets.screened(problem, problem.grad(problem.theta), seed)
+        assert report.verdict == "agrees"
+        assert max(block.detection_limit for block in report.blocks) <= 2e-6
+        made.append(report.evaluations)
+    assert np.mean(made) <= 55
+    assert max(made) <= 60
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-3])
+def test_a_bend_at_twice_the_step_is_told_from_an_error(error):
+    """Truncation of two bars from afar is half a bar at the step itself; an error stands at both."""
+    h, theta = 2.0**-12, np.full(10, 0.75)
+    bar = 6 * np.spacing(10.0) / np.sqrt(12) / (np.sqrt(2) * h)
+    cubic = 2 * bar / h**2 / 10
+
+    def loss(x):
+        return float(np.sum(x) + cubic * np.sum((x - theta) ** 3) + 2.5)
+
+    layout, flat = flatten(theta)
+    run = evaluator(loss, Inputs(layout, flat, ()), backend="python")
+    around = Loss.measure(run, layout, None, Units.of(flat, layout))
+    claim = Claim.read(np.full(10, 1.0 + error), layout)
+    read = Residuals(Lines(around), claim, Rule(1e-5)).confirmed
+    reading = read(np.ones(10), h)
+    assert reading.bends == (error == 0.0)
+    assert reading.alarms == reading.proves == (error != 0.0)
+    assert not read(np.ones(10), h / 2).bends
 
 
 @pytest.mark.slow

@@ -26,10 +26,9 @@ from fastgrad.checks.screen.noisy import (
     may_be_rough,
     screen_rough,
 )
-from fastgrad.checks.screen.residuals import Reading, Residuals
+from fastgrad.checks.screen.residuals import FINER, Reading, Residuals
 from fastgrad.checks.screen.screen import (
     GLOBAL,
-    PER_BLOCK,
     Screen,
     block_stream,
     look,
@@ -293,7 +292,7 @@ class _Search:
 
     def _search_block(self, b: int, attempt: int, known: Reading | None) -> None:
         finding = self.found.findings.setdefault(b, Finding())
-        block, stream = self.loss.layout.blocks[b], block_stream(b, attempt * PER_BLOCK)
+        block, stream = self.loss.layout.blocks[b], block_stream(b, attempt)
         thorough = attempt == ATTEMPTS - 1 and self.found.counts[b] <= LAST_RESORT
         if known is not None and not known.alarms:
             known = None
@@ -329,7 +328,7 @@ class _Search:
                 block = self.loss.layout.blocks[b]
                 settled = len(finding.checked) >= self.found.counts[b]
                 v[block.start : block.stop][settled | finding.blamed(block.shape)] = 0.0
-            self.found.fresh.append(self.residuals.confirmed(v, self.residuals.lines.step))
+            self.found.fresh.append(self.residuals.confirmed(v, FINER * self.residuals.lines.step))
             if self.found.fresh[-1].alarms:
                 return False
         return True

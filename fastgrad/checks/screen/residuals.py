@@ -1,10 +1,11 @@
 """The gradient under test measured along directions: ``v . (a - g)``, and what its bar is.
 
-An alarm counts only if it stands once truncation is taken out, ``(4 y(h/2) - y(h)) / 3``, where the
-noise is 3 times wider.
+The first look is at the longest step at which truncation is still in the noise. An alarm counts only if
+it stands at half of it, and once truncation is taken out, ``(4 y(h/2) - y(h)) / 3``, where the noise is
+3 times wider.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.lines import SMALLEST_STEP, Lines
 from fastgrad.numerics.bars import WIDER
+from fastgrad.numerics.quotients import Quotients
 
 FINER = 2.0
-"""Part of the step at which an alarm is looked at again."""
+"""Part of the first step at which an alarm is looked at again."""
 CONFIRMED = 3.0
 """Bars of a confirmation, in bars of the first look: (4 x 2 + 1) / 3."""
 KINK = 4.0
@@ -34,6 +36,8 @@ class Reading:
     bar: float
     proves: bool = False
     """Whether neither kinks nor errors within rtol explain an alarm."""
+    bends: bool = False
+    """Whether the loss bends too much for twice the step."""
 
     @property
     def alarms(self) -> bool:
@@ -65,27 +69,34 @@ class Residuals:
 
     def measure(self, v: Floats, step: float) -> Reading:
         """``v . a`` against a central difference along v."""
-        return self._read(v, step, self.claim.along(v))[0]
+        return self._reading(self.lines.at(v, step), self.claim.along(v))[0]
 
-    def confirmed(self, v: Floats, step: float) -> Reading:
+    def confirmed(self, v: Floats, first: float, seen: Quotients | None = None) -> Reading:
         """`measure`, and once more at half the step before an alarm is believed.
 
         Where the loss is not finite there, the step shrinks. The reading of an alarm that did not
-        stand is that of the confirmation, which does not alarm.
+        stand is that of half the step or of the confirmation, which does not alarm.
+
+        Parameters
+        ----------
+        seen : Quotients, optional
+            The difference along v, if it was taken before.
         """
         claimed = self.claim.along(v)
-        near, bend = self._read(v, step, claimed)
-        while np.isinf(near.bar) and step > SMALLEST_STEP:
-            step /= WIDER
-            near, bend = self._read(v, step, claimed)
+        far, bend = self._reading(self.lines.at(v, first) if seen is None else seen, claimed)
+        while np.isinf(far.bar) and first > SMALLEST_STEP:
+            first /= WIDER
+            far, bend = self._reading(self.lines.at(v, first), claimed)
+        if not far.alarms:
+            return far
+        near, less_bend = self._reading(self.lines.at(v, first / FINER), claimed)
         if not near.alarms:
-            return near
-        nearer, less_bend = self._read(v, step / FINER, claimed)
-        y = (4 * nearer.y - near.y) / 3
-        confirmation = Reading(y, (4 * nearer.bar + near.bar) / 3)
+            return replace(near, bends=True)
+        y = (4 * near.y - far.y) / 3
+        confirmation = Reading(y, (4 * near.bar + far.bar) / 3)
         if not confirmation.alarms:
             return confirmation
-        kink = KINK * max(abs(near.y - nearer.y), abs(less_bend - bend / FINER))
+        kink = KINK * max(abs(far.y - near.y), abs(less_bend - bend / FINER))
         doubt = kink + TOLERATED * self.rule.rtol * claimed[1]
         return Reading(near.y, near.bar, proves=abs(near.y) > near.bar + doubt)
 
@@ -93,14 +104,13 @@ class Residuals:
         """Take a difference quotient for an entry found to be wrong, from now on."""
         self.claim = self.claim.corrected(position, difference, bar)
 
-    def _read(
-        self, v: Floats, step: float, claimed: tuple[float, float, float]
+    def _reading(
+        self, found: Quotients, claimed: tuple[float, float, float]
     ) -> tuple[Reading, float]:
         """A reading, and the second difference over the step: what a kink between shows."""
         total, size, known = claimed
-        found = self.lines.at(v, step)
         if not np.isfinite(found.D[0]):
             return Reading(0.0, float("inf")), 0.0
         bar = float(found.bar[0]) + 3 * self._unit * size + known
-        bend = (found.above[0] - 2 * self.lines.loss.value + found.below[0]) / step
+        bend = (found.above[0] - 2 * self.lines.loss.value + found.below[0]) / found.h[0]
         return Reading(float(total - found.D[0]), bar), float(bend)

@@ -18,7 +18,7 @@ from fastgrad.checks.screen.limits import (
     entry_limit,
     norm_limit,
 )
-from fastgrad.checks.screen.screen import GLOBAL, PER_BLOCK, SCREEN_GROUPS
+from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
 from fastgrad.checks.screen.told import beside, laws_of, sentence_of
 from fastgrad.checks.summary import about_the_loss, unchecked_block
 from fastgrad.differences.directions import WEAKEST
@@ -213,7 +213,7 @@ def _remarks(found: Found, layout: Layout) -> list[str]:
             else ""
         )
         remarks.append(
-            f"Screened along {GLOBAL} random directions through everything and {PER_BLOCK} through "
+            f"Screened along {GLOBAL} random directions through everything and one through "
             f"each {'block' if len(layout.blocks) <= SCREEN_GROUPS else 'group of blocks'}{missed}."
         )
     remarks += [
