@@ -1,8 +1,7 @@
 """What is known of a block that disagrees, as the laws are shown it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -79,14 +78,14 @@ class Finding:
     clause: str
     complexity: int = 1
 
-    @property
-    def law(self) -> str:
-        return "+".join(self.words)
+    law: str = field(init=False)
+    """The words as one."""
+    is_lawless: bool = field(init=False)
+    """Whether it says of some entries only that they are wrong."""
 
-    @property
-    def is_lawless(self) -> bool:
-        """Whether it says of some entries only that they are wrong."""
-        return any(word.startswith("wrong-") for word in self.words)
+    def __post_init__(self) -> None:
+        lawless = any(word.startswith("wrong-") for word in self.words)
+        vars(self).update(law="+".join(self.words), is_lawless=lawless)
 
 
 @dataclass(frozen=True)
@@ -113,53 +112,45 @@ class Case:
     loose: float = 0.0
     """What the gradient under test may be off by beside a law, in parts of itself."""
 
-    @property
-    def k(self) -> int:
-        return self.positions.size
+    unit: float = ROUNDING
+    """Rounding of the gradient under test."""
 
-    @cached_property
-    def a(self) -> Floats:
-        return self.analytic[self.positions]
+    k: int = field(init=False)
+    """How many samples there are."""
+    a: Floats = field(init=False)
+    """The gradient under test there."""
+    x: Floats = field(init=False)
+    """The parameters there."""
+    index: tuple[Indices, ...] = field(init=False)
+    """Index of every sample in the block's shape."""
+    wrong: Mask = field(init=False)
+    telling: Mask = field(init=False)
+    """Samples whose gradient is not zero within its bar: the others obey almost any law."""
+    complete: bool = field(init=False)
+    """Whether every entry of the block is known."""
+    population: int = field(init=False)
+    """Number of entries among which the wrong ones are all known."""
 
-    @cached_property
-    def x(self) -> Floats:
-        return self.theta[self.positions]
-
-    @cached_property
-    def wrong(self) -> Mask:
-        return np.asarray(np.abs(self.a - self.D) > self.bar)
-
-    @cached_property
-    def unit(self) -> float:
-        """Rounding of the gradient under test: single precision shows in its values."""
-        single = np.array_equal(self.analytic.astype(np.float32).astype(np.float64), self.analytic)
-        return max(ROUNDING, float(np.finfo(np.float32).eps) if single else 0.0, self.loose)
-
-    @cached_property
-    def index(self) -> tuple[Indices, ...]:
-        """Index of every sample in the block's shape."""
-        return np.unravel_index(self.positions, self.shape) if self.shape else ()
-
-    @property
-    def complete(self) -> bool:
-        """Every entry of the block is known."""
-        return self.k == self.analytic.size
-
-    @property
-    def population(self) -> int:
-        """Number of entries among which the wrong ones are all known."""
-        return self.analytic.size if self.located else self.k
+    def __post_init__(self) -> None:
+        k, size, a = self.positions.size, self.analytic.size, self.analytic[self.positions]
+        with np.errstate(all="ignore"):
+            wrong = np.asarray(np.abs(a - self.D) > self.bar)
+        vars(self).update(
+            k=k,
+            a=a,
+            x=self.theta[self.positions],
+            index=np.unravel_index(self.positions, self.shape) if self.shape else (),
+            wrong=wrong,
+            telling=np.asarray(np.abs(self.D) > SHOWS * self.bar),
+            complete=k == size,
+            population=size if self.located else k,
+        )
 
     def counted(self, wrong: int) -> str:
         """So many wrong entries in words."""
         sampled = "" if self.complete or self.located else "sampled "
         verb = "is" if wrong == 1 else "are"
         return f"{wrong:,} of {self.population:,} {sampled}entries {verb} wrong"
-
-    @cached_property
-    def telling(self) -> Mask:
-        """Samples whose gradient is not zero within its bar: the others obey almost any law."""
-        return np.asarray(np.abs(self.D) > SHOWS * self.bar)
 
     def thinned(self, most: int) -> "Case":
         """At most so many samples: half of them wrong ones, the telling before the others."""
@@ -173,7 +164,8 @@ class Case:
 
     def widened(self, part: float) -> "Case":
         """The same, of a gradient under test that is off by this part of itself."""
-        return replace(self, bar=np.maximum(self.bar, part * np.abs(self.D)), loose=part)
+        bar = np.maximum(self.bar, part * np.abs(self.D))
+        return replace(self, bar=bar, loose=part, unit=max(self.unit, part))
 
     def take(self, mask: Mask | Indices) -> "Case":
         """The same block with some of the samples."""
@@ -250,7 +242,8 @@ def case_of(
     """The samples of a block whose difference quotient is finite and has a bar."""
     known = np.isfinite(block.numeric) & np.isfinite(block.bar)
     positions, D = np.asarray(block.positions, np.intp)[known], block.numeric[known]
-    a = block.analytic[positions]
+    analytic = np.asarray(block.analytic, np.float64)
+    a = analytic[positions]
     least = (
         4 * np.finfo(np.float64).eps * np.maximum(np.where(np.isfinite(a), np.abs(a), 0), np.abs(D))
     )
@@ -261,7 +254,7 @@ def case_of(
         block.name,
         block.shape,
         np.asarray(block.theta, np.float64),
-        np.asarray(block.analytic, np.float64),
+        analytic,
         positions,
         D,
         np.maximum(block.bar[known], least + np.finfo(np.float64).tiny),
@@ -272,4 +265,12 @@ def case_of(
         None if block.second is None else block.second[known],
         None if block.second_bar is None else block.second_bar[known],
         block.chart,
+        unit=_rounding(analytic),
     )
+
+
+def _rounding(analytic: Floats) -> float:
+    """The rounding of a gradient: single precision shows in its values."""
+    with np.errstate(over="ignore"):
+        single = np.array_equal(analytic.astype(np.float32).astype(np.float64), analytic)
+    return max(ROUNDING, float(np.finfo(np.float32).eps) if single else 0.0)
