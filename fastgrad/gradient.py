@@ -380,8 +380,8 @@ class GradientFunction:
                 indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
                 x = run.theta[part]
                 h = self._stencil.step * unit[part] if steps is None else steps[part]
-                least = layout.least_steps(indices) if steps is None else None
-                h = h if least is None else np.maximum(h, least)
+                if steps is None and layout.finest is not None:
+                    h = np.maximum(h, layout.finest[part])
                 values, h = sample_inside(run, layout, self._stencil, indices, h, steps is None)
                 offsets = self._stencil.offsets(h)
                 gradient[part] = self._stencil.combine(values, base, x, offsets)

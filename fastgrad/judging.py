@@ -79,7 +79,10 @@ class Question:
         options = {**self.running, **running}
         run = evaluator(self.loss, inputs, **options)
         run = self.through.evaluator(run, self.loss, inputs, options)
-        return confined(run, self.shaped["bounds"], layout, layout.mask(self.shaped["trainable"]))
+        bounds = self.shaped["bounds"]
+        if bounds is None:
+            return run
+        return confined(run, bounds, layout, layout.mask(self.shaped["trainable"]))
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -150,15 +153,16 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
         report = _explained(outcome, loss, claim, (rule, options, opened.budget), question)
     else:
         report = _summary(outcome, opened.unsteady, loss, rule, options)
+    judged = loss, claim, _blamed(outcome, opened), rule
     return replace(
         report,
         strategy=strategy,
         label=place.label,
         evaluations=report.evaluations + made,
-        seconds=clock.seconds,
-        ran=clock.said(run.ran),
+        _suggest=_mender(place, question, judged, options),
         _convergence=lambda: convergence(loss, claim, outcome.judged),
-        _suggest=_mender(place, question, (loss, claim, _blamed(outcome, opened), rule), options),
+        ran=clock.said(run.ran),
+        seconds=clock.seconds,
     )
 
 

@@ -94,8 +94,8 @@ class Budget:
         """Seconds kept for what comes later."""
         self._one_by_one = False
         """Whether evaluations are made one at a time, and so were timed each."""
-        self._made = run.evaluations
         self._began = self._now()
+        self._made = run.evaluations
 
     @staticmethod
     def _now() -> float:

@@ -71,26 +71,22 @@ class Judged:
     beside_jumps: frozenset[int] = frozenset()
     """Positions of those left open because the loss jumps: their slope depends on the step."""
 
-    @property
-    def numeric(self) -> Floats:
-        """The difference quotients."""
-        return self.differences.D
+    numeric: Floats = field(init=False)
+    """The difference quotients."""
+    bar: Floats = field(init=False)
+    """Their error bars."""
+    block: Indices = field(init=False)
+    """Position of each entry's block in the layout."""
+    residual: Floats = field(init=False)
+    """``|a - D|``: infinite where the gradient is not finite, 0 where the difference is not."""
 
-    @property
-    def bar(self) -> Floats:
-        """Their error bars."""
-        return self.differences.bar
-
-    @property
-    def block(self) -> Indices:
-        """Position of each entry's block in the layout."""
-        return self.scales.block
-
-    @property
-    def residual(self) -> Floats:
-        """``|a - D|``: infinite where the gradient is not finite, 0 where the difference is not."""
-        a, D = self.analytic, self.numeric
-        return np.where(np.isfinite(a), np.where(np.isfinite(D), np.abs(a - D), 0.0), np.inf)
+    def __post_init__(self) -> None:
+        a, D = self.analytic, self.differences.D
+        with np.errstate(invalid="ignore"):
+            off = np.where(np.isfinite(D), np.abs(a - D), 0.0)
+        residual = np.where(np.isfinite(a), off, np.inf)
+        bar, block = self.differences.bar, self.scales.block
+        vars(self).update(numeric=D, bar=bar, block=block, residual=residual)
 
 
 @dataclass(frozen=True)

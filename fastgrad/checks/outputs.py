@@ -74,8 +74,8 @@ class Partition:
         v[part] = np.random.default_rng([block.size, STREAM]).standard_normal(block.size)
         v[part] *= max(1.0, float(np.abs(flat[part]).max()))
         self.part, self.layout, self.v = part, layout, v[part]
-        least = layout.least_steps(np.arange(block.start, block.stop))
-        h = max(CENTRAL[2].step, 0.0 if least is None else float(least.max(initial=0.0)))
+        least = np.zeros(1) if layout.finest is None else layout.finest[part]
+        h = max(CENTRAL[2].step, float(least.max(initial=0.0)))
         near, wide = (_slopes(layer, layout, flat, v, step) for step in (h, WIDER * h))
         self.t = truncation(near, wide)
         self.d = near - self.t

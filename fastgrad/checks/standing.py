@@ -52,7 +52,8 @@ class Standing:
         self.rounding = claim.rounding(self.a, self.block)
         self.rounding += claim.scatter_at(entries.indices) * self.s
         self.one_unit = entries.loss.units.one_unit[self.block]
-        self.kinds = entries.loss.layout.kinds(entries.indices)
+        kinds = entries.loss.layout.kinds
+        self.kinds = None if kinds is None else kinds[entries.indices]
         if self.kinds is not None:
             self.one_unit |= self.kinds >= 0
         self.notes: dict[int, str] = {}

@@ -225,7 +225,7 @@ def about_the_loss(loss: Loss) -> list[str]:
             "its argument. Gradients below its rounding over the step cannot be told."
         )
     repeats = loss.measured.repeats
-    if repeats.scatters:
+    if repeats.drifts is not None:
         why = (
             "its values approach a limit, as a solver's do that starts from its last answer"
             if repeats.drifts

@@ -48,7 +48,10 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         judged, told = judged_together(loss, judged, budget.left)
     numeric = np.zeros(loss.layout.size)
     numeric[indices] = judged.numeric
-    certificate = loss.run.certified(None if loss.free is None else indices, numeric, again=True)
+    certificate: tuple[str, ...] = ()
+    if loss.run.structured:
+        some = None if loss.free is None else indices
+        certificate = loss.run.certified(some, numeric, again=True)
     return Outcome(
         overall(judged.verdict),
         tuple(checked_block(judged, loss.layout, b) for b in range(len(loss.layout.blocks))),
@@ -84,7 +87,9 @@ def _judged(
     seconds = time.perf_counter() - began if known else 0.0
     if study:
         loss = loss.studied(options.seed)
-    entries = Entries(loss.entry_by_entry(options.seed), loss.indices, known, seconds)
+    if loss.run.structured:
+        loss = loss.entry_by_entry(options.seed)
+    entries = Entries(loss, loss.indices, known, seconds)
     if study or isinstance(options.steps, str):
         h = chosen_steps(entries, CENTRAL[2], options.steps)
     else:

@@ -1,6 +1,6 @@
 """Central differences of chosen entries at chosen steps, with the noise of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,15 +30,14 @@ class Entries:
     seconds: float = 0.0
     """What those took."""
 
-    @property
-    def x(self) -> Floats:
-        """Their values."""
-        return self.loss.theta[self.indices]
+    x: Floats = field(init=False)
+    """Their values."""
+    units: Floats = field(init=False)
+    """Their units."""
 
-    @property
-    def units(self) -> Floats:
-        """Their units."""
-        return self.loss.units.entry[self.indices]
+    def __post_init__(self) -> None:
+        loss = self.loss
+        vars(self).update(x=loss.theta[self.indices], units=loss.units.entry[self.indices])
 
     def at(self, which: Indices, h: Floats) -> Quotients:
         """Differences of step ``h``, shape (k,), at ``indices[which]``, shape (k,)."""
@@ -49,9 +48,10 @@ class Entries:
         ]
         values = np.concatenate(parts or [np.zeros((0, 2))])
         sigma = self.loss.noise_of(self.indices[which])
-        least = self.loss.layout.least_steps(self.indices[which])
-        if least is not None:  # the point of a space is rounded as well, wherever it is moved
+        finest = self.loss.layout.finest
+        if finest is not None:  # the point of a space is rounded as well, wherever it is moved
             slope = np.abs(values[:, 0] - values[:, 1]) / (2 * h)
+            least = finest[self.indices[which]]
             sigma = np.hypot(sigma, ROUNDED * np.nan_to_num(slope) * FRACTION * least)
         return Quotients.central(values, h, sigma, self.x[which])
 
@@ -73,8 +73,8 @@ class Entries:
 
     def _least(self, which: Indices, steps: Floats) -> Floats:
         """Steps, or the least that a space needs where that is more."""
-        least = self.loss.layout.least_steps(self.indices[which])
-        return steps if least is None else np.maximum(steps, least)
+        finest = self.loss.layout.finest
+        return steps if finest is None else np.maximum(steps, finest[self.indices[which]])
 
     def _values(self, which: Indices, h: Floats) -> Floats:
         """f above and below x, shape (k, 2), with f at theta slipped in now and then, and at the end."""

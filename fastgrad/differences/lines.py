@@ -95,8 +95,9 @@ class Lines:
         for start in range(0, self.loss.theta.size, CHUNK):
             part = slice(start, min(start + CHUNK, self.loss.theta.size))
             moved = self._slopes[part] * self.loss.theta[part]
-            least = self.loss.layout.least_steps(np.arange(part.start, part.stop))
-            if least is not None:  # the point of a space lies elsewhere than its coordinates
-                moved = np.maximum(np.abs(moved), np.abs(self._slopes[part]) * least * LAST_PLACES)
+            finest = self.loss.layout.finest
+            if finest is not None:  # the point of a space lies elsewhere than its coordinates
+                least = finest[part] * LAST_PLACES
+                moved = np.maximum(np.abs(moved), np.abs(self._slopes[part]) * least)
             total = float(np.hypot(total, norm(moved if v is None else moved[v[part] != 0])))
         return POINT_SD * total

@@ -1,7 +1,7 @@
 """The loss around one theta, and what was measured of it: all that differences are taken with."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, NamedTuple
 
@@ -71,13 +71,8 @@ class Repeats(NamedTuple):
     value: float
     spread: float = 0.0
     """How much the answers differed."""
-    drifts: bool = False
-    """Whether they approach a limit."""
-
-    @property
-    def scatters(self) -> bool:
-        """Whether they differ by more than rounding does."""
-        return self.spread > REORDERING * abs(self.value)
+    drifts: bool | None = None
+    """Whether they approach a limit; None where they differ by no more than rounding."""
 
 
 class NoiseLine(NamedTuple):
@@ -223,6 +218,26 @@ class Loss:
     of_many: ClassVar[bool] = False
     """Whether it stands for many functions that share evaluations."""
 
+    theta: Floats = field(init=False)
+    count: int = field(init=False)
+    """How many entries may be perturbed."""
+    value: float = field(init=False)
+    """f(theta)."""
+    base: float = field(init=False)
+    """f(theta) as `values` gives it: 0 where those are differences."""
+    noise: float = field(init=False)
+    """sd of one evaluation, absolute."""
+
+    def __post_init__(self) -> None:
+        value, free = self.measured.value, self.free
+        vars(self).update(
+            theta=self.run.theta,
+            count=self.layout.size if free is None else int(np.count_nonzero(free)),
+            value=value,
+            base=0.0 if self.run.structured else value,
+            noise=self.measured.noise,
+        )
+
     @classmethod
     def measure(
         cls,
@@ -316,33 +331,9 @@ class Loss:
         return replace(self, measured=replace(self.measured, entry_noise=noise))
 
     @property
-    def theta(self) -> Floats:
-        return self.run.theta
-
-    @property
-    def value(self) -> float:
-        """f(theta)."""
-        return self.measured.value
-
-    @property
-    def base(self) -> float:
-        """f(theta) as `values` gives it: 0 where those are differences."""
-        return 0.0 if self.run.structured else self.measured.value
-
-    @property
-    def noise(self) -> float:
-        """sd of one evaluation, absolute."""
-        return self.measured.noise
-
-    @property
     def indices(self) -> Indices:
         """The entries that may be perturbed."""
         return np.arange(self.layout.size) if self.free is None else np.flatnonzero(self.free)
-
-    @property
-    def count(self) -> int:
-        """How many entries may be perturbed."""
-        return self.layout.size if self.free is None else int(np.count_nonzero(self.free))
 
     def steps(self, indices: Indices, step: float = CENTRAL[2].step) -> Floats:
         """Default steps of some entries, shape (m,): ``step`` in their own units.
@@ -350,8 +341,8 @@ class Loss:
         No shorter than what a space needs to move its point by many last places.
         """
         steps = step * self.units.entry[indices]
-        least = self.layout.least_steps(indices)
-        return steps if least is None else np.maximum(steps, least)
+        finest = self.layout.finest
+        return steps if finest is None else np.maximum(steps, finest[indices])
 
     def values(self, indices: Indices, offsets: Floats) -> Floats:
         """f at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k)."""

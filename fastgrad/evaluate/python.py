@@ -96,8 +96,8 @@ class PythonEvaluator(Evaluator):
         self._may_draw = True
         self._spare: Floats | None = None
         """A copy of a point that the loss has not kept."""
-        self._generators = generators_in((*arguments, *values_of(loss)))
         self._draws_unseen = calls_c(loss)
+        self._generators = generators_in((*arguments, *values_of(loss)))
 
     @property
     def ran(self) -> str:

@@ -13,7 +13,7 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,11 @@ class Units:
     one_unit: Mask
     reach: Floats | None = None
     """What noise is looked for within, where the user gave steps; powers of two, shape (n,)."""
+    near: Floats = field(init=False)
+    """The units that noise is looked for in."""
+
+    def __post_init__(self) -> None:
+        vars(self).update(near=self.entry if self.reach is None else self.reach)
 
     @classmethod
     def of(cls, theta: Floats, layout: Layout, scale: Any = None) -> "Units":
@@ -82,7 +87,10 @@ class Units:
         entry = np.empty(theta.size)
         one_unit = np.zeros(len(layout.blocks), np.bool_)
         fill_units(entry, theta, layout.stops, one_unit, SETTINGS)
-        layout.settle_units(entry, one_unit)
+        if layout.own_units is not None:
+            np.copyto(entry, layout.own_units, where=layout.own_units > 0)
+        for b, one in layout.own_one_unit.items():
+            one_unit[b] = one
         if scale is None:
             return cls(entry, one_unit)
         given = layout.vector(scale, "scale")
@@ -100,11 +108,6 @@ class Units:
             return self
         reach = np.minimum(self.entry, power_of_two(steps / CENTRAL[2].step))
         return replace(self, reach=reach)
-
-    @property
-    def near(self) -> Floats:
-        """The units that noise is looked for in."""
-        return self.entry if self.reach is None else self.reach
 
     def own(self, theta: Floats, indices: Indices) -> Floats:
         """The units that entries have by themselves, shape (m,)."""

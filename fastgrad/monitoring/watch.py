@@ -233,10 +233,10 @@ def block_sizes(theta: Floats, layout: Layout) -> Floats:
     counts = np.array([max(block.size, 1) for block in layout.blocks])
     overall = np.sqrt(sums.sum() / max(counts.sum(), 1)) or 1.0
     sizes = np.maximum(np.sqrt(sums / counts), SMALLEST_SIZE * overall)
-    units = np.zeros(theta.size)
-    layout.settle_units(units, np.zeros(len(layout.blocks), np.bool_))
-    own = np.sqrt(_by_block(units**2, layout) / counts)
-    return np.asarray(power_of_two(np.where(own > 0, own, sizes)))
+    if layout.own_units is not None:
+        own = np.sqrt(_by_block(layout.own_units**2, layout) / counts)
+        sizes = np.where(own > 0, own, sizes)
+    return np.asarray(power_of_two(sizes))
 
 
 def _by_block(values: Floats, layout: Layout) -> Floats:

@@ -8,10 +8,11 @@ of every entry, and how to lay anything else shaped like theta (`Layout.match`) 
 import copy
 import difflib
 import math
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,14 @@ class Layout:
 
     linear = True
     """Whether theta is linear in the flat vector; it is not on a space (`fastgrad.spaces`)."""
+    own_units: Floats | None = None
+    """The units of entries that are known otherwise than by their values, else 0, shape (n,)."""
+    own_one_unit: Mapping[int, bool] = MappingProxyType({})
+    """Whether the entries of a block are of one unit, by position, where that is known so."""
+    kinds: Indices | None = None
+    """The number of the unit of each entry, shape (n,), -1 where its block tells; None if all do."""
+    finest: Floats | None = None
+    """The least steps of entries, shape (n,), beside which rounding of the point is small."""
 
     def __init__(self, tree: Node, root: str):
         self.tree = tree
@@ -157,7 +166,9 @@ class Layout:
     def given(self, flat: Floats) -> Any:
         """What a Python loss receives: views of ``flat`` in theta's own structure."""
         if not self.constants and not self.templates:
-            return build(self.tree, self._views(flat))
+            return (
+                _view(flat, self.blocks[0]) if self.plain else build(self.tree, self._views(flat))
+            )
         views, number = self._views(flat), count()
 
         def leaf(node: Leaf) -> Any:
@@ -234,23 +245,12 @@ class Layout:
         """Theta with its entries changed: another point to check at."""
         return self.rebuild(flat + change)
 
-    def settle_units(self, entry: Floats, one_unit: Mask) -> None:
-        """Write the units of entries that are known otherwise than by their values."""
-
     def remarks(self) -> Iterable[str]:
         """What a report says of how theta was read."""
         return ()
 
     def require_unbounded(self, bounded: Mask) -> None:
         """Raise ValueError if entries have bounds, shape (n,), that are coordinates of a space."""
-
-    def kinds(self, indices: Indices) -> Indices | None:
-        """The number of the unit of each entry, shape (m,); -1 where its block tells, None if all do."""
-        return None
-
-    def least_steps(self, indices: Indices) -> Floats | None:
-        """The least steps of entries, shape (m,), beside which rounding of the point is small."""
-        return None
 
     @cached_property
     def adapter(self) -> Expression:
@@ -270,9 +270,7 @@ class Layout:
         blocks = iter(self.blocks)
 
         def leaf(_: Leaf) -> Any:
-            block = next(blocks)
-            values = flat[block.start : block.stop]
-            return float(values[0]) if block.scalar else values.reshape(block.shape)
+            return _view(flat, next(blocks))
 
         return leaf
 
@@ -372,6 +370,12 @@ class Layout:
             for block in chosen:
                 mask[block.start : block.stop] = True
         return mask
+
+
+def _view(flat: Floats, block: Block) -> Any:
+    """A block of a flat vector, as a loss receives it."""
+    values = flat[block.start : block.stop]
+    return float(values[0]) if block.scalar else values.reshape(block.shape)
 
 
 def flatten(theta: Any, root: str = "theta") -> tuple[Layout, Floats]:

@@ -46,6 +46,31 @@ class SpaceLayout(Layout):
         self.blocks = tuple(map(_block, self.blocks, charts))
         self.plain = False
         self.linear = all(chart is None or chart.linear for chart in charts)
+        self.own_units = self._along(lambda chart: chart.units)
+        self.own_one_unit = {
+            b: chart.one_unit
+            for b, chart in enumerate(charts)
+            if chart is not None and chart.one_unit is not None
+        }
+        self.kinds = self._kinds()
+        self.finest = self._along(lambda chart: chart.finest)
+
+    def _along(self, of_chart: Callable[[Chart], Floats | None]) -> Floats | None:
+        """What charts say of their entries, 0 for others, shape (n,); None where none says anything."""
+        values, said = np.zeros(self.size), False
+        for chart, block in self._both:
+            known = None if chart is None else of_chart(chart)
+            if known is not None:
+                values[block.start : block.stop], said = known, True
+        return values if said else None
+
+    def _kinds(self) -> Indices | None:
+        found, first = np.full(self.size, -1), 0
+        for chart, block in self._both:
+            if chart is not None and chart.kinds is not None:
+                found[block.start : block.stop] = first + chart.kinds
+                first += int(chart.kinds.max()) + 1
+        return found if first else None
 
     def rebuild(self, flat: Array) -> Any:
         return build(self.tree, self._leaf(flat, lambda chart, x: chart.gradient(x)))
@@ -158,15 +183,6 @@ class SpaceLayout(Layout):
 
         return np.concatenate(self.match(given, self.root, values))
 
-    def settle_units(self, entry: Floats, one_unit: Mask) -> None:
-        for b, (chart, block) in enumerate(self._both):
-            if chart is None:
-                continue
-            if chart.units is not None:
-                entry[block.start : block.stop] = chart.units
-            if chart.one_unit is not None:
-                one_unit[b] = chart.one_unit
-
     def require_unbounded(self, bounded: Mask) -> None:
         for chart, block in self._both:
             if chart is not None and not chart.linear and bounded[block.start : block.stop].any():
@@ -174,25 +190,6 @@ class SpaceLayout(Layout):
                     f"bounds for {block.name}: expected None, for it moves along its space alone; "
                     "those of plain blocks beside it are shaped like theta"
                 )
-
-    def kinds(self, indices: Indices) -> Indices | None:
-        if all(chart is None or chart.kinds is None for chart in self.charts):
-            return None
-        found, first = np.full(self.size, -1), 0
-        for chart, block in self._both:
-            if chart is not None and chart.kinds is not None:
-                found[block.start : block.stop] = first + chart.kinds
-                first += int(chart.kinds.max()) + 1
-        return np.asarray(found[indices])
-
-    def least_steps(self, indices: Indices) -> Floats | None:
-        if all(chart is None or chart.finest is None for chart in self.charts):
-            return None
-        least = np.zeros(self.size)
-        for chart, block in self._both:
-            if chart is not None and chart.finest is not None:
-                least[block.start : block.stop] = chart.finest
-        return least[indices]
 
     def remarks(self) -> Iterator[str]:
         for chart, block in self._both:
