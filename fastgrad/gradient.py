@@ -337,6 +337,11 @@ class GradientFunction:
     def _units(self, layout: Layout, run: Evaluator) -> Units:
         return Units.of(run.theta, layout, self._scale)
 
+    def _default_steps(self, units: Units, theta: Floats, layout: Layout) -> Floats:
+        if self._scale is not None:
+            return self._stencil.step * units.entry
+        return units.steps(theta, layout, self._stencil)
+
     def _bar(self, run: Evaluator, expected: int) -> AbstractContextManager[Any]:
         return progress_bar(run, "gradient", expected) if self._progress else nullcontext()
 
@@ -372,17 +377,20 @@ class GradientFunction:
             run.certified(chosen, whole)
             return whole
         gradient = np.zeros(layout.size)
-        unit = self._units(layout, run).entry
+        units = self._units(layout, run)
+        unit, default = units.entry, steps is None
+        if steps is None:
+            steps = self._default_steps(units, run.theta, layout)
         with self._bar(run, count * len(self._stencil.multiples)):
             for start in range(0, count, run.chunk):
                 stop = min(start + run.chunk, count)
                 part = slice(start, stop) if chosen is None else chosen[start:stop]
                 indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
                 x = run.theta[part]
-                h = self._stencil.step * unit[part] if steps is None else steps[part]
-                if steps is None and layout.finest is not None:
+                h = steps[part]
+                if default and layout.finest is not None:
                     h = np.maximum(h, layout.finest[part])
-                values, h = sample_inside(run, layout, self._stencil, indices, h, steps is None)
+                values, h = sample_inside(run, layout, self._stencil, indices, h, default)
                 offsets = self._stencil.offsets(h)
                 gradient[part] = self._stencil.combine(values, base, x, offsets)
                 if not self._has_warned:
@@ -448,8 +456,8 @@ def grad(
         Of the central differences: 2, 4 or 6 evaluations an entry.
     step : float, structure shaped like theta, or "adaptive", optional
         The absolute step h; by default a power of two that suits the stencil and the unit of the
-        entry, near the step of least error (2^-17 for central differences of order 2), and where
-        the loss is not finite there, one that suits the distance to the edge of its domain.
+        entry, near the step of least error (2^-17 for central differences of order 2; of an array of
+        numbers about a far point, between its width and that), and where the loss is not finite there, one that suits the distance to the edge of its domain.
         ``"adaptive"`` measures the noise of the loss and extrapolates from four steps, shortened or
         lengthened for every entry until truncation has sunk into that noise, with some 10
         evaluations each, 20 near a pole: for most digits, and for losses that are noisy or badly

@@ -160,6 +160,29 @@ def test_a_step_of_thetas_structure():
     assert sorted(seen) == [(-0.25, 0.0), (0.0, -0.5), (0.0, 0.5), (0.25, 0.0)]
 
 
+@pytest.mark.parametrize(
+    ("method", "near", "far"),
+    [({"method": "forward"}, 2e-6, 1e-4), ({}, 1e-8, 1e-6), ({"order": 4}, 1e-10, 1e-8)],
+)
+def test_numbers_about_a_far_point_vary_over_their_width_or_over_its_distance(method, near, far):
+    """Steps that suit but one of the two leave three digits of the other, or none."""
+    away = np.linspace(-1.9, 1.9, 20)
+    g = fg.grad(lambda x: float(np.exp(x - 1e4).sum()), backend="python", **method)
+    np.testing.assert_allclose(g(1e4 + away), np.exp(away), rtol=near)
+    g = fg.grad(lambda x: float(np.exp(x / 1e4).sum()), backend="python", **method)
+    np.testing.assert_allclose(g(1e4 + away), np.exp(1 + away / 1e4) / 1e4, rtol=far)
+
+
+def test_rates_below_one_bend_on_their_own_scale_and_round_on_that_of_one():
+    """Errors beside the rms, of omega = 0.05, alpha = 0.1 and beta = 0.85: 1e-7 with steps of 2^-17 of
+    their own size for the former and of 1 for the latter; no powers of two leave less than 1.6e-8."""
+    theta = models.garch.init()
+    returns = models.garch.simulate(theta, 2000)
+    exact = np.array(models.garch.grad(theta, returns))
+    got = np.array(fg.grad(models.garch.loss)(theta, returns))
+    assert np.abs(got - exact).max() <= 4e-8 * np.sqrt(np.mean(exact**2))
+
+
 def test_division_is_by_the_step_really_taken():
     """A decimal step beside 1e4 is off by 2e-7 of itself, which a linear loss shows undiluted."""
     x = np.full(3, 1e4)

@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.extending import overload
 from numba.typed import List
 
-from fastgrad.evaluate.kernels import fill_units, row_of_one, rows_of_threads, slopes_of
+from fastgrad.evaluate.kernels import fill_steps, fill_units, row_of_one, rows_of_threads, slopes_of
 from fastgrad.evaluate.units import SETTINGS
 from fastgrad.numerics.stencils import Stencil
 
@@ -72,7 +72,7 @@ def embedded(
         "flat": _flat,
         "rows": rows_of_threads if parallel else row_of_one,
         "shaped": _shaped,
-        "steps": _steps(stencil.step, step),
+        "steps": _steps(stencil, step),
         "isfinite": np.isfinite,
         "nan": np.nan,
         "SHORTENED": SHORTENED if step is None else 1,
@@ -92,18 +92,20 @@ def _call(before: list[str], theta: str) -> str:
     return ", ".join([*before, theta, "*rest"])
 
 
-def _steps(unit_step: float, step: float | None) -> Any:
+def _steps(stencil: Stencil, step: float | None) -> Any:
     """An njit function of theta, and of theta in a row: the step of each entry."""
     if step is not None:
         return njit(lambda theta, row: np.full(row.size, step))
+    at_unit_scale, order = stencil.step, stencil.order
 
     @njit
     def steps(theta, row):
         stops = np.empty(_blocks(theta), np.int64)
         _fill_stops(theta, stops, 0, 0)
-        units = np.empty(row.size)
-        fill_units(units, row, stops, np.empty(stops.size, np.bool_), SETTINGS)
-        return unit_step * units
+        units, one_unit = np.empty(row.size), np.empty(stops.size, np.bool_)
+        fill_units(units, row, stops, one_unit, SETTINGS)
+        fill_steps(units, row, stops, one_unit, at_unit_scale, order)
+        return units
 
     return steps
 

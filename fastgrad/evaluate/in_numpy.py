@@ -194,6 +194,46 @@ def fill_units(
         own[block == 0.0] = _unit(typical[b] if typical[b] > 0.0 else overall, near_block)
 
 
+def fill_steps(
+    units: Floats, theta: Floats, stops: Indices, one_unit: Mask, step: float, order: int
+) -> None:
+    """`kernels.fill_steps`."""
+    starts = np.append(0, stops[:-1])
+    for b in np.flatnonzero(one_unit):
+        part = slice(starts[b], stops[b])
+        most = _band(theta[part], order)
+        if most < math.inf:
+            np.minimum(units[part], most, out=units[part])
+    if not one_unit.all():
+        own, size = np.repeat(~one_unit, stops - starts), np.abs(theta)
+        own &= (SMALLER <= size) & (size < 1.0)
+        small = size < SMALL
+        near_one = own & ~small & (units == 1.0)
+        units[own & small & (units < SMALL)] = SMALL
+        units[near_one] = OF_NEAR_ONE
+    units *= step
+
+
+SMALLER, SMALL, OF_NEAR_ONE = 2.0**-5, 2.0**-3, 2.0**-1
+"""Entries in units of their own: those from one of these up to the next are differenced in the unit of
+the latter, and those from the second up to 1 in that of the third."""
+NARROW = 2.0**6
+"""Entries about a point so many times as far away as they are wide, and as 1, are about an offset."""
+
+
+def _band(block: Floats, order: int) -> float:
+    """The largest unit of a block of one unit: of one about an offset, between its width and that."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        middle = float(np.cumsum(block)[-1]) / block.size
+        away = block - middle
+        apart = float(np.cumsum(away * away)[-1])
+    width = max(math.sqrt(apart / block.size), 1.0)
+    if apart == 0.0 or not NARROW * width <= abs(middle) < math.inf:
+        return math.inf
+    wide, far = math.frexp(width)[1] - 1, math.frexp(middle)[1] - 1
+    return math.ldexp(1.0, (order * wide + far) // (order + 1))
+
+
 def _rms(sizes: Floats) -> float:
     """rms of sizes, free of overflow; added up in their order, as a kernel does."""
     if sizes.size == 0:

@@ -26,6 +26,8 @@ With a size of -1 it releases its arguments instead."""
 WROTE = 2
 """What a byte of ``failed`` says of a loss that wrote to its parameters; `in_numpy` has the others."""
 
+ORDER = 2
+"""Of the differences that `central_gradient` takes."""
 BAD, GOOD, SHOWS = 0, 1, 2
 """What `central_gradient` says of its slopes, as `in_numpy` has it too."""
 HARDLY_DIFFER = 2.0**-48
@@ -283,6 +285,63 @@ EXPONENT = np.uint64(0x7FF0000000000000)
 
 
 @njit
+def fill_steps(units, theta, stops, one_unit, step, order):
+    """The default steps of a gradient in the place of units; see `fastgrad.evaluate.units`.
+
+    Parameters
+    ----------
+    units, theta : ndarray, shape (n,)
+    stops, one_unit : ndarray, shape (blocks,)
+        As `fill_units` left them.
+    step : float
+        The stencil's own, at unit scale.
+    order : int
+        Of its truncation.
+    """
+    start = 0
+    for b in range(stops.size):
+        stop = stops[b]
+        most = _band(theta, start, stop, order) if one_unit[b] else math.inf
+        for i in range(start, stop):
+            unit = min(units[i], most)
+            if not one_unit[b]:
+                size = abs(theta[i])
+                if unit == 1.0 and SMALL <= size < 1.0:
+                    unit = OF_NEAR_ONE
+                elif unit < SMALL and SMALLER <= size < SMALL:
+                    unit = SMALL
+            units[i] = step * unit
+        start = stop
+
+
+SMALLER, SMALL, OF_NEAR_ONE = 2.0**-5, 2.0**-3, 2.0**-1
+"""Entries in units of their own: those from one of these up to the next are differenced in the unit of
+the latter, and those from the second up to 1 in that of the third."""
+NARROW = 2.0**6
+"""Entries about a point so many times as far away as they are wide, and as 1, are about an offset."""
+
+
+@njit
+def _band(theta, start, stop, order):
+    """The largest unit of a block of one unit: of one about an offset, between its width and that.
+
+    Noise is ``eps offset / h`` of the slope if f varies over the offset, truncation ``(h / width)^order``
+    if over the width: steps at which these are alike do least harm, whichever it is.
+    """
+    count, total, apart = stop - start, 0.0, 0.0
+    for i in range(start, stop):
+        total += theta[i]
+    middle = total / count
+    for i in range(start, stop):
+        apart += (theta[i] - middle) * (theta[i] - middle)
+    width = max(math.sqrt(apart / count), 1.0)
+    if apart == 0.0 or not NARROW * width <= abs(middle) < math.inf:
+        return math.inf
+    wide, far = math.frexp(width)[1] - 1, math.frexp(middle)[1] - 1
+    return math.ldexp(1.0, (order * wide + far) // (order + 1))
+
+
+@njit
 def _middle(theta, start, stop):
     """The geometric mean of the entries that are not zero: of unlike ones it is near most of them."""
     total, count = 0.0, 0
@@ -345,7 +404,7 @@ def fill_direction(out, random, units, exact, scale):
 def central_gradient(plan, settings, theta, gradient):
     """The gradient by central differences at default steps in one call; `BAD`, `GOOD` or `SHOWS`.
 
-    Entry by entry the numbers of `coordinates_serial` and `fill_units`. Where anything is not as it
+    Entry by entry the numbers of `coordinates_serial`, `fill_units` and `fill_steps`. Where anything is not as it
     should be (theta or a value is not finite, the loss raised or wrote to its parameters) it stops.
     `SHOWS` is good, of values that hardly differ or that all are numbers of single precision.
 
@@ -365,9 +424,11 @@ def central_gradient(plan, settings, theta, gradient):
         row[i] = theta[i]
         if not math.isfinite(theta[i]):
             return BAD
-    fill_units(gradient, theta, plan[2:], np.empty(plan.size - 2, np.bool_), _seven(settings))
+    one_unit = np.empty(plan.size - 2, np.bool_)
+    fill_units(gradient, theta, plan[2:], one_unit, _seven(settings))
+    fill_steps(gradient, theta, plan[2:], one_unit, settings[0], ORDER)
     failed = np.zeros(1, np.uint8)
-    found = _central_differences(plan[0], plan[1], settings[0], row, gradient, failed)
+    found = _central_differences(plan[0], plan[1], row, gradient, failed)
     for i in range(n):
         if row[i] != theta[i]:
             return BAD
@@ -388,13 +449,13 @@ def _seven(settings):
 
 
 @njit
-def _central_differences(loss, arguments, step, row, gradient, failed):
-    """Slopes in the place of units; `BAD` if one is not finite or anything failed."""
+def _central_differences(loss, arguments, row, gradient, failed):
+    """Slopes in the place of steps; `BAD` if one is not finite or anything failed."""
     function = _function_at(loss)
     lowest, highest, single = math.inf, -math.inf, 2 * row.size >= FEWEST_SINGLE
     for i in range(row.size):
         x = row[i]
-        above, below = x + step * gradient[i], x - step * gradient[i]
+        above, below = x + gradient[i], x - gradient[i]
         row[i] = above
         up = function(row.ctypes.data, row.size, failed.ctypes.data, np.uint64(arguments))
         kept = row[i] == above

@@ -11,6 +11,11 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
   of what the loss is there would pass for its noise everywhere.
 - What is near one from below is taken as a pure number, of unit 1: an entry from 1/8 up, an array from
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
+
+A gradient has no second look to mend a step with, and its default steps hedge between two units
+(`Units.steps`): an entry by itself is in units of 1/2 from 1/8 up to 1, and in units of 1/8 from 1/32 up,
+where rates and probabilities are, whose losses bend on their own scale and round on that of 1; and an
+array of numbers about a far point, as of times or positions, in a unit between its width and that.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.evaluate.in_numpy import fill_steps
 from fastgrad.evaluate.on_demand import fill_units
-from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.stencils import CENTRAL, Stencil
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.layout import Layout
 
@@ -108,6 +114,12 @@ class Units:
             return self
         reach = np.minimum(self.entry, power_of_two(steps / CENTRAL[2].step))
         return replace(self, reach=reach)
+
+    def steps(self, theta: Floats, layout: Layout, stencil: Stencil) -> Floats:
+        """The default steps of a gradient, shape (n,), of a theta whose units these are."""
+        steps = self.entry.copy()
+        fill_steps(steps, theta, layout.stops, self.one_unit, stencil.step, stencil.order)
+        return steps
 
     def own(self, theta: Floats, indices: Indices) -> Floats:
         """The units that entries have by themselves, shape (m,)."""

@@ -47,6 +47,26 @@ def test_units_are_those_of_the_kernel(seed):
         assert answers[0] == answers[1], theta
 
 
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_steps_are_those_of_the_kernel(order):
+    """Among blocks about offsets near and far, and entries by themselves."""
+    rng = np.random.default_rng(order)
+    hedged = 0
+    for _ in range(BLOCKS // 4):
+        sizes = rng.integers(1, 30, rng.integers(1, 5))
+        theta = np.concatenate([block(rng, size) for size in sizes])
+        theta += 10.0 ** rng.uniform(-2, 12) * (rng.random() < 0.5)
+        stops, one_unit = np.cumsum(sizes), np.empty(sizes.size, np.bool_)
+        units = np.empty(theta.size)
+        in_numpy.fill_units(units, theta, stops, one_unit, SETTINGS)
+        got, expected = units.copy(), units.copy()
+        in_numpy.fill_steps(got, theta, stops, one_unit, 0.5, order)
+        kernels.fill_steps(expected, theta, stops, one_unit, 0.5, order)
+        np.testing.assert_array_equal(got, expected)
+        hedged += (got != 0.5 * units).any()
+    assert hedged > BLOCKS // 40
+
+
 @pytest.mark.parametrize("nbytes", [0, 1, 7, 8, 9, 31, 1000, (1 << 19) + 3, (1 << 20) + 13])
 def test_checksums_are_those_of_the_kernel(nbytes):
     data = np.random.default_rng(nbytes).integers(0, 256, nbytes + 1).astype(np.uint8)[1:]
@@ -68,7 +88,8 @@ def test_directions_are_those_of_the_kernel(exact):
 
 
 def test_constants_are_those_of_the_kernels():
-    for name in ("WROTE", "LINE", "LEAST_UNIT", "MOST_UNIT"):
+    shared = "WROTE", "LINE", "LEAST_UNIT", "MOST_UNIT", "SMALLER", "SMALL", "OF_NEAR_ONE", "NARROW"
+    for name in shared:
         assert getattr(kernels, name) == getattr(in_numpy, name)
 
 
