@@ -27,7 +27,7 @@ WROTE = 2
 """What a byte of ``failed`` says of a loss that wrote to its parameters; `in_numpy` has the others."""
 
 ORDER = 2
-"""Of the differences that `central_gradient` takes."""
+"""The order of the differences that `central_gradient` takes."""
 BAD, GOOD, SHOWS = 0, 1, 2
 """What `central_gradient` says of its slopes, as `in_numpy` has it too."""
 HARDLY_DIFFER = 2.0**-48
