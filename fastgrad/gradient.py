@@ -456,8 +456,9 @@ def grad(
         Of the central differences: 2, 4 or 6 evaluations an entry.
     step : float, structure shaped like theta, or "adaptive", optional
         The absolute step h; by default a power of two that suits the stencil and the unit of the
-        entry, near the step of least error (2^-17 for central differences of order 2; of an array of
-        numbers about a far point, between its width and that), and where the loss is not finite there, one that suits the distance to the edge of its domain.
+        entry, near the step of least error (2^-17 for central differences of order 2; for an array
+        of numbers about a far point between its width and that), and where the loss is not finite
+        there, one that suits the distance to the edge of its domain.
         ``"adaptive"`` measures the noise of the loss and extrapolates from four steps, shortened or
         lengthened for every entry until truncation has sunk into that noise, with some 10
         evaluations each, 20 near a pole: for most digits, and for losses that are noisy or badly

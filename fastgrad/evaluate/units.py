@@ -119,6 +119,8 @@ class Units:
         """The default steps of a gradient, shape (n,), of a theta whose units these are."""
         steps = self.entry.copy()
         fill_steps(steps, theta, layout.stops, self.one_unit, stencil.step, stencil.order)
+        if layout.own_units is not None:
+            np.copyto(steps, stencil.step * self.entry, where=layout.own_units > 0)
         return steps
 
     def own(self, theta: Floats, indices: Indices) -> Floats:
