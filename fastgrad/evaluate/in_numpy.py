@@ -206,7 +206,7 @@ def fill_steps(
             np.minimum(units[part], most, out=units[part])
     if not one_unit.all():
         own, size = np.repeat(~one_unit, stops - starts), np.abs(theta)
-        own &= (SMALLER <= size) & (size < 1.0)
+        own &= (size >= SMALLER) & (size < 1.0)
         small = size < SMALL
         near_one = own & ~small & (units == 1.0)
         units[own & small & (units < SMALL)] = SMALL

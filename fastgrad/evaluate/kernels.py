@@ -325,8 +325,9 @@ NARROW = 2.0**6
 def _band(theta, start, stop, order):
     """The largest unit of a block of one unit: of one about an offset, between its width and that.
 
-    Noise is ``eps offset / h`` of the slope if f varies over the offset, truncation ``(h / width)^order``
-    if over the width: steps at which these are alike do least harm, whichever it is.
+    Noise is ``eps offset / h`` of the slope if f varies over the offset, truncation
+    ``(h / width)^order`` if over the width: steps at which these are alike do least harm, whichever
+    it is.
     """
     count, total, apart = stop - start, 0.0, 0.0
     for i in range(start, stop):
@@ -404,9 +405,9 @@ def fill_direction(out, random, units, exact, scale):
 def central_gradient(plan, settings, theta, gradient):
     """The gradient by central differences at default steps in one call; `BAD`, `GOOD` or `SHOWS`.
 
-    Entry by entry the numbers of `coordinates_serial`, `fill_units` and `fill_steps`. Where anything is not as it
-    should be (theta or a value is not finite, the loss raised or wrote to its parameters) it stops.
-    `SHOWS` is good, of values that hardly differ or that all are numbers of single precision.
+    Entry by entry the numbers of `coordinates_serial`, `fill_units` and `fill_steps`. Where anything is
+    not as it should be (theta or a value is not finite, the loss raised or wrote to its parameters) it
+    stops. `SHOWS` is good, of values that hardly differ or that all are numbers of single precision.
 
     Parameters
     ----------

@@ -13,9 +13,9 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
 
 A gradient has no second look to mend a step with, and its default steps hedge between two units
-(`Units.steps`): an entry by itself is in units of 1/2 from 1/8 up to 1, and in units of 1/8 from 1/32 up,
-where rates and probabilities are, whose losses bend on their own scale and round on that of 1; and an
-array of numbers about a far point, as of times or positions, in a unit between its width and that.
+(`Units.steps`): an entry by itself is in units of 1/2 from 1/8 up to 1, and in units of 1/8 from 1/32
+up, where rates and probabilities are, whose losses bend on their own scale and round on that of 1; an
+array of numbers about a far point, as of times or positions, is in one between its width and that.
 """
 
 from dataclasses import dataclass, field, replace
