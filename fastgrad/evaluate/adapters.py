@@ -92,6 +92,8 @@ class CompiledLoss(CFunction):
     """Positions of arguments that it was seen to overwrite before it reads them."""
     leaves_state: bool | None = field(default=None, init=False)
     """Whether it was seen to leave that state alone; None before it was looked at."""
+    read_whole: float = field(default=float("-inf"), init=False)
+    """When large arguments that cost much to read were last read whole."""
     races: bool = field(default=False, init=False)
     """Whether it gave other values on several threads than on one."""
     comparisons: int = field(default=0, init=False)

@@ -12,7 +12,7 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import NondeterministicLossError
 from fastgrad.evaluate import explain, on_demand
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher
-from fastgrad.evaluate.direct import STENCIL, DirectGradient
+from fastgrad.evaluate.direct import STENCIL, DirectGradient, is_brief
 from fastgrad.evaluate.explain import argument_name, place, place_along
 from fastgrad.evaluate.failing import Failing, Where
 from fastgrad.evaluate.fitting import fitted
@@ -123,23 +123,20 @@ class CompiledEvaluator(Evaluator):
         other = copy(self)
         other.theta, other._evaluations, other.outside = theta, 0, None
         other.rows = Rows(theta, self.writes.own())
-        if self.writes.guard is not None:
-            other.writes = copy(self.writes)
-            guard = self.writes.guard
-            other.writes.guard = guard.next() if self.compiled.watched else guard.renewed()
+        other.writes = self.writes.from_now_on()
         other.sharing = Sharing(self.compiled, self._arguments, self.cost)
         other._to_repeat = self._may_differ
         return other
 
     def direct(self, stencil: Stencil, watch: bool = False) -> DirectGradient | None:
         """The way to small gradients that asks for no entries, where the loss allows it."""
-        guard = self.writes.guard
-        watched = guard is None or self.compiled.watched
+        watched = self.writes.are_none or self.compiled.watched
         if stencil is not STENCIL or self._may_differ or not watched:
             return None
-        if self.traits.launches_threads:
+        if self.traits.launches_threads or not is_brief(self.cost, 2 * self.theta.size):
             return None
-        found = DirectGradient(self.compiled, self._bound, self._layout, guard, self.cost)
+        writes = self.writes.from_now_on()
+        found = DirectGradient(self.compiled, self._bound, self._layout, writes, self.cost)
         found.watches = watch
         return found
 
@@ -230,7 +227,7 @@ class CompiledEvaluator(Evaluator):
 
         ``shared`` is the kernel that a launch on several threads takes.
         """
-        self.writes.look_at_all(failed.size * (self.cost.seconds or 0.0))
+        self.writes.look(failed.size * (self.cost.seconds or 0.0))
         traits, guard, sharing = self.traits, self.writes.guard, self.sharing
         if traits.has_state:
             launch = locked(launch, lambda: forks.state_lock)

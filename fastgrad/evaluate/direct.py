@@ -10,9 +10,9 @@ from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss
 from fastgrad.evaluate.in_numpy import BAD, SHOWS
 from fastgrad.evaluate.on_demand import central_gradient
 from fastgrad.evaluate.process import NOTHING_KEPT, state_kept
-from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.evaluate.schedule import WORTH_A_LAUNCH, Cost, LaunchCost
 from fastgrad.evaluate.units import SETTINGS
+from fastgrad.evaluate.writes import Writes
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Layout
 
@@ -28,6 +28,14 @@ BRIEF_SECONDS = WORTH_A_LAUNCH * LaunchCost.IDLE
 """What no launch would shorten."""
 
 
+def is_brief(cost: Cost, evaluations: int) -> bool:
+    """Whether this thread alone is as quick at so many evaluations as others would be."""
+    if cost.seconds is None:
+        return False
+    seconds = cost.seconds * evaluations
+    return seconds < BRIEF_SECONDS or (seconds < LONGEST_SECONDS and cost.threads(evaluations) == 1)
+
+
 class DirectGradient:
     """The central differences of a compiled loss at default steps, for thetas of one layout.
 
@@ -37,8 +45,8 @@ class DirectGradient:
         One that any thread may run, and that draws no random numbers.
     bound : BoundArguments
     layout : Layout
-    guard : ArgumentGuard or None
-        Of the arguments, if the loss might write to them.
+    writes : Writes
+        Its arguments, watched from the first call on.
     cost : Cost
         Of an evaluation.
     """
@@ -48,13 +56,13 @@ class DirectGradient:
         compiled: CompiledLoss,
         bound: BoundArguments,
         layout: Layout,
-        guard: ArgumentGuard | None,
+        writes: Writes,
         cost: Cost,
     ):
         self.watches = False
         """Whether values that show that the step may not suit are left to the general way, too."""
         self._bound = bound  # keeps what lies at its address
-        self._guard = guard
+        self._writes = writes
         self._cost = cost
         self._state = state_kept(compiled.traits, ()) if compiled.traits.uses_blas else None
         self._evaluations = 2 * layout.size
@@ -75,7 +83,7 @@ class DirectGradient:
             or theta.dtype is not DOUBLE
             or theta.shape != self.shape
             or not theta.flags.carray
-            or not self._is_brief()
+            or not is_brief(self._cost, self._evaluations)
         ):
             return None
         if self._kernel is None:
@@ -83,6 +91,7 @@ class DirectGradient:
                 central_gradient.paid += LONGER_SECONDS
                 return None
             self._kernel = central_gradient.kernel()
+        guard = self._writes.guard
         gradient = np.empty(self.shape)
         began = time.perf_counter()
         if self._state is None and len(self.shape) == 1:
@@ -92,22 +101,11 @@ class DirectGradient:
         seconds = time.perf_counter() - began
         if seconds > BRIEF_SECONDS:  # evaluations have become dearer
             self._cost.saw(self._evaluations, 1, seconds)
-        guard = self._guard
         if good == BAD or (guard is not None and not guard.unchanged()):
             return None
         if guard is not None and guard.is_large:
-            self._guard = guard.next()
+            self._writes = self._writes.from_now_on()  # samples in other places
         return None if self.watches and good == SHOWS else gradient
-
-    def _is_brief(self) -> bool:
-        """Whether this thread alone is as quick as others would be."""
-        each = self._cost.seconds
-        if each is None:
-            return False
-        seconds = each * self._evaluations
-        return seconds < BRIEF_SECONDS or (
-            seconds < LONGEST_SECONDS and self._cost.threads(self._evaluations) == 1
-        )
 
     def _flat(self, theta: Floats, gradient: Floats) -> int:
         assert self._kernel is not None

@@ -133,9 +133,17 @@ def checksums(spans: Any, sums: Any) -> None:
     if nbytes % 8 or not 0 < nbytes <= CHUNK or (spans[:, 1] != nbytes).any():
         _one_by_one(spans, sums)
         return
-    read = b"".join(ctypes.string_at(address, nbytes) for address in spans[:, 0].tolist())
-    words = np.frombuffer(read, np.uint64).reshape(len(spans), -1)
-    sums[:] = (_spread(words) * _odd(0, words.shape[1])).sum(axis=1)
+    lowest = int(spans[:, 0].min())
+    starts = spans[:, 0] - lowest
+    if np.bitwise_or.reduce(starts) % 8:
+        _one_by_one(spans, sums)
+        return
+    starts //= 8
+    between = np.asarray(_Memory(lowest, int(starts.max()) + nbytes // 8, "<u8"))
+    words = between.take(starts[:, None] + _places(nbytes // 8))  # nothing else is touched
+    words ^= words >> np.uint64(32)
+    words *= _odd(0, words.shape[1])
+    words.sum(axis=1, out=sums)
 
 
 def _one_by_one(spans: Any, sums: Any) -> None:
@@ -160,6 +168,11 @@ def _spread(words: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
+def _places(count: int) -> Any:
+    return np.arange(count)
+
+
+@lru_cache(maxsize=4)
 def _odd(start: int, count: int) -> Any:
     places = np.arange(start, start + count, dtype=np.uint64)
     return (places * np.uint64(ODD)) | np.uint64(1)
@@ -172,15 +185,17 @@ def fill_units(
     fewest, below, part, near_block, near_entry, near_beside, pure = settings
     sizes = np.abs(theta)
     blocks = list(zip([0, *stops[:-1].tolist()], stops.tolist(), strict=True))
-    typical = []
+    typical, counts = [], []
     for b, (start, stop) in enumerate(blocks):
         block = sizes[start:stop]
         rms = _rms(block)
-        there = block[block != 0.0]
+        count = int(np.count_nonzero(block))
+        there = block if count == block.size else block[block != 0.0]
         close = np.count_nonzero(there >= below * rms)
-        unlike = 0 < there.size < block.size and close < part * there.size
+        unlike = 0 < count < block.size and close < part * count
         typical.append(_middle(there) if unlike else rms)
-        one_unit[b] = there.size >= fewest and close >= part * there.size
+        counts.append(count)
+        one_unit[b] = count >= fewest and close >= part * count
         if one_unit[b] and near_block <= rms <= pure:
             near_entry = near_beside
     overall = typical[0] if len(blocks) == 1 else _rms(sizes)
@@ -188,10 +203,16 @@ def fill_units(
         block, own = sizes[start:stop], units[start:stop]
         floor = _unit(typical[b], near_block) if one_unit[b] else 0.0
         near = 1.0 if floor > 0.0 else near_entry
-        np.ldexp(1.0, np.clip(np.frexp(block)[1] - 1, -900, 900), out=own)
-        own[(near <= block) & (block < 1.0)] = 1.0
+        exponents = np.frexp(block)[1]
+        exponents -= 1
+        np.maximum(exponents, -900, out=exponents)
+        np.minimum(exponents, 900, out=exponents)
+        np.ldexp(1.0, exponents, out=own)
+        np.copyto(own, 1.0, where=(near <= block) & (block < 1.0))
         np.maximum(own, floor, out=own)
-        own[block == 0.0] = _unit(typical[b] if typical[b] > 0.0 else overall, near_block)
+        if counts[b] < block.size:
+            of_zero = _unit(typical[b] if typical[b] > 0.0 else overall, near_block)
+            np.copyto(own, of_zero, where=block == 0.0)
 
 
 def fill_steps(

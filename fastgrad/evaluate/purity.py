@@ -56,11 +56,18 @@ class ArgumentGuard:
         sampled: bool = False,
     ):
         self._arguments, self._name, self._who = arguments, name, who
-        found = [(k, *place) for k, value in enumerate(arguments) for place in arrays_in(value, "")]
-        spans = [_samples(array) if sampled else [span(array)] for *_, array in found]
-        self._arrays = [place for place, its in zip(found, spans, strict=True) for _ in its]
-        self._spans = np.array([s for its in spans for s in its], np.int64).reshape(-1, 2)
-        self._nbytes = sum(array.nbytes for *_, array in found)
+        self._look(sampled)
+
+    def _look(self, sampled: bool) -> None:
+        """Find the arrays, choose what is read of each, and read it."""
+        self._arrays = [
+            (k, *place) for k, value in enumerate(self._arguments) for place in arrays_in(value, "")
+        ]
+        self._nbytes = sum(array.nbytes for *_, array in self._arrays)
+        read = _samples if sampled else _whole
+        spans = [read(array) for *_, array in self._arrays]
+        self._spans = np.concatenate(spans) if spans else np.zeros((0, 2), np.int64)
+        self._counts = [len(its) for its in spans]
         self.left_out = self._nbytes - int(self._spans[:, 1].sum())
         """Bytes that are not read."""
         self._before = self._checksums()
@@ -76,7 +83,12 @@ class ArgumentGuard:
 
     def again(self, sampled: bool) -> "ArgumentGuard":
         """A guard of the same arguments from now on, that reads all of them, or samples."""
-        return ArgumentGuard(self._arguments, self._name, self._who, sampled)
+        guard = copy(self)
+        if self.is_large or any(type(value) is not np.ndarray for value in self._arguments):
+            guard._look(sampled)
+        else:  # the same is read
+            guard._before = guard._checksums()
+        return guard
 
     def unchanged(self) -> bool:
         """Whether all is as it was."""
@@ -85,28 +97,17 @@ class ArgumentGuard:
     def changed(self) -> list[int]:
         """The arguments that are other arrays than before; none if what changed lies in structures."""
         now = np.flatnonzero(self._checksums() != self._before)
-        places = [self._arrays[j][:2] for j in now]
+        places = [self._arrays[self._array_of(j)][:2] for j in now]
         if any(path for _, path in places):
             return []
         return list(dict.fromkeys(k for k, _ in places))
-
-    def next(self) -> "ArgumentGuard":
-        """A guard of what is there now, after one that saw nothing; samples are in other places."""
-        if self.is_large:
-            return self.again(sampled=True)
-        return self.renewed()
-
-    def renewed(self) -> "ArgumentGuard":
-        """A guard of what is there now, that reads the same."""
-        guard = copy(self)
-        guard._before = guard._checksums()
-        return guard
 
     def check(self) -> None:
         """Raise `MutatedInputError`, naming the array, if one has changed."""
         now = self._checksums()
         if now.tobytes() != self._before.tobytes():
-            k, path, array = self._arrays[np.flatnonzero(now != self._before)[0]]
+            changed = np.flatnonzero(now != self._before)[0]
+            k, path, array = self._arrays[self._array_of(changed)]
             raise MutatedInputError(
                 f"{self._who} wrote to its argument {self._name(k)}{path} (array of shape "
                 f"{array.shape}), which is no longer what it was: expected it to leave its inputs "
@@ -114,8 +115,12 @@ class ArgumentGuard:
                 "it reads it is scratch: it does not count, and scratch= names it.)"
             )
 
+    def _array_of(self, k: np.intp) -> int:
+        """The array that span k is of."""
+        return int(np.searchsorted(np.cumsum(self._counts), k, side="right"))
+
     def _checksums(self) -> Array:
-        sums = np.empty(len(self._arrays), np.uint64)
+        sums = np.empty(len(self._spans), np.uint64)
         if self._arrays:
             checksums(self._spans, sums)
         return sums
@@ -143,14 +148,22 @@ def span(array: Array) -> tuple[int, int]:
     return array.__array_interface__["data"][0] + below, above - below + array.itemsize
 
 
-def _samples(array: Array) -> list[tuple[int, int]]:
+def _whole(array: Array) -> Array:
+    return np.array([span(array)], np.int64)
+
+
+def _samples(array: Array) -> Array:
     """Spans of an array of which a part is read, each at a random place in its own part."""
     address, nbytes = span(array)
     if nbytes <= WHOLE_BYTES:
-        return [(address, nbytes)]
+        return _whole(array)
     part = nbytes // SAMPLES // WORD * WORD
-    places = _places.integers(0, (part - SAMPLE_BYTES) // WORD, SAMPLES) * WORD
-    return [(address + k * part + int(place), SAMPLE_BYTES) for k, place in enumerate(places)]
+    spans = np.empty((SAMPLES, 2), np.int64)
+    spans[:, 0] = _places.integers(0, (part - SAMPLE_BYTES) // WORD, SAMPLES)
+    spans[:, 0] *= WORD
+    spans[:, 0] += np.arange(address, address + SAMPLES * part, part)
+    spans[:, 1] = SAMPLE_BYTES
+    return spans
 
 
 def require_deterministic(values: Floats, most: float = REORDERING) -> float:

@@ -1,6 +1,8 @@
 """What a compiled loss writes to: arguments that it must leave alone, and those that are its scratch."""
 
+import time
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,10 @@ from fastgrad.evaluate.rows import aligned_rows
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.parameters.layout import Layout
 
+LITTLE = 2.0**-6
+"""All bytes of the arguments are read before and after evaluations that cost 64 times as much."""
+WHOLE_SECONDS = 1.0
+"""Those of others are all read so often, and samples of them each time."""
 AWAY = 2.0**-17
 """A step, in units of the entry, at which the loss is evaluated twice."""
 
@@ -47,12 +53,40 @@ class Writes:
         self.name = name
         self.scratch = (*scratch, *(k for k in compiled.scratch if k not in scratch))
         self.guard = self._made()
+        self._is_stale = False
+
+    @property
+    def guard(self) -> ArgumentGuard | None:
+        """What notices that the loss wrote to an argument, where it is not proved to write to none."""
+        if self._is_stale:
+            self._watch(whole=False)
+        return self._guard
+
+    @guard.setter
+    def guard(self, guard: ArgumentGuard | None) -> None:
+        self._guard, self._is_stale = guard, False
+
+    @property
+    def are_none(self) -> bool:
+        """Whether that is proved of all."""
+        return self._guard is None
+
+    def from_now_on(self) -> "Writes":
+        """The same, watched from when it is next asked for: what is written until then is no fault."""
+        other = copy(self)
+        other._is_stale = self._guard is not None
+        return other
+
+    def _watch(self, whole: bool) -> None:
+        """Look at the arguments as they are now, at all of them or at what is looked at often."""
+        assert self._guard is not None
+        self.guard = self._guard.again(sampled=self.compiled.watched and not whole)
 
     def _made(self) -> ArgumentGuard | None:
         """What notices that the loss wrote to an argument, where it is not proved to write to none.
 
         Once an evaluation for arguments of these types was seen to leave all of them alone, only
-        samples of large ones are looked at, unless the evaluations cost more than reading all.
+        samples of large ones are looked at, unless `look` says otherwise.
         Of a typed List the list that was passed is looked at, whose arrays it shares.
         """
         open_ = self._open()
@@ -72,10 +106,22 @@ class Writes:
         proved = self.compiled.only_read
         return [k for k in range(len(proved)) if not proved[k] and k not in self.scratch]
 
-    def look_at_all(self, seconds: float) -> None:
-        """Read all of the arguments, if that costs little beside evaluations of so many seconds."""
-        if self.guard is not None and self.guard.left_out and self.guard.is_cheap(seconds):
-            self.guard = self.guard.again(sampled=False)
+    def look(self, seconds: float) -> None:
+        """Look at the arguments before evaluations of so many seconds.
+
+        At all of them if that costs a `LITTLE` part; if it costs less than the evaluations, every
+        `WHOLE_SECONDS`.
+        """
+        guard = self._guard
+        if guard is None or not (self._is_stale or guard.left_out):
+            return
+        whole = guard.is_large and guard.is_cheap(seconds)
+        if whole and not guard.is_cheap(LITTLE * seconds):
+            now = time.perf_counter()
+            whole = now - self.compiled.read_whole >= WHOLE_SECONDS
+            self.compiled.read_whole = now if whole else self.compiled.read_whole
+        if self._is_stale or whole:
+            self._watch(whole)
 
     def own(self, instances: bool = False) -> Callable[[], BoundArguments] | None:
         """What binds arguments that are a thread's own; None where all threads share theirs.

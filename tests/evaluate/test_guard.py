@@ -6,10 +6,11 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError
-from fastgrad.evaluate import purity
+from fastgrad.evaluate import purity, writes
 from fastgrad.evaluate.protocol import Inputs
-from fastgrad.evaluate.purity import SAMPLES, WHOLE_BYTES, ArgumentGuard
+from fastgrad.evaluate.purity import BYTES_A_SECOND, READINGS, SAMPLES, WHOLE_BYTES, ArgumentGuard
 from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.evaluate.writes import WHOLE_SECONDS
 from fastgrad.parameters.layout import flatten
 from tests.losses import evaluator_of
 
@@ -78,6 +79,28 @@ def test_where_evaluations_cost_more_all_is_read():
     run.cost.seconds = 1.0
     run.value()
     assert run.writes.guard.left_out == 0
+
+
+def test_what_costs_less_than_evaluations_is_all_read_every_second(monkeypatch):
+    """And samples in between; what its user writes between two calls is no fault of the loss."""
+    A = np.zeros((512, 512))
+    run = evaluator_of(by_blas, np.ones(2), A)
+    run.value()
+    run.cost.seconds = 2 * READINGS * A.nbytes / BYTES_A_SECOND
+    run.compiled.read_whole = 0.0
+    clock = [run.compiled.read_whole + 100.0]
+    monkeypatch.setattr(writes.time, "perf_counter", lambda: clock[0])
+    whole = []
+    for _ in range(5):
+        A[7] += 1.0
+        run = run.at(np.ones(2))
+        run.writes.look(run.cost.seconds)
+        whole.append(run.writes.guard.left_out == 0)
+        assert run.writes.guard.unchanged()
+        A[:] += 1.0
+        assert not run.writes.guard.unchanged()
+        clock[0] += 0.4 * WHOLE_SECONDS
+    assert whole == [True, False, False, True, False]
 
 
 def test_what_is_only_read_is_not_read_again():

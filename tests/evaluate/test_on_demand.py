@@ -6,6 +6,7 @@ import pytest
 import fastgrad as fg
 from fastgrad.evaluate import direct, in_numpy, kernels, on_demand
 from fastgrad.evaluate.on_demand import COMPILING_SECONDS, LOADING_SECONDS, OnDemand
+from fastgrad.evaluate.purity import _samples
 from fastgrad.evaluate.units import SETTINGS
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, run_python, steps_of
 
@@ -75,6 +76,19 @@ def test_checksums_are_those_of_the_kernel(nbytes):
     kernels.checksums(spans, sums[0])
     in_numpy.checksums(spans, sums[1])
     assert (sums == sums[0, 0]).all()
+
+
+@pytest.mark.parametrize("first", [0, 3, 8])
+def test_checksums_of_samples_are_those_of_the_kernel(first):
+    """Of two arrays at once, which start anywhere; what lies between spans is not read."""
+    memory = np.random.default_rng(first).integers(0, 256, 1 << 20).astype(np.uint8)
+    other = memory[::-1].copy()
+    spans = np.concatenate([_samples(memory[first:]), _samples(other)])
+    sums = np.zeros((2, len(spans)), np.uint64)
+    kernels.checksums(spans, sums[0])
+    in_numpy.checksums(spans, sums[1])
+    np.testing.assert_array_equal(*sums)
+    assert np.unique(sums[0]).size == len(spans)
 
 
 @pytest.mark.parametrize("exact", [False, True])
