@@ -170,8 +170,8 @@ def check_grad(
     >>> report.verdict, report.entries[0].name
     ('disagrees', 'theta[1]')
     """
-    rule = Rule(rtol)
     _require_types(loss, strategy, budget, seed)
+    rule = Rule(rtol)
     through_what = {"executor": executor, "checkpoint": checkpoint}
     if seeds is not None:
         asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.budget import Budget, would_do
 from fastgrad.checks.claim import Claim, Gradient, free_by_claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.diagnose.lookups import with_lookups
+from fastgrad.checks.diagnose.lookups import whole_numbers, with_lookups
 from fastgrad.checks.diagnose.named_constants import lengths
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
@@ -35,11 +35,11 @@ from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured,
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.evaluate.explain import argument_name, root_name
+from fastgrad.evaluate.explain import root_name
 from fastgrad.evaluate.outside import arrays_read
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.parameters.arguments import Argnum, place_of
+from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import say_plan
@@ -88,16 +88,6 @@ class Question:
     def args(self) -> tuple[Any, ...]:
         """The other arguments."""
         return self.arguments[1]
-
-    def indices(self) -> dict[str, Indices]:
-        """Arrays of whole numbers that the loss is given, or reads from outside, by name."""
-        given = {
-            argument_name(self.loss, place_of(k, self.arguments[0])): value
-            for k, value in enumerate(self.args)
-            if isinstance(value, np.ndarray)
-        }
-        known = {**arrays_read(self.loss), **given}
-        return {name: value for name, value in known.items() if value.dtype.kind in "iu"}
 
     def free(self, layout: Layout, flat: Floats, theta: Any) -> Mask | None:
         """Which entries may be perturbed, shape (n,); None when all may."""
@@ -232,8 +222,9 @@ def _judged(
     except ExecutorError as error:
         outcome = judged_so_far(loss, claim, rule, error)
     hint = ""
-    is_outside = opened.loss.run.outside is not None or _is_left_at_once(outcome)
-    if outcome.verdict == "inconclusive" and is_outside:
+    if outcome.verdict == "inconclusive" and (
+        opened.loss.run.outside is not None or _is_left_at_once(outcome)
+    ):
         hint = looks_like(layout, opened.loss.theta)
     remarks = (*outcome.remarks, *said, *layout.remarks(), *([hint] if hint else []))
     outcome = replace(outcome, remarks=remarks)
@@ -333,7 +324,8 @@ def _explained(
     evidence = evidence_of(outcome, loss, claim)
     why = with_tolerances(diagnose(evidence, dims, rule.rtol, loss.value), outcome, names)
     why = told_elsewhere(why, evidence, loss, claim, budget)
-    diagnoses = beside(with_lookups(why, evidence, question.indices()), outcome.told)
+    why = with_lookups(why, evidence, whole_numbers(question.loss, *question.arguments))
+    diagnoses = beside(why, outcome.told)
     finite = bool(np.isfinite(claim.values).all())
     if (
         loss.layout.linear

@@ -98,7 +98,8 @@ LAYERS = {
         checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds
         checks.samples checks.budget checks.rounded
         checks.state checks.traces checks.referee checks.tolerance checks.ties
-        checks.standing checks.stages checks.sweep checks.curl checks.convergence checks.summary
+        checks.remarks checks.standing checks.stages checks.sweep checks.curl checks.convergence
+        checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
         checks.partial checks.elsewhere checks.far_differences checks.left_open
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise

@@ -29,7 +29,6 @@ from fastgrad.differences.profile import (
     plainly_off,
 )
 from fastgrad.numerics.bars import WIDER
-from fastgrad.parameters.layout import Layout
 
 HEARD = 8
 """Entries of a block that are heard before it is called wrong."""
@@ -309,17 +308,6 @@ def _chosen(accused: Indices, error: Floats) -> Indices:
     worst, rest = order[: HEARD - AT_RANDOM], order[HEARD - AT_RANDOM :]
     drawn = np.random.default_rng(accused.size).choice(rest, AT_RANDOM, replace=False)
     return np.asarray(accused[np.concatenate([worst, drawn])])
-
-
-def about_steps(judged: Judged, layout: Layout) -> list[str]:
-    """What is worth saying of entries that agree, though not at every step."""
-    told = [k for k, note in judged.notes.items() if note and judged.verdict[k] == Verdict.AGREES]
-    if not told:
-        return []
-    first = min(told)
-    where = layout.name(int(judged.indices[first]))
-    others = "" if len(told) == 1 else f" (and {len(told) - 1:,} more that agree)"
-    return [f"{where}{others}: {judged.notes[first]}."]
 
 
 COARSE = 16.0

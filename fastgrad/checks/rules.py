@@ -34,25 +34,19 @@ SEVERITY = ("disagrees", "inconclusive", "agrees")
 class Verdict(IntEnum):
     """What differences say of one entry."""
 
-    AGREES = 0
-    DISAGREES = 1
-    INCONCLUSIVE = 2
-    KINK_VALID = 3
-    KINK_OUTSIDE = 4
+    AGREES = 0, "agrees"
+    DISAGREES = 1, "disagrees"
+    INCONCLUSIVE = 2, "inconclusive"
+    KINK_VALID = 3, "kink: valid subgradient"
+    KINK_OUTSIDE = 4, "kink: outside"
 
-    @property
-    def words(self) -> str:
-        """The verdict as reports spell it."""
-        return _WORDS[self]
+    words: str
+    """The verdict as reports spell it."""
 
-
-_WORDS = {
-    Verdict.AGREES: "agrees",
-    Verdict.DISAGREES: "disagrees",
-    Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.KINK_VALID: "kink: valid subgradient",
-    Verdict.KINK_OUTSIDE: "kink: outside",
-}
+    def __new__(cls, number: int, words: str = "") -> "Verdict":
+        made = int.__new__(cls, number)
+        made._value_, made.words = number, words
+        return made
 
 
 @dataclass(frozen=True)

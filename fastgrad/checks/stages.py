@@ -167,9 +167,7 @@ class _Stages(Standing):
         return at_edge
 
     def _first_stage(self, h: Floats) -> Quotients:
-        everything = np.arange(h.size)
-        first = self.at(everything, h / self.s)
-        self.start(first)
+        first = self.start(h)
         self._leave_borrowed_units(first)
         self._leave_plateaus(first)
         error = np.abs(self.a - self.D)
@@ -178,7 +176,7 @@ class _Stages(Standing):
         if np.count_nonzero(loose) > max(NUMBER_WITHIN_RTOL, PART_WITHIN_RTOL * h.size):
             agrees |= loose
         self.set_scales(agrees if agrees.any() else np.isfinite(self.D))
-        agrees |= self.is_within_tolerance(everything)
+        agrees |= self.is_within_tolerance(np.arange(h.size))
         self.verdict[agrees] = Verdict.AGREES
         return first
 
@@ -192,9 +190,8 @@ class _Stages(Standing):
         suspects = np.flatnonzero((x < self.s / BORROWED) & (x > 0))
         if suspects.size == 0:
             return
-        near = first.take(suspects)
-        straight = self._bend(near) <= BENT * np.abs(near.above - near.below)
-        odd = suspects[~straight]
+        straight = self._bend(first) <= BENT * np.abs(first.above - first.below)
+        odd = suspects[~straight[suspects]]
         if odd.size:
             own = self.entries.loss.units.own(self.entries.loss.theta, self.entries.indices[odd])
             self._replace(first, odd, self.at(odd, first.h[odd] * own / self.s[odd]))

@@ -58,12 +58,14 @@ class Standing:
             self.one_unit |= self.kinds >= 0
         self.notes: dict[int, str] = {}
 
-    def start(self, first: Quotients) -> None:
-        """Take the first differences; nothing is judged yet."""
+    def start(self, h: Floats) -> Quotients:
+        """Take the first differences, with steps in theta; nothing is judged yet."""
+        first = self.at(np.arange(h.size), h / self.s)
         self.second = (first.above - 2 * self.entries.loss.base + first.below) / first.h**2
         self.second_bar = BEND_SDS * first.sigma / first.h**2
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
-        self.verdict = np.full(first.h.size, Verdict.INCONCLUSIVE, np.int8)
+        self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
+        return first
 
     def at(self, which: Indices, h: Floats) -> Quotients:
         """Differences by u, with steps in u."""

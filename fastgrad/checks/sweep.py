@@ -11,10 +11,17 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.edges import judged_at_edges
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
-from fastgrad.checks.referee import about_steps
+from fastgrad.checks.remarks import (
+    about_equal_lines,
+    about_given_steps,
+    about_steps,
+    about_the_budget,
+    about_the_claim,
+    about_the_loss,
+)
 from fastgrad.checks.rules import Rule, overall
 from fastgrad.checks.stages import glance, judge
-from fastgrad.checks.summary import about_the_loss, checked_block, relative_error
+from fastgrad.checks.summary import checked_block, relative_error
 from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
@@ -28,8 +35,6 @@ GLANCED = 64
 """Up to so many entries, a right gradient is told by two evaluations each and a line of noise."""
 STUDY = 45
 """Evaluations that look at noise along all lines, and at steps."""
-SAME_STEP = 0.01
-"""Part of a given step by which the one that was taken may differ."""
 SECOND_LOOKS = 24
 """Evaluations that look again at the worst three entries: time is kept for them."""
 
@@ -41,16 +46,15 @@ def sweep_evaluations(entries: int) -> int:
 
 def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options) -> Outcome:
     """Judge every entry that may be perturbed, with two evaluations or more for each."""
-    indices = loss.indices
-    with progress_bar(loss.run, "sweep", 2 * indices.size) if options.progress else nullcontext():
+    with progress_bar(loss.run, "sweep", 2 * loss.count) if options.progress else nullcontext():
         loss, judged = _judged(loss, claim, rule, budget, options)
         judged, edges = judged_at_edges(loss, claim, rule, judged, budget.left)
         judged, told = judged_together(loss, judged, budget.left)
     numeric = np.zeros(loss.layout.size)
-    numeric[indices] = judged.numeric
+    numeric[judged.indices] = judged.numeric
     certificate: tuple[str, ...] = ()
     if loss.run.structured:
-        some = None if loss.free is None else indices
+        some = None if loss.free is None else judged.indices
         certificate = loss.run.certified(some, numeric, again=True)
     return Outcome(
         overall(judged.verdict),
@@ -59,12 +63,12 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         (
             *about_the_loss(loss),
             *about_the_claim(judged, claim),
-            *_beside_given_steps(judged, loss, options),
-            *_alike_in_theta(judged, loss),
+            *about_given_steps(judged, loss, options),
+            *about_equal_lines(judged, loss),
             *about_steps(judged, loss.layout),
             *edges,
             *certificate,
-            *_cut_short(judged, budget),
+            *about_the_budget(judged, budget),
         ),
         judged,
         loss=loss,
@@ -108,69 +112,3 @@ def _default_steps(entries: Entries, options: Options) -> Floats:
     if isinstance(options.steps, np.ndarray):
         return options.steps[entries.indices]
     return entries.loss.steps(entries.indices)
-
-
-def about_the_claim(judged: Judged, claim: Claim) -> list[str]:
-    """What to say of the precision of what is under test, and of what is not finite in it."""
-    remarks = []
-    if claim.unit.max() > np.finfo(np.float64).eps:
-        remarks.append(
-            "The gradient under test was handed over in single or half precision, and is judged "
-            "with its own rounding."
-        )
-    bad = int(np.count_nonzero(~np.isfinite(judged.analytic)))
-    if bad:
-        remarks.append(f"The gradient under test is not finite in {bad:,} of its entries.")
-    return remarks
-
-
-def _beside_given_steps(judged: Judged, loss: Loss, options: Options) -> tuple[str, ...]:
-    """Entries that a step which the user gave did not judge, if there are any."""
-    if not isinstance(options.steps, np.ndarray):
-        return ()
-    given, used = options.steps[judged.indices], judged.differences.step
-    others = np.flatnonzero(np.abs(used - given) > SAME_STEP * given)
-    if others.size == 0:
-        return ()
-    k = int(others[0])
-    return (
-        f"The given step is not the one that judged {others.size:,} of {given.size:,} entries (first "
-        f"{loss.layout.name(int(judged.indices[k]))}: {given[k]:.2g} given, {used[k]:.2g} used): over "
-        "it the loss bends, has a kink, or leaves its domain, so that its difference is no slope.",
-    )
-
-
-def _alike_in_theta(judged: Judged, loss: Loss) -> list[str]:
-    """Units that theta does not tell from each other, as where all weights begin at one value."""
-    if judged.indices.size < loss.layout.size:
-        return []
-    said = []
-    for block in loss.layout.blocks:
-        if len(block.shape) != 2 or min(block.shape) < 2:
-            continue
-        part = slice(block.start, block.stop)
-        theta, D, bar = (
-            values[part].reshape(block.shape) for values in (loss.theta, judged.numeric, judged.bar)
-        )
-        if not np.any(np.abs(D) > bar):
-            continue
-        for axis, lines in enumerate(("columns", "rows")):
-            apart = np.abs(D - D.take([0], axis=1 - axis)) > bar + bar.take([0], axis=1 - axis)
-            if not np.ptp(theta, axis=1 - axis).any() and not apart.any():
-                said.append(
-                    f"All {lines} of {block.name} are the same, and so are those of its gradient: what "
-                    "would tell them apart is not tested here, and descent keeps them the same. Check "
-                    "at other parameters too (points=3)."
-                )
-                break
-    return said
-
-
-def _cut_short(judged: Judged, budget: Budget) -> tuple[str, ...]:
-    if not judged.unfinished:
-        return ()
-    return (
-        f"The budget of {budget.seconds:g} s was spent before {judged.unfinished:,} "
-        "entries that do not agree at the first step could be looked at again: they count "
-        "as inconclusive. A larger budget, or budget=None, looks at them.",
-    )

@@ -107,9 +107,6 @@ class Spread(Evaluator):
         if self.closes is not None:
             self.closes()
 
-    def noise_gain(self, indices: Indices) -> Floats | float:
-        return self.run.noise_gain(indices)
-
     def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
         return self.run.gradient(stencil) if self.structured else None
 

@@ -29,6 +29,8 @@ class Confined(Evaluator):
         The order of the differences that are to be taken.
     """
 
+    noise_gains: Floats
+
     def __init__(self, run: Evaluator, box: Box, degree: int = 2):
         super().__init__(run.theta)
         self.run, self.box = run, box
@@ -37,6 +39,7 @@ class Confined(Evaluator):
         self._weights = np.array([(-1.0) ** k * comb(degree + 1, k + 1) for k in range(degree + 1)])
         self.sided = np.zeros(run.theta.size, np.bool_)
         """Entries of which a value outside was asked for."""
+        self.noise_gains = np.ones(run.theta.size)
         self._base: float | None = None
 
     @property
@@ -95,6 +98,7 @@ class Confined(Evaluator):
         rows, columns = np.nonzero(outside)
         which = indices[rows]
         self.sided[which] = True
+        self.noise_gains[which] = self.gain
         values[rows, columns] = self._continued(which, -offsets[rows, columns])
         return values
 
@@ -135,10 +139,6 @@ class Confined(Evaluator):
 
     def entry_noise(self, trainable: Mask | None, seed: int) -> Floats | None:
         return self.run.entry_noise(trainable, seed)
-
-    def noise_gain(self, indices: Indices) -> Floats:
-        """How much noisier than the loss the values beside entries are, shape (m,)."""
-        return np.where(self.sided[indices], self.gain, 1.0)
 
     @property
     def gain(self) -> float:

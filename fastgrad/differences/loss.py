@@ -225,6 +225,12 @@ class Loss:
     """f(theta)."""
     base: float = field(init=False)
     """f(theta) as `values` gives it: 0 where those are differences."""
+    values: Callable[[Indices, Floats], Floats] = field(init=False)
+    """f at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k): what the evaluator says."""
+    along: Callable[[Floats, Floats], Floats] = field(init=False)
+    """f at ``theta + offsets[j] direction``, shape (k,)."""
+    lines: Callable[[Floats, Floats], Floats] = field(init=False)
+    """f at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""
     noise: float = field(init=False)
     """sd of one evaluation, absolute."""
 
@@ -232,6 +238,9 @@ class Loss:
         value, free = self.measured.value, self.free
         vars(self).update(
             theta=self.run.theta,
+            values=self.run.coordinates,
+            along=self.run.along,
+            lines=self.run.lines,
             count=self.layout.size if free is None else int(np.count_nonzero(free)),
             value=value,
             base=0.0 if self.run.structured else value,
@@ -344,23 +353,12 @@ class Loss:
         finest = self.layout.finest
         return steps if finest is None else np.maximum(steps, finest[indices])
 
-    def values(self, indices: Indices, offsets: Floats) -> Floats:
-        """f at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k)."""
-        return self.run.coordinates(indices, offsets)
-
-    def along(self, direction: Floats, offsets: Floats) -> Floats:
-        """f at ``theta + offsets[j] direction``, shape (k,)."""
-        return self.run.along(direction, offsets)
-
-    def lines(self, directions: Floats, offsets: Floats) -> Floats:
-        """f at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""
-        return self.run.lines(directions, offsets)
-
     def noise_of(self, indices: Indices) -> Floats | float:
         """sd of one of the `values` of some entries."""
         own = self.measured.entry_noise
         sigma = self.measured.noise if own is None else own[indices]
-        return sigma * self.run.noise_gain(indices)
+        gains = self.run.noise_gains
+        return sigma if gains is None else sigma * gains[indices]
 
 
 def _alike(lines: list[NoiseLine]) -> bool:

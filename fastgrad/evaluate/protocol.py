@@ -67,6 +67,9 @@ class Evaluator(ABC):
     replayed: float = 0.0
     """Seconds that evaluations took, when they were made, which now come from a file."""
 
+    noise_gains: Floats | None = None
+    """How much noisier than the loss the values beside each entry are, shape (n,); None for no more."""
+
     pure: bool = True
     """Whether equal points are to give equal values, so that they are looked at twice."""
     outside: LossError | None = None
@@ -139,10 +142,6 @@ class Evaluator(ABC):
     def entry_noise(self, trainable: Mask | None, seed: int) -> Floats | None:
         """sd of the noise of each entry's values, shape (n,), where it is not that of the loss."""
         return None
-
-    def noise_gain(self, indices: Indices) -> Floats | float:
-        """How much noisier than the loss the values beside entries are."""
-        return 1.0
 
     def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
         """The whole gradient at default steps where there is a shorter way to it than entries.

@@ -21,23 +21,6 @@ DECIMALS = range(1, 9)
 """Rounding to so many decimals is looked for."""
 
 
-def not_finite(case: Case) -> Finding | None:
-    """The gradient under test has entries that are infinite or no number."""
-    bad = ~np.isfinite(case.analytic)
-    if not bad.any():
-        return None
-    count, size = int(bad.sum()), case.analytic.size
-    which = "every entry" if count == size else f"{count:,} of {size:,} entries"
-    clause = f"{which} of the analytic gradient {'is' if count in (1, size) else 'are'} not finite"
-    if np.array_equal(bad, case.theta == 0):
-        those = "that" if count == 1 else "those"
-        clause += (
-            f": {those} where {case.name} is exactly 0 (theta/theta, log 0, or a norm of 0 is divided "
-            "by); a mask in the loss does not save them, 0 * inf is no number"
-        )
-    return Finding(("not-finite",), {"entries": float(count)}, clause)
-
-
 def zero(case: Case) -> Finding | None:
     """The gradient under test was never computed, or never stored."""
     if case.k == 0 or np.any(case.a):

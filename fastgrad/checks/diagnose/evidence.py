@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.diagnose.named_constants import Size, numbers_of, sizes_of
+from fastgrad.checks.diagnose.named_constants import Size
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Verdict
 from fastgrad.differences.loss import Loss
@@ -236,9 +236,7 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
     return evidence
 
 
-def case_of(
-    block: Evidence, evidence: Sequence[Evidence], dims: Sequence[int | Size], value: float = 0.0
-) -> Case:
+def case_of(block: Evidence, others: Sequence[Evidence] = (), dims: tuple[Size, ...] = ()) -> Case:
     """The samples of a block whose difference quotient is finite and has a bar."""
     known = np.isfinite(block.numeric) & np.isfinite(block.bar)
     positions, D = np.asarray(block.positions, np.intp)[known], block.numeric[known]
@@ -247,9 +245,6 @@ def case_of(
     least = (
         4 * np.finfo(np.float64).eps * np.maximum(np.where(np.isfinite(a), np.abs(a), 0), np.abs(D))
     )
-    single = ((b.name, float(b.theta[0])) for b in evidence if b.theta.size == 1)
-    # A single number has laws of its own parameter, of which round values of others may be look-alikes.
-    numbers = numbers_of(single) if block.theta.size > 1 else ()
     return Case(
         block.name,
         block.shape,
@@ -258,8 +253,8 @@ def case_of(
         positions,
         D,
         np.maximum(block.bar[known], least + np.finfo(np.float64).tiny),
-        tuple(other for other in evidence if other is not block),
-        sizes_of(dims, block.name, block.shape, value) + numbers,
+        tuple(others),
+        dims,
         block.located,
         block.lines,
         None if block.second is None else block.second[known],

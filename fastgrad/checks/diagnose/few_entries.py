@@ -223,6 +223,19 @@ def times(factor: named_constants.Constant) -> Finding:
     return Finding(("scale",), {"factor": factor.value}, clause)
 
 
+def factor_of_few(some: Case) -> Finding | None:
+    """The factor of one entry, or of two, where it is one that chance does not give."""
+    a, D = some.a, some.D
+    if not D.all() or not a.all():
+        return None
+    ratio = a / D
+    slack = float(np.max(np.abs(ratio) * (some.bar / np.abs(D) + some.unit)))
+    if np.ptp(ratio) > 2 * slack:
+        return None
+    factor = named_constants.factor(float(ratio.mean()), slack, some.dims, ratios=some.k > 1)
+    return times(factor) if factor.named else None
+
+
 def flipped(case: Case) -> Finding | None:
     """All of a few entries have the wrong sign, which wider bars tell as well than other factors."""
     slack = case.bar + case.unit * np.abs(case.a)

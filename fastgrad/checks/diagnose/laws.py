@@ -9,7 +9,7 @@ from fastgrad.checks.diagnose.change_of_variables import (
     factor_of_theta,
     function_of_theta,
 )
-from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, not_finite, rounded, zero
+from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, rounded, zero
 from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
 from fastgrad.checks.diagnose.few_entries import (
     alternate,
@@ -30,7 +30,7 @@ from fastgrad.checks.diagnose.line_offsets import (
     by_softmax,
 )
 from fastgrad.checks.diagnose.masks import masked
-from fastgrad.checks.diagnose.named_constants import Size, beside_one
+from fastgrad.checks.diagnose.named_constants import Size, beside_one, numbers_of, sizes_of
 from fastgrad.checks.diagnose.outliers import with_outliers
 from fastgrad.checks.diagnose.own_factors import entry_weights, signed_offset
 from fastgrad.checks.diagnose.readings import read_otherwise, smeared
@@ -125,7 +125,13 @@ def diagnose(
     w: the analytic gradient is the numerical one minus 0.01 * w: the L2 term (lambda = 0.01) is...
     """
     failing = [block for block in evidence if not block.agrees]
-    cases = [case_of(block, evidence, dims, value) for block in failing]
+    numbers = numbers_of((b.name, float(b.theta[0])) for b in evidence if b.theta.size == 1)
+    cases = []
+    for block in failing:
+        sizes = sizes_of(dims, block.name, block.shape, value)
+        # A number has laws of its own parameter, of which round values of others may be look-alikes.
+        sizes += numbers if block.theta.size > 1 else ()
+        cases.append(case_of(block, [b for b in evidence if b is not block], sizes))
     everywhere = unused(evidence)
     laws = shared(cases, [everywhere or explain(case, rtol) for case in cases], rtol)
     start = None if everywhere else start_here(evidence)
@@ -147,7 +153,7 @@ def explain(case: Case, rtol: float = 0.0) -> Finding:
     Laws hold within the bars, or else within ``rtol``, or else approximately, which is said.
     """
     with np.errstate(all="ignore"):
-        bad = not_finite(case)
+        bad = _not_finite(case)
         if bad is not None:
             return bad
         if not case.wrong.any():
@@ -165,6 +171,23 @@ def explain(case: Case, rtol: float = 0.0) -> Finding:
         if _clearness(case) < CLEAR:
             return unexplained(case, "its error is too near the error bars to name a law")
         return unexplained(case)
+
+
+def _not_finite(case: Case) -> Finding | None:
+    """The gradient under test has entries that are infinite or no number."""
+    bad = ~np.isfinite(case.analytic)
+    if not bad.any():
+        return None
+    count, size = int(bad.sum()), case.analytic.size
+    which = "every entry" if count == size else f"{count:,} of {size:,} entries"
+    clause = f"{which} of the analytic gradient {'is' if count in (1, size) else 'are'} not finite"
+    if np.array_equal(bad, case.theta == 0):
+        those = "that" if count == 1 else "those"
+        clause += (
+            f": {those} where {case.name} is exactly 0 (theta/theta, log 0, or a norm of 0 is divided "
+            "by); a mask in the loss does not save them, 0 * inf is no number"
+        )
+    return Finding(("not-finite",), {"entries": float(count)}, clause)
 
 
 def _named(case: Case) -> Finding | None:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.diagnose.boxes import (
     in_blocks,
     in_box,
@@ -19,7 +18,7 @@ from fastgrad.checks.diagnose.boxes import (
 from fastgrad.checks.diagnose.change_of_variables import factor_of_theta
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
 from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
-from fastgrad.checks.diagnose.few_entries import flipped, times
+from fastgrad.checks.diagnose.few_entries import factor_of_few, flipped
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.checks.diagnose.fitting import best_fit, whole_factor_and_term
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws
@@ -173,11 +172,10 @@ def _said_of_lines(case: Case, outliers: Mask, axis: int, bad: Indices) -> Findi
 
 
 def _entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
-    some = case.take(outliers)
-    count = some.k
-    cause = _cause(some)
-    # Many that are scattered are a finding only where they have a law in common, or a place.
     told = _told_by_theta(case, outliers) if rest_is_right else Told("", None)
+    some = case.take(outliers)
+    count, cause = some.k, _cause(some)
+    # Many that are scattered are a finding only where they have a law in common, or a place.
     if count > max(1, MOST_OUTLIERS * case.population) and cause is None and not told.said:
         return None
     listed = ", ".join(some.entry(k) for k in range(min(count, LISTED)))
@@ -254,19 +252,6 @@ def _told_by_theta(case: Case, outliers: Mask) -> Told:
         value = "0" if low <= 0.0 <= high else f"a value between {ends[0]:.4g} and {ends[1]:.4g}"
         return Told(f", where {case.name} is {word} {value}", BRANCH if sure else None)
     return Told("", None)
-
-
-def factor_of_few(some: Case) -> Finding | None:
-    """The factor of one entry, or of two, where it is one that chance does not give."""
-    a, D = some.a, some.D
-    if not D.all() or not a.all():
-        return None
-    ratio = a / D
-    slack = float(np.max(np.abs(ratio) * (some.bar / np.abs(D) + some.unit)))
-    if np.ptp(ratio) > 2 * slack:
-        return None
-    factor = named_constants.factor(float(ratio.mean()), slack, some.dims, ratios=some.k > 1)
-    return times(factor) if factor.named else None
 
 
 def _cause(some: Case) -> Finding | None:

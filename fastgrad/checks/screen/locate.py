@@ -105,9 +105,7 @@ class Locator:
         self.w = self.directions.draw(stream, block.start, block.stop)[inside]
         self.suspects = Suspects(self.spot, block, self.w != 0, finding, self.rng)
         self.patterns = Patterns(self.suspects)
-        struck = finding.in_lines(block.shape)  # in a round before
-        self.suspects.set_aside(struck)
-        self.w[struck] = 0.0
+        self.w[self.suspects.struck] = 0.0
         if thorough or self.suspects.unknown <= 2 * SMALL_INTERVAL:
             self.suspects.check_all()
         elif self._names_a_pattern(known, throughout):

@@ -1,7 +1,7 @@
 """Random directions through everything and through each block: is anything wrong?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -41,15 +41,15 @@ class Screen:
     blocks: tuple[tuple[Reading, ...], ...]
     """The reading of each block's own direction; none for constants."""
 
-    @property
-    def failing(self) -> list[int]:
-        """Blocks of which a direction alarms."""
-        return [b for b, own in enumerate(self.blocks) if any(r.alarms for r in own)]
+    failing: list[int] = field(init=False)
+    """Blocks of which a direction alarms."""
+    alarms: bool = field(init=False)
+    """Whether any direction does."""
 
-    @property
-    def alarms(self) -> bool:
-        """Whether any direction does."""
-        return any(r.alarms for r in self.readings) or bool(self.failing)
+    def __post_init__(self) -> None:
+        failing = [b for b, own in enumerate(self.blocks) if any(r.alarms for r in own)]
+        alarms = bool(failing) or any(r.alarms for r in self.readings)
+        vars(self).update(failing=failing, alarms=alarms)
 
 
 def look(

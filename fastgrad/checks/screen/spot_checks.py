@@ -101,6 +101,9 @@ class Suspects:
         self._corrected: list[tuple[int, Checked]] = []
         self._unknown = free.copy()
         self._unknown[np.array(list(finding.checked), np.intp) - block.start] = False
+        self.struck = finding.in_lines(block.shape)
+        """What lies in lines that were found to be wrong in a round before."""
+        self.set_aside(self.struck)
 
     @property
     def unknown(self) -> int:

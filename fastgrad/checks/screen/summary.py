@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.findings import Finding
 from fastgrad.checks.screen.first_look import Along
@@ -20,7 +21,7 @@ from fastgrad.checks.screen.limits import (
 )
 from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
 from fastgrad.checks.screen.told import beside, laws_of, sentence_of
-from fastgrad.checks.summary import about_the_loss, unchecked_block
+from fastgrad.checks.summary import unchecked_block
 from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck
@@ -35,10 +36,9 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     entries checked one by one. ``cost`` says what a sweep would take.
     """
     layout = loss.layout
-    overall = rms(found.rms)
+    overall, size = rms(found.rms), 2 * found.norm(layout)
     blocks = tuple(_block(b, found, judged, layout, overall) for b in range(len(layout.blocks)))
     readings = [] if found.screen is None else found.screen.readings
-    size = 2 * found.norm(layout)
     error = rms(np.array([reading.y for reading in readings]))
     finite = judged is None or bool(np.isfinite(judged.analytic).all())
     kinds = {b: f.kind for b, f in found.findings.items()} if found.certified else {}

@@ -7,12 +7,13 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.screen.noisy.found import NoisyFound
 from fastgrad.checks.screen.noisy.limits import BARS, HALVED, NOTHING, useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.checks.screen.noisy.pooled import MISSED
 from fastgrad.checks.screen.noisy.words import diagnosis_of, per_cent, sentence_of
-from fastgrad.checks.summary import about_the_loss, unchecked_block
+from fastgrad.checks.summary import unchecked_block
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Block
