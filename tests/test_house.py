@@ -108,6 +108,7 @@ LAYERS = {
         checks.diagnose.linear_words checks.diagnose.fitting checks.diagnose.outliers
         checks.diagnose.own_factors checks.diagnose.lookups
         checks.diagnose.laws checks.diagnose.boxes checks.diagnose.change_of_variables
+        checks.diagnose.conjugated
         checks.diagnose.few_entries checks.diagnose.invariance checks.diagnose.line_offsets
         checks.diagnose.masks checks.diagnose.second_derivative checks.diagnose.several_blocks
         checks.diagnose.symmetric checks.diagnose.readings checks.diagnose.turned

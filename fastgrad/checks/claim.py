@@ -18,7 +18,7 @@ from fastgrad.parameters.arguments import Argnum, merged, place_of
 from fastgrad.parameters.labels import matched
 from fastgrad.parameters.layout import Block, Layout
 from fastgrad.parameters.native import native_argument
-from fastgrad.parameters.trees import completed, parts_of, real_array
+from fastgrad.parameters.trees import completed, parts_of, real_array, rounding_of
 from fastgrad.spaces.layout import SpaceLayout
 
 MOST_PARTS = 4
@@ -252,7 +252,7 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
         return layout.claimed(gradient, "the gradient under test")
     if isinstance(gradient, np.ndarray) and gradient.shape == (layout.size,):
         array = real_array(gradient, "the gradient under test")
-        units[:] = _unit(array)
+        units[:] = rounding_of(array)
         return array.astype(np.float64), units
 
     _require_alone(gradient, layout)
@@ -267,7 +267,7 @@ def flat_gradient(gradient: Any, layout: Layout) -> tuple[Floats, Floats]:
             part = matched(layout.templates[b], part, f"the gradient under test for {block.name}")
         array = real_array(part, f"the gradient under test for {block.name}")
         _require_like(array, block, layout)
-        units[layout.blocks.index(block)] = _unit(array)
+        units[layout.blocks.index(block)] = rounding_of(array)
         return array.astype(np.float64).ravel()
 
     return np.concatenate(layout.match(gradient, "the gradient under test", leaf)), units
@@ -371,8 +371,3 @@ def _tangent(array: Array, block: Block) -> str:
         f" ({array.size} numbers for {block.size}: a gradient in a tangent space? Say which by space=, "
         f"such as fg.spaces.pose() or fg.Space(retract, dim={array.size}))"
     )
-
-
-def _unit(array: Array) -> float:
-    """The rounding unit in which a gradient was handed over."""
-    return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0

@@ -202,7 +202,7 @@ def _worst(judged: Judged, rule: Rule) -> Indices:
 
 def _entry(judged: Judged, layout: Layout, k: int) -> EntryCheck:
     position = int(judged.indices[k])
-    block = layout.block_at(position)
+    block = layout.blocks[judged.block[k]]
     a = float(judged.analytic[k])
     note = judged.notes.get(k, "") if np.isfinite(a) else "the gradient is not finite"
     return EntryCheck(

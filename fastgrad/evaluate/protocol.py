@@ -62,6 +62,9 @@ class Evaluator(ABC):
     fallback: str = ""
     """Why the loss is called from Python where compiled code was tried, in one line."""
 
+    said: tuple[str, ...] = ()
+    """What else a report says of how the loss was run."""
+
     at_once: int = 1
     """How many evaluations are made at once, beyond those that were timed together."""
     replayed: float = 0.0
@@ -85,10 +88,9 @@ class Evaluator(ABC):
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a report says of how the loss was run; known when it has run."""
-        said = (self.fallback,) if self.fallback else ()
-        if self.outside is None:
-            return said
-        return *said, f"{OUTSIDE}, as it seems, {self.outside}."
+        fallback = (self.fallback,) if self.fallback else ()
+        where = f"{OUTSIDE}, as it seems, {self.outside}."
+        return *fallback, *(() if self.outside is None else (where,)), *self.said
 
     @property
     def ran(self) -> str:

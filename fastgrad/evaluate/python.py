@@ -79,7 +79,7 @@ class PythonEvaluator(Evaluator):
         native: bool = False,
         why: str = ONE_THREAD,
     ):
-        layout, theta, arguments, argnum, self._scratch = inputs
+        layout, theta, arguments, argnum, scratch = inputs
         super().__init__(theta)
         self.fallback, self._why = fallback, why
         self._loss = loss
@@ -87,6 +87,9 @@ class PythonEvaluator(Evaluator):
         self._given = layout.native if native else layout.given
         passed = tuple(map(native_argument, arguments)) if native else arguments
         self._argnum = argnum
+        self._scratch: tuple[int, ...] = ()
+        if scratch:
+            self._take_for_scratch(scratch)
         self._passed = passed
         self._each = 0.0
         """Seconds that an evaluation took lately."""
@@ -170,12 +173,11 @@ class PythonEvaluator(Evaluator):
         except TypeError:
             return False
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        if not self._scratch:
-            return super().remarks
-        names = [argument_name(self._loss, place_of(k, self._argnum)) for k in self._scratch]
-        return *super().remarks, scratch_remark(names)
+    def _take_for_scratch(self, scratch: tuple[int, ...]) -> None:
+        """Have arguments that every evaluation overwrites before it reads them."""
+        self._scratch = scratch
+        names = [argument_name(self._loss, place_of(k, self._argnum)) for k in scratch]
+        self.said = (scratch_remark(names),)
 
     def _guard_of(self, scratch: tuple[int, ...], sampled: bool = False) -> ArgumentGuard:
         """What notices that the loss wrote to an argument that is not scratch."""
@@ -203,7 +205,7 @@ class PythonEvaluator(Evaluator):
 
         if not wrote or not is_overwritten(values, self._passed, wrote):
             self._guard.check()
-        self._scratch = (*self._scratch, *wrote)
+        self._take_for_scratch((*self._scratch, *wrote))
         self._guard = self._guard_of(self._scratch)
 
     def _called(self, own: Floats, arguments: tuple[Any, ...]) -> Any:

@@ -281,6 +281,11 @@ def real_array(value: Any, path: str) -> Array:
 SPACED = "; an object on a set of its own, as a pose is, takes space=fg.Space(retract, dim=...)"
 
 
+def rounding_of(array: Array) -> float:
+    """The rounding unit in which numbers were handed over."""
+    return float(np.finfo(array.dtype).eps) if array.dtype.kind in "fc" else 0.0
+
+
 def _is_of_a_class(value: Any) -> bool:
     """Whether a value is an object of a class that is neither Python's nor NumPy's."""
     root = type(value).__module__.partition(".")[0]

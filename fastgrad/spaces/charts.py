@@ -176,11 +176,6 @@ def require_shape(array: Array, shapes: list[tuple[int, ...]], what: str, said: 
     raise StructureMismatchError(f"{what}: expected shape {expected}, {said}; got {array.shape}")
 
 
-def rounding_of(array: Array) -> float:
-    """The rounding unit in which numbers were handed over."""
-    return float(np.finfo(array.dtype).eps) if array.dtype.kind in "fc" else 0.0
-
-
 def numbers(value: Any, what: str) -> Array:
     """A gradient as an array of real or complex numbers.
 

@@ -9,12 +9,12 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
+from fastgrad.parameters.trees import rounding_of
 from fastgrad.spaces.charts import (
     PointChart,
     Reading,
     numbers,
     require_shape,
-    rounding_of,
 )
 from fastgrad.spaces.frames import of_frames
 from fastgrad.spaces.points import array_of, copied, numbers_of, pairs_of

@@ -13,12 +13,12 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.trees import rounding_of
 from fastgrad.spaces.charts import (
     PointChart,
     Reading,
     numbers,
     require_shape,
-    rounding_of,
 )
 from fastgrad.spaces.points import copied, pairs_of, precision_of
 from fastgrad.spaces.verify import FRACTION, require_projection, trace_of

@@ -9,10 +9,10 @@ from fastgrad.checks.diagnose.change_of_variables import (
     factor_of_theta,
     function_of_theta,
 )
+from fastgrad.checks.diagnose.conjugated import conjugated
 from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, rounded, zero
 from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
 from fastgrad.checks.diagnose.few_entries import (
-    alternate,
     exchanged,
     of_another_number,
     one_number,
@@ -75,7 +75,7 @@ LAWS: tuple[Law, ...] = (
     smeared,
     *ELEMENTWISE,
     masked,
-    alternate,
+    conjugated,
     off_diagonal,
     hessian,
     one_term,

@@ -100,10 +100,6 @@ class Residuals:
         doubt = kink + TOLERATED * self.rule.rtol * claimed[1]
         return Reading(near.y, near.bar, proves=abs(near.y) > near.bar + doubt)
 
-    def correct(self, position: int, difference: float, bar: float) -> None:
-        """Take a difference quotient for an entry found to be wrong, from now on."""
-        self.claim = self.claim.corrected(position, difference, bar)
-
     def _reading(
         self, found: Quotients, claimed: tuple[float, float, float]
     ) -> tuple[Reading, float]:

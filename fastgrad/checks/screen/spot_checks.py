@@ -103,7 +103,7 @@ class Suspects:
         self._unknown[np.array(list(finding.checked), np.intp) - block.start] = False
         self.struck = finding.in_lines(block.shape)
         """What lies in lines that were found to be wrong in a round before."""
-        self.set_aside(self.struck)
+        self._unknown[self.struck] = False
 
     @property
     def unknown(self) -> int:
@@ -117,13 +117,13 @@ class Suspects:
             return False
         if not self.spot.budget.allows(WRONG_ENTRY * positions.size):
             return self._check_in_turn(positions)
-        judged = self.spot.judge(positions)
-        residuals = judged.analytic - judged.numeric
+        residuals, judged = self.spot.residuals, self.spot.judge(positions)
+        errors = judged.analytic - judged.numeric
         before = len(self._corrected)
         for k, position in enumerate(map(int, positions)):
             entry = Checked(
                 Verdict(judged.verdict[k]),
-                float(residuals[k]),
+                float(errors[k]),
                 float(judged.bar[k]),
                 float(judged.scales.unit[k]),
             )
@@ -131,7 +131,8 @@ class Suspects:
             self._unknown[position - self.block.start] = False
             if entry.shows:
                 self._corrected.append((position, entry))
-                self.spot.residuals.correct(position, float(judged.numeric[k]), entry.bar)
+                corrected = residuals.claim.corrected(position, float(judged.numeric[k]), entry.bar)
+                residuals.claim = corrected
         return len(self._corrected) > before
 
     def _check_in_turn(self, positions: Indices) -> bool:

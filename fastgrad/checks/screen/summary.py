@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,15 @@ from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Block, Layout
 
 
+class Sight(NamedTuple):
+    """What directions through everything see of the whole gradient."""
+
+    missed: float
+    """The norm of an error that they would have missed."""
+    norm: float
+    """The norm of the gradient under test."""
+
+
 def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Outcome:
     """The outcome of a screen and of what was located after it.
 
@@ -36,7 +46,7 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     entries checked one by one. ``cost`` says what a sweep would take.
     """
     layout = loss.layout
-    overall, size = rms(found.rms), 2 * found.norm(layout)
+    overall, sight = rms(found.rms), Sight(norm_limit(found.readings), found.norm(layout))
     blocks = tuple(_block(b, found, judged, layout, overall) for b in range(len(layout.blocks)))
     readings = [] if found.screen is None else found.screen.readings
     error = rms(np.array([reading.y for reading in readings]))
@@ -46,13 +56,13 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     lines = frozenset(b for b, kind in kinds.items() if kind == "lines")
     shown = () if found.refuted is None else (found.refuted,)
     return Outcome(
-        _verdict(found, blocks, layout),
+        _verdict(found, blocks, sight),
         blocks,
-        error / size if size and finite else 0.0 if finite else float("inf"),
+        error / (2 * sight.norm) if sight.norm and finite else 0.0 if finite else float("inf"),
         (
-            *_reasons(found, blocks, loss),
+            *_reasons(found, blocks, loss, sight),
             *about_the_loss(loss),
-            *_remarks(found, layout),
+            *_remarks(found, layout, sight),
             cost,
         ),
         judged,
@@ -98,6 +108,7 @@ def _block(
         return unchecked_block(block, "agrees" if found.screen else "inconclusive")
     own_size = found.size(b)
     size = own_size or overall
+    limit = _entry_limit(b, found) / size if size else float("inf")
     error = rms(np.array([reading.y for reading in own]))
     worst, largest, verdicts = "", 0.0, np.zeros(0, np.int8)
     if judged is not None and inside.size:
@@ -106,7 +117,6 @@ def _block(
         residual[~np.isfinite(judged.analytic[inside])] = np.inf
         worst = block.entry(int(judged.indices[inside[residual.argmax()]]))
         largest = float(np.nan_to_num(residual, nan=0.0, posinf=np.inf).max())
-    limit = _entry_limit(b, found) / size if size else float("inf")
     return BlockCheck(
         name=block.name,
         shape=block.shape,
@@ -150,15 +160,15 @@ def _block_verdict(b: int, found: Found, verdicts: NDArray[np.int8], limit: floa
     return "inconclusive" if unsure or not (limit <= USEFUL_LIMIT or every) else "agrees"
 
 
-def _verdict(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> str:
+def _verdict(found: Found, blocks: Sequence[BlockCheck], sight: Sight) -> str:
     verdicts = {block.verdict for block in blocks}
     if "disagrees" in verdicts or (found.is_unexplained and found.is_proven):
         return "disagrees"
     sure = found.complete and found.certified and "inconclusive" not in verdicts
-    return "agrees" if sure and _is_accurate(found, blocks, layout) else "inconclusive"
+    return "agrees" if sure and _is_accurate(found, blocks, sight) else "inconclusive"
 
 
-def _is_accurate(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> bool:
+def _is_accurate(found: Found, blocks: Sequence[BlockCheck], sight: Sight) -> bool:
     """Whether an error throughout the gradient would have shown.
 
     It would if every entry was checked, unless a direction alarms that no blamed entry explains: what
@@ -168,10 +178,10 @@ def _is_accurate(found: Found, blocks: Sequence[BlockCheck], layout: Layout) -> 
     alarms = found.screen is not None and found.screen.alarms
     if alarms and not any(finding.blames for finding in found.findings.values()):
         every = False
-    return every or norm_limit(found.readings) <= USEFUL_NORM * found.norm(layout)
+    return every or sight.missed <= USEFUL_NORM * sight.norm
 
 
-def _reasons(found: Found, blocks: Sequence[BlockCheck], loss: Loss) -> list[str]:
+def _reasons(found: Found, blocks: Sequence[BlockCheck], loss: Loss, sight: Sight) -> list[str]:
     """Why the directions do not tell, and what would."""
     if found.screen is None:
         return ["The budget ended before the screen did: nothing is known of most entries."]
@@ -193,18 +203,18 @@ def _reasons(found: Found, blocks: Sequence[BlockCheck], loss: Loss) -> list[str
         worst = max(wide, key=lambda block: block.detection_limit)
         size = f"{worst.detection_limit:.2g} of the rms of its gradient"
         return [noisy.format(f"a single wrong entry of {worst.name} only from {size}")]
-    if not _is_accurate(found, blocks, loss.layout):
-        part = norm_limit(found.readings) / (found.norm(loss.layout) or 1.0)
+    if not _is_accurate(found, blocks, sight):
+        part = sight.missed / (sight.norm or 1.0)
         return [noisy.format(f"an error throughout only from {part:.2g} of the gradient's norm")]
     return []
 
 
-def _remarks(found: Found, layout: Layout) -> list[str]:
+def _remarks(found: Found, layout: Layout, sight: Sight) -> list[str]:
     remarks = []
     if found.refuted is not None:
         remarks.append(sentence_of(found.refuted, layout.blocks[found.refuted.block]))
     if found.screen is not None:
-        limit, norm = norm_limit(found.readings), found.norm(layout)
+        limit, norm = sight
         of = f", {limit / norm:.1e} of the gradient's own" if norm else ""
         missed = (
             f": an error of norm {limit:.2g} or more{of}, would have been missed with probability "
