@@ -98,7 +98,9 @@ def sweep_and_screen(
     with budget.keeping(kept):
         swept = sweep(loss, claim, rule, budget, options)
     judged, known = swept.judged, swept.loss or loss
-    if not kept or judged is None or swept.verdict != "inconclusive":
+    # Of a float32 in other units its values alone say nothing, but the noise that a sweep measures.
+    rough = kept or kept_for_what_is_left(known)
+    if not rough or judged is None or swept.verdict != "inconclusive":
         return swept
     left = Left(judged, known)
     if not left.can_be_screened:
@@ -160,14 +162,23 @@ class Left:
         known = self.open.any() and np.isfinite(self.error[self.open]).all() and self.size.any()
         return bool(known and not self._is_refuted_beside_a_jump)
 
+    @cached_property
+    def excluded(self) -> Mask:
+        """The open entries whose differences exclude what is claimed, shape (m,)."""
+        return np.asarray(self.open & (self.judged.residual > self.judged.bar))
+
+    @property
+    def excluded_alone(self) -> Mask:
+        """Those of them that are not screened, shape (m,): of these nothing else tells."""
+        return np.asarray(self.excluded & ~self.together)
+
     @property
     def _is_refuted_beside_a_jump(self) -> bool:
         """Whether some step excludes what is claimed of an open entry, and a jump may be why.
 
         What hides it is not noise, and a screen of all tells nothing of the two slopes.
         """
-        excluded = np.flatnonzero(self.open & (self.judged.residual > self.judged.bar))
-        return not self.judged.beside_jumps.isdisjoint(excluded.tolist())
+        return not self.judged.beside_jumps.isdisjoint(np.flatnonzero(self.excluded).tolist())
 
     @cached_property
     def beside(self) -> Floats:
@@ -191,6 +202,7 @@ class Left:
     def narrowed(self, budget: Budget) -> "Left":
         """The same with the widest bars of open entries taken at the steps that suit a rough loss."""
         D, bar, step = (x.copy() for x in (self.judged.numeric, self.judged.bar, self._step))
+        doubted = self.excluded_alone
         for k in self._widest[:LOOKED_AT_AGAIN].tolist():
             if not budget.allows(2 * MOST_RUNGS):
                 break
@@ -200,7 +212,7 @@ class Left:
                 line, self.loss.base, self.loss.noise, (step[k] / unit, LEAST_STEP, LONGEST_STEP)
             )
             own = 0.0 if self.judged.rounding is None else float(self.judged.rounding[k])
-            if found.bar / unit + own < bar[k]:
+            if found.bar / unit + own < bar[k] or (doubted[k] and np.isfinite(found.bar)):
                 D[k], bar[k] = found.value / unit, found.bar / unit + own
                 step[k] = found.step * unit
         differences = replace(self.judged.differences, D=D, bar=bar, step=step)
@@ -212,8 +224,9 @@ class Left:
 
     @property
     def _widest(self) -> Indices:
-        """The open entries that may be off by much, the widest first."""
-        wide = np.flatnonzero(self.open & (self.error > WIDE * self.beside))
+        """The open entries that may be off by much or seem to be off at all, the widest first."""
+        much = self.open & (self.error > WIDE * self.beside)
+        wide = np.flatnonzero(much | self.excluded_alone)
         return wide[np.argsort(-self.error[wide] / self.beside[wide], kind="stable")]
 
     def _values(self, k: int, offsets: Floats) -> Floats:
@@ -299,6 +312,7 @@ class Joined:
         if self.screened.blocks[b].verdict == "disagrees":
             return "disagrees"
         seen = not self.rest[b] or np.isfinite(self.told.get("along", {}).get(name, np.inf))
+        seen &= not self.left.excluded_alone[self.left.of_block(b)].any()
         sure = self.along.get(name, 0.0) <= useful_limits(self.left.loss)[0]
         return "agrees" if sure and seen else "inconclusive"
 

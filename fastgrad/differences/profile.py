@@ -22,7 +22,7 @@ from fastgrad.numerics.plateaus import (
     Evidence,
     Stretch,
     evidence_for,
-    is_left,
+    leaning,
     left_at,
 )
 from fastgrad.numerics.settled import settled
@@ -78,6 +78,8 @@ ROUNDED_AT = 2
 """The step, counted from the widest, over which f shows what its rounding is a part of: 2^-4 units."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
+ASKED_AGAIN = 16
+"""Pairs that tell whether slopes lean towards a claim by chance: a window has five."""
 REACHES = (2.0**-2, 2.0**-5)
 """How far, in units, f is looked at on the side of x where it did not jump."""
 EVEN_STEPS = 16
@@ -240,7 +242,7 @@ class Profile:
                 low, high = plateau.one_sided(self.windows)
                 if low <= claim <= high:
                     return self._judgment(Ruling.KINK, found, None, plateau)
-                if is_left(self.windows, plateau, claim):
+                if self._is_left(plateau, claim, line):
                     continue
                 jump = self._jump_beyond(plateau, line)
                 distance = abs(plateau.slope(self.windows) - claim)
@@ -385,6 +387,16 @@ class Profile:
         apart = None if other is None else (other.slope(w), other.step(w))
         sides = one.one_sided(w) if ruling is Ruling.KINK else None
         return Judgment(ruling, one.slope(w), one.bar(w), one.step(w), apart, jump, finest, sides)
+
+    def _is_left(self, plateau: Stretch, claim: float, line: Line) -> bool:
+        """Whether finer steps leave a plateau for the claim; where they seem to, f is asked again."""
+        step = leaning(self.windows, plateau, claim)
+        if step is None:
+            return False
+        t = step * (1 - (np.arange(ASKED_AGAIN) * GOLDEN) % 1.0 / 2)
+        above, below = np.split(line(np.concatenate([t, -t])), 2)
+        slope = float(np.sum((above - below) / 2 * t) / np.sum(t * t))
+        return not abs(slope - claim) > abs(slope - plateau.slope(self.windows))
 
     def _is_noise(self, plateau: Stretch, held: Stretch) -> bool:
         """Whether a fine plateau is but a ripple of f: it moves f by less than `RIPPLE` of itself."""
@@ -549,7 +561,7 @@ def plainly_off(
     off = (above - below) / (2 * t) - slope
     bends = np.abs((above - value) + (below - value)) / (2 * t)
     moves = np.unique(values).size >= MOVES
-    straight = bends[2:].max() <= distance / 2
+    straight = bends[2:].max() <= distance / 4
     return bool(moves and straight and _fits(off, distance, t, h, bar))
 
 

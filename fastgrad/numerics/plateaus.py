@@ -25,6 +25,8 @@ USEFUL_BEST = 0.01
 LEAVES = 2.5
 """A window that holds the claim is nearer to it than to a plateau by so many of its standard errors:
 a claim that is off by m of them gets that where noise is m / 2 + 1.25 of them, in 0.6% for m = 2.5."""
+LONE = 0.5
+"""A window excludes a bend that is more than what it shows and its bar, over this."""
 ABRUPT = 8.0
 """f leaves a slope faster from here on than truncation of order 2 does in an octave."""
 NOISE_OF_BAR = 15.0
@@ -56,10 +58,15 @@ class Stretch:
 
         Any of its windows may show it: a kink beside x is within the steps of some, and others further
         off blur it in the wider ones. A smooth f shows less than its bar: a fourth power 0.65 of it.
+        What one window alone shows, and a wider one excludes, is noise: that has the kink within it.
         """
         here = slice(self.start, self.stop)
         bend, bar = np.abs(windows.bend[here]), windows.bend_bar[here]
-        wide = np.where(bend > bar, bend + bar, 0.0)
+        shown = bend > bar
+        if np.count_nonzero(shown) == 1:
+            k = int(np.argmax(shown))
+            shown[k] = not np.any(bend[:k] + bar[:k] < LONE * bend[k])
+        wide = np.where(shown, bend + bar, 0.0)
         k = int(np.argmax(wide))
         reach = float(wide[k] + windows.bar[here][k]) if wide[k] else 0.0
         return self.slope(windows) - reach, self.slope(windows) + reach
@@ -129,18 +136,19 @@ def evidence_for(windows: Windows, claim: float, scale: float, tolerance: float)
     return Evidence(tuple(against), held, useful)
 
 
-def is_left(windows: Windows, plateau: Stretch, claim: float) -> bool:
-    """Whether slopes at finer steps leave a plateau for the claim, as they do where kinks lie near x.
+def leaning(windows: Windows, plateau: Stretch, claim: float) -> float | None:
+    """The step from which on slopes seem to leave a plateau for the claim, as where kinks lie near x.
 
-    They are those of windows too wide to tell the two apart. A claim that is wrong has them lean its way
-    by chance alone.
+    It is that of a window too wide to tell the two apart: of a claim that is wrong it leans its way by
+    chance. None where no window does.
     """
     finer = slice(plateau.best + 1, None)
     slope, bar = windows.slope[finer], windows.bar[finer]
     with np.errstate(invalid="ignore"):
         off, apart = np.abs(slope - claim), np.abs(slope - plateau.slope(windows))
         leans = apart - off > LEAVES * bar / STANDARD_ERRORS
-        return bool(np.any(leans & (off <= bar) & (apart <= bar + plateau.bar(windows))))
+        leans &= (off <= bar) & (apart <= bar + plateau.bar(windows))
+    return float(windows.t[finer][int(np.argmax(leans))]) if leans.any() else None
 
 
 def _meeting(windows: Windows, among: Mask) -> list[Stretch]:

@@ -1,0 +1,73 @@
+"""Losses that are computed in single precision, in their own unit or another: no error hides in chance.
+
+A window of a few pairs leans towards a claim, or shows a bend, by chance once in some hundred profiles.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from tests.checks.nets import net
+
+OPTIONS = {"backend": "python", "budget": None}
+FACTORS = (-1.0, 0.0, 1.3, 2.0)
+TOLD = 1e-3
+"""Entries that do less than this part of what the largest does to the loss may be hidden by noise."""
+
+
+def smooth_in_float32(seed):
+    """A smooth loss of two to five numbers; every other one in a unit of which no value is a float32."""
+    f32 = np.float32
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 6)
+    A = rng.normal(size=(12, n)).astype(f32)
+    x = (rng.normal(size=n) * 10 ** rng.uniform(-1, 0.5)).astype(f32).astype(float)
+    unit = 1.0 if seed % 2 else 10.0 ** rng.uniform(-20, 20)
+
+    def loss(t):
+        z = A @ t.astype(f32) * f32(0.5)
+        return unit * float((np.sin(z) * z + f32(0.3) * np.tanh(z)).sum(dtype=f32))
+
+    z = A.astype(float) @ x / 2
+    slope = (np.cos(z) * z + np.sin(z) + 0.3 / np.cosh(z) ** 2) / 2
+    return loss, unit * A.astype(float).T @ slope, x
+
+
+def counted(seeds):
+    counts = Counter()
+    for seed in seeds:
+        loss, right, x = smooth_in_float32(seed)
+        counts["right", fg.check_grad(loss, right, x, **OPTIONS).verdict] += 1
+        effect = np.abs(right * x)
+        for k in np.flatnonzero(effect > TOLD * effect.max()).tolist():
+            for factor in FACTORS:
+                wrong = right.copy()
+                wrong[k] *= factor
+                report = fg.check_grad(loss, wrong, x, **OPTIONS)
+                counts["wrong", report.verdict] += 1
+                blamed = {e.index for e in report.entries if e.verdict == "disagrees"}
+                assert blamed <= {(k,)}
+    return counts
+
+
+def test_what_chance_hid_is_found():
+    """A sign passed for a subgradient of a kink that one window showed, 30% for noise."""
+    counts = counted((84, 87, 104, 145))
+    assert set(counts) == {("right", "agrees"), ("wrong", "disagrees")}
+
+
+@pytest.mark.slow
+def test_errors_in_float32_counted():
+    counts = counted(range(150))
+    assert counts["right", "agrees"] == 150
+    assert set(counts) == {("right", "agrees"), ("wrong", "disagrees")}
+    assert counts["wrong", "disagrees"] > 2000
+
+
+def test_a_kink_nearer_than_the_finest_of_a_first_look():
+    """Three octaves say one slope, and finer ones another: the bend that they share tells."""
+    problem = net(13, (20, 16, 16, 5), ("relu", "relu"), "float32")
+    report = fg.check_grad(problem.loss, problem.grad(problem.theta), problem.theta, **OPTIONS)
+    assert report.verdict == "agrees"
