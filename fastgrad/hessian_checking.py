@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, Indices
 from fastgrad.checking import check_grad
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -23,6 +23,7 @@ from fastgrad.errors import MutatedInputError
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.layer import require_functions, require_takes
+from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.hessians import Curvature, Curved
 from fastgrad.jacobian_checking import swept_pairs
@@ -303,7 +304,7 @@ def _reported(
     units, found = known
     run = found.run
     loss = Loss(
-        _Counted(run.evaluations, layout.size),  # type: ignore[arg-type]
+        _Finished(run.evaluations, layout.size),
         layout,
         None,
         Units(units, np.ones(len(layout.blocks), np.bool_)),
@@ -315,16 +316,21 @@ def _reported(
     return replace(summarise(outcome, loss, *asked, diagnoses), strategy="sweep", ran=run.ran)
 
 
-class _Counted:
+class _Finished(Evaluator):
     """What is left of an evaluator when its work is done: how many evaluations it made."""
 
     structured = True
-    remarks = ()
 
     def __init__(self, evaluations: int, size: int):
-        self.evaluations = evaluations
-        self.theta = np.random.default_rng(0).standard_normal(size)
-        """No parameters: laws of the error that need them must fail."""
+        # No parameters: laws of the error that need them must fail.
+        super().__init__(np.random.default_rng(0).standard_normal(size))
+        self._evaluations = evaluations
+
+    def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
+        raise NotImplementedError("its work is done: nothing is evaluated any more")
+
+    def along(self, direction: Floats, offsets: Floats) -> Floats:
+        raise NotImplementedError("its work is done: nothing is evaluated any more")
 
 
 def _symmetry(matrix: Floats, layout: Layout) -> str:

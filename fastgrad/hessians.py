@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, update_wrapper
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -157,7 +157,7 @@ class Curved:
 
             return np.concatenate(layout.match(value, "the gradient", leaf))
 
-        entries.__wrapped__ = grad  # type: ignore[attr-defined]
+        entries = update_wrapper(entries, grad, assigned=(), updated=())
         inputs = Inputs(layout, flat, self.args)
         run = vector_evaluator(entries, inputs, "python")
         return self.through.outputs(run, entries, inputs, "python").within(self.box)

@@ -13,11 +13,6 @@ from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.numerics.stencils import CENTRAL
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 ENTRIES_TIMED = 512
 TRIALS = 3
 PILOT = 0.02
@@ -39,12 +34,19 @@ class Work(NamedTuple):
     preemptions: int
 
 
-def at_work() -> Work | None:
-    """What the system knows of this thread; None where it does not tell."""
-    if resource is None or not hasattr(resource, "RUSAGE_THREAD"):
+try:
+    from resource import RUSAGE_THREAD, getrusage
+except ImportError:  # only Linux tells of threads
+
+    def at_work() -> Work | None:
+        """Nothing is known of this thread."""
         return None
-    usage = resource.getrusage(resource.RUSAGE_THREAD)
-    return Work(time.thread_time(), usage.ru_nvcsw, usage.ru_nivcsw)
+else:
+
+    def at_work() -> Work | None:
+        """What the system knows of this thread; None where it does not tell."""
+        usage = getrusage(RUSAGE_THREAD)
+        return Work(time.thread_time(), usage.ru_nvcsw, usage.ru_nivcsw)
 
 
 def _own(seconds: float, before: Work | None, after: Work | None) -> float:

@@ -25,7 +25,7 @@ PATIENCE = 1.0
 """Seconds after which waiting is begun anew, so that Ctrl-C is heard on every system."""
 
 
-class Broke(Exception):  # noqa: N818 - its cause is the error
+class BrokenError(Exception):
     """The executor does not answer any more; the cause is its own error."""
 
 
@@ -66,7 +66,7 @@ class Dispatch:
 
         Raises
         ------
-        Broke
+        BrokenError
             The executor broke: what had been answered was taken.
         Exception
             What the first evaluation raised that raised, as here.
@@ -108,7 +108,7 @@ class Dispatch:
         except ExecutorError:  # it cannot be sent
             raise
         except Exception as error:
-            raise Broke from error
+            raise BrokenError from error
         self._in_flight[future] = span
         future.add_done_callback(self._arrived.put)
 
@@ -120,7 +120,7 @@ class Dispatch:
                 try:
                     self.errand.engine.require_workers()
                 except Exception as error:
-                    raise Broke from error
+                    raise BrokenError from error
                 continue
             return future, self._in_flight.pop(future)
 
@@ -130,7 +130,7 @@ class Dispatch:
             answer = future.result()
         except Exception as error:
             if not self.errand.engine.killed(error):
-                raise Broke from error
+                raise BrokenError from error
             self._suspects.append(span)
             return
         if isinstance(answer, Missing):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.cluster.dispatch import Broke, Dispatch, Errand
+from fastgrad.cluster.dispatch import BrokenError, Dispatch, Errand
 from fastgrad.cluster.engines import Engine, Sent
 from fastgrad.cluster.pace import Pace
 from fastgrad.cluster.question import Question, Span, left_over
@@ -209,7 +209,7 @@ class Spread(Evaluator):
         )
         try:
             dispatch.run()
-        except Broke as broke:
+        except BrokenError as broke:
             raise self._broken(broke.__cause__, question) from broke.__cause__
         for span in dispatch.deadly:
             take(span, self._convicted(question, span))

@@ -119,11 +119,12 @@ def evaluator(
         A loss that was to be compiled and cannot be, or does not return one real number.
     """
     require_backend(backend)
+    given: Any = loss
     if hasattr(type(loss), "evaluator_at"):
-        return loss.evaluator_at(inputs)  # type: ignore[attr-defined]
+        return given.evaluator_at(inputs)
     make = BACKENDS[backend]
     has_structure = hasattr(type(loss), "around")  # isinstance of a Protocol takes microseconds
-    plain = loss.loss if has_structure else loss  # type: ignore[attr-defined]
+    plain = given.loss if has_structure else loss
     if scratch is not None:
         positions = positions_of(plain, scratch, inputs.argnum, len(inputs.arguments))
         inputs = inputs._replace(scratch=positions)

@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from functools import update_wrapper
+from typing import Any, cast
 
 import numpy as np
 
@@ -72,8 +73,7 @@ class Pushforward:
         def of_leaves(leaves: Mapping[str, Any]) -> Any:
             return fun(*operands.filled(leaves))
 
-        of_leaves.__wrapped__ = fun  # type: ignore[attr-defined]
-        return of_leaves
+        return update_wrapper(of_leaves, fun, assigned=(), updated=())
 
     def forward(self, tangent: Mapping[str, Any]) -> tuple[Floats, Floats]:
         """The outputs' derivative along a tangent, and the rounding unit of each block of outputs.
@@ -221,10 +221,9 @@ class Layer:
         def projection(leaves: Mapping[str, Any], *_: Any) -> float:
             return float(np.sum(cotangent * forward(leaves)))
 
-        projection.__name__ = name_of(self.fun)
-        projection.__wrapped__ = self.fun  # type: ignore[attr-defined]
-        projection.__signature__ = self._signature()  # type: ignore[attr-defined]
-        return projection
+        made: Any = update_wrapper(projection, self.fun, assigned=(), updated=())
+        made.__name__, made.__signature__ = name_of(self.fun), self._signature()
+        return cast(Callable[..., float], made)
 
     def pulled(self, cotangent: Floats) -> Callable[..., dict[str, Array]]:
         """Its gradient by the backward pass."""

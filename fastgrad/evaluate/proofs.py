@@ -47,12 +47,12 @@ def only_read(result: Any) -> tuple[bool, ...]:
             tuple(_addresses(f"arg.{argument}", kind))
             for argument, kind in zip(result.fndesc.args, result.signature.args, strict=True)
         ]
-    except _Unknown:
+    except _UnknownError:
         return (False,) * len(result.signature.args)
     return tuple(all(PROOFS & marks.get(a, set()) for a in found) for found in addresses)
 
 
-class _Unknown(Exception):  # noqa: N818 - it never leaves this file
+class _UnknownError(Exception):
     """A value whose memory is not followed here."""
 
 
@@ -64,4 +64,4 @@ def _addresses(path: str, kind: Any) -> Iterator[str]:
         for k, part in enumerate(kind):
             yield from _addresses(f"{path}.{k}", part)
     elif not isinstance(kind, HARMLESS):
-        raise _Unknown
+        raise _UnknownError

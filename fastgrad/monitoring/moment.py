@@ -25,8 +25,15 @@ RTOL = 1e-3
 class Moment(ABC):
     """A loss around the parameters of this step, on the batch at hand."""
 
-    layout: Layout
-    theta: Floats
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """How theta lies in its flat vector."""
+
+    @property
+    @abstractmethod
+    def theta(self) -> Floats:
+        """The flat vector, shape (n,)."""
 
     @abstractmethod
     def gradient(self) -> Floats:
@@ -72,11 +79,11 @@ class PlainMoment(Moment):
         return placed(self._foreign.numbers, self.space)
 
     @property
-    def layout(self) -> Layout:  # type: ignore[override]
+    def layout(self) -> Layout:
         return self._flat[0]
 
     @property
-    def theta(self) -> Floats:  # type: ignore[override]
+    def theta(self) -> Floats:
         return self._flat[1]
 
     def _loss(self, theta: Any, *args: Any) -> float:

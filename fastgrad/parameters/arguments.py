@@ -1,11 +1,10 @@
 """Theta among the arguments of a loss: it is one of them, or a tuple of several."""
 
-from collections import namedtuple
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from fastgrad.parameters.trees import BY_POSITION
+from fastgrad.parameters.trees import BY_POSITION, named_tuple
 
 Argnum: TypeAlias = Any
 """Position of theta, an int; or of each of its parts, a tuple of them."""
@@ -54,6 +53,6 @@ def last_of(argnum: Argnum) -> int:
 @lru_cache(maxsize=1024)
 def several(names: tuple[str, ...]) -> type:
     """The NamedTuple of parts of theta that are arguments of these names; matched by position too."""
-    made: Any = namedtuple("Arguments", names, rename=True)  # type: ignore[misc]
+    made: type = named_tuple("Arguments", names)
     setattr(made, BY_POSITION, True)
     return made

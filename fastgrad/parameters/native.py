@@ -4,7 +4,6 @@ Dicts and dataclasses become NamedTuples of the same fields, lists tuples.
 """
 
 import unicodedata
-from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from fastgrad.parameters.trees import (
     is_list_of_numbers,
     is_record,
     kept,
+    named_tuple,
     taken_apart,
 )
 
@@ -93,10 +93,10 @@ def record(container: type, keys: tuple[Any, ...]) -> type:
                 f"the keys {other!r} and {key!r} are one name to Python",
             )
     name = "Parameters" if is_dict else container.__name__
-    made: Any = namedtuple(name, keys, rename=True)  # type: ignore[misc]
+    made = named_tuple(name, keys)
     if is_dict:
         setattr(made, KEYS, keys)
-        made.__getitem__ = _by_key  # type: ignore[method-assign]
+        made.__getitem__ = _by_key
     return made
 
 

@@ -1,6 +1,7 @@
 """Trees of arrays in dicts, NamedTuples, dataclasses, lists and tuples: read, built, matched."""
 
 import dataclasses
+from collections import namedtuple
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any, TypeAlias
@@ -119,6 +120,12 @@ def build(
     return (container or own_container)(node, parts)
 
 
+def named_tuple(name: str, keys: Sequence[str]) -> Any:
+    """The NamedTuple class of some keys; one that is no name is called by its position."""
+    make: Any = namedtuple
+    return make(name, keys, rename=True)
+
+
 def own_container(node: Branch, parts: list[Any]) -> Any:
     """A container of the branch's own class and keys, of these children."""
     if node.container is tuple:
@@ -128,7 +135,8 @@ def own_container(node: Branch, parts: list[Any]) -> Any:
     if node.container is dict:
         return dict(zip(node.keys, parts, strict=True))
     if issubclass(node.container, tuple):
-        return node.container._make(parts)  # type: ignore[attr-defined]  # a NamedTuple
+        made: Any = node.container  # a NamedTuple
+        return made._make(parts)
     return _dataclass(node.container, dict(zip(node.keys, parts, strict=True)))
 
 

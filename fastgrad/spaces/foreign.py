@@ -4,6 +4,7 @@ pymanopt's have ``projection`` and ``retraction``, geomstats' ``to_tangent`` and
 product that is not that of the entries is asked for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,8 @@ class _Vectors:
 class Manifold(Space):
     """A manifold of another package, whose gradient is Riemannian in its own inner product."""
 
+    project: Callable[[Any, Any], Any]
+
     def __init__(self, title: str, retract: Any, project: Any, vectors: _Vectors):
         super().__init__(
             lambda p, d: retract(p, project(p, d)),
@@ -85,9 +88,9 @@ class Manifold(Space):
         for k in range(flat.size):
             e = np.zeros(flat.size)
             e[k] = 1.0
-            along = self.project(point, e.reshape(flat.shape))  # type: ignore[misc]
+            along = self.project(point, e.reshape(flat.shape))
             found[k] = self._inner(point, g, along)
-        normal = flat - np.asarray(self.project(point, g))  # type: ignore[misc]
+        normal = flat - np.asarray(self.project(point, g))
         return found.reshape(flat.shape) + normal
 
     def _is_by_entries(self, point: Any) -> bool:
@@ -96,7 +99,7 @@ class Manifold(Space):
             return True
         rng = np.random.default_rng(0)
         u, w = rng.standard_normal((2, *point.shape))
-        u, w = self.project(point, u), self.project(point, w)  # type: ignore[misc]
+        u, w = self.project(point, u), self.project(point, w)
         own, plain = self._inner(point, u, w), float(np.vdot(u, w))
         return abs(own - plain) <= BY_ENTRIES * float(np.linalg.norm(u) * np.linalg.norm(w))
 
@@ -120,4 +123,4 @@ class Manifold(Space):
             e[k] = 1.0
             rows.append(np.asarray(self.lowered(point, e.reshape(shape))).reshape(-1))
         found = np.linalg.lstsq(np.array(rows).T, np.asarray(slopes).reshape(-1), rcond=None)[0]
-        return self.project(point, found.reshape(shape))  # type: ignore[misc]
+        return self.project(point, found.reshape(shape))

@@ -211,11 +211,11 @@ class TorchMoment(Moment):
         return flatten(self._values)
 
     @property
-    def layout(self) -> Layout:  # type: ignore[override]
+    def layout(self) -> Layout:
         return self._flat[0]
 
     @property
-    def theta(self) -> Floats:  # type: ignore[override]
+    def theta(self) -> Floats:
         return self._flat[1]
 
     @cached_property

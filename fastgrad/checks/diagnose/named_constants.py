@@ -87,8 +87,10 @@ def sizes_of(
     found += [Size(k, "", f"{k} is the size of axis {d} of {name}") for d, k in enumerate(axes)]
     if value and np.isfinite(value):
         found.append(Size(value, LOSS, f"the loss is {value:.6g}"))
-    seen: set[float] = {0, 1}
-    return tuple(z for z in found if not (z.value in seen or seen.add(z.value)))  # type: ignore[func-returns-value]
+    first: dict[float, Size] = {}
+    for size in found:
+        first.setdefault(size.value, size)
+    return tuple(size for value, size in first.items() if value not in (0, 1))
 
 
 def numbers_of(parameters: Iterable[tuple[str, float]]) -> tuple[Size, ...]:
