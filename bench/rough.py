@@ -169,8 +169,9 @@ DIGITS = """## Digits
 {made}
 
 Of gradients of the {models} models of [tests/units/models.py](../tests/units/models.py), in SI units,
-with 2 to 5 parameters in one vector. An estimate takes four evaluations an entry and ten beside them:
-theta twice, six for the noise of the loss, two for a look at a wide step.
+with 2 to 5 parameters in one vector. An estimate takes four evaluations an entry and four beside them,
+theta twice and two for a look at a wide step, and below five entries one more for each that is missing:
+the noise of the loss is read off its differences.
 
 {table}
 """

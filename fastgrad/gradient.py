@@ -16,6 +16,7 @@ from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
 from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
+from fastgrad.differences.few import measured
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.misfit import misfit, shows_rounding
 from fastgrad.errors import StepWarning
@@ -247,7 +248,7 @@ class GradientFunction:
         return value, layout.rebuild(self.differentiate(layout, run, value))
 
     def estimate(self, *args: Any) -> GradientEstimate:
-        """The gradient at ``args`` with error bars; twice the evaluations, and 10 to 50 more.
+        """The gradient at ``args`` with error bars; twice the evaluations, and 4 to 50 more.
 
         Entries that the default step does not suit are differenced as by ``step="adaptive"``, whose
         own evaluations are enough for its bars. One-sided differences cannot see a kink in theta.
@@ -270,8 +271,13 @@ class GradientFunction:
         try:
             with self._bar(run, 2 * len(self._stencil.multiples) * count):
                 units = self._units(layout, run).within(steps)
-                loss = Loss.measure_briefly(run, layout, free, units).entry_by_entry(seed=0)
-                gradient, error, step = differences(loss, self._stencil, steps)
+                few = None
+                if self._stencil is CENTRAL[2] and not isinstance(steps, str):
+                    loss, few = measured(run, layout, free, units, steps)
+                else:
+                    loss = Loss.measure_briefly(run, layout, free, units)
+                loss = loss.entry_by_entry(seed=0)
+                gradient, error, step = differences(loss, self._stencil, steps, few)
             run.certified(None if free is None else loss.indices, gradient)
         finally:
             run.let_go()

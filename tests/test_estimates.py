@@ -114,6 +114,35 @@ def test_the_true_error_is_below_the_reported_one(family, method):
     assert np.isfinite(bar).all()
 
 
+@pytest.mark.parametrize("seeds", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_bars_of_few_entries_hold(seeds):
+    """1, 2, 3 and 5 of the families' entries, by themselves: 220 and 4,400."""
+    outside = count = 0
+    for family in FAMILIES.values():
+        for size in (1, 2, 3, 5):
+            for seed in range(seeds):
+                rng = np.random.default_rng([seed, size])
+                x = rng.uniform(-2, 2, N)
+                f, slope = family(rng, x)
+                which = rng.choice(N, size, replace=False)
+
+                def whole(y, x=x, which=which):
+                    z = x.copy()
+                    z[which] = y
+                    return z
+
+                error, bar = counted(
+                    {},
+                    lambda y, f=f, which=which, whole=whole: f(whole(y))[which].sum(),
+                    lambda y, f=slope, which=which, whole=whole: f(whole(y))[which],
+                    x[which],
+                )
+                outside += np.count_nonzero(~(error <= bar))
+                count += size
+    assert count == 110 * seeds
+    assert outside <= 0.002 * count
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("method", METHODS)
 def test_bars_on_the_collection_of_the_benchmark(method):

@@ -84,7 +84,7 @@ LAYERS = {
     """,
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
-        differences.steps differences.domain differences.ladder differences.estimate
+        differences.steps differences.domain differences.ladder differences.estimate differences.few
         differences.pairs differences.profile differences.second_looks differences.misfit
         differences.second differences.confined differences.shared_looks
     """,

@@ -5,6 +5,7 @@ import numpy as np
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.entries import Entries
+from fastgrad.differences.few import Few
 from fastgrad.differences.ladder import extrapolate, has_descended
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.second_looks import doubted, look_again
@@ -19,13 +20,20 @@ IN_NOISE = 1e-6
 than a smooth f, whose truncation would have sunk into the noise before."""
 
 
-def differences(loss: Loss, stencil: Stencil, steps: Floats | str | None) -> Floats:
+def differences(
+    loss: Loss, stencil: Stencil, steps: Floats | str | None, few: Few | None = None
+) -> Floats:
     """Slopes of a loss, their error bars and their steps, shape (3, n); 0 for constants.
 
     The bar is that of `fastgrad.numerics.bars`, with all of the truncation in it, and what a kink
     within the step may add. At most twice the evaluations of the gradient alone. An entry whose
     default step of order 4 or 6 is beyond the reach of its Taylor series is differenced as with
     ``step="adaptive"``; with a step of the user's, its bar is infinite.
+
+    Parameters
+    ----------
+    few : Few, optional
+        What was evaluated around the entries, of order 2.
 
     Raises
     ------
@@ -42,7 +50,7 @@ def differences(loss: Loss, stencil: Stencil, steps: Floats | str | None) -> Flo
     for start in range(0, indices.size, CHUNK):
         part = slice(start, start + CHUNK)
         chunk = indices[part]
-        found[:, chunk] = _with_bars(loss, stencil, chunk, h[part], steps is None)
+        found[:, chunk] = _with_bars(loss, stencil, chunk, h[part], steps is None, few)
     return spanned(loss, found) if loss.of_many and steps is None and stencil.order == 2 else found
 
 
@@ -72,9 +80,16 @@ def _extrapolated(loss: Loss, indices: Indices) -> tuple[Floats, Mask, Mask]:
     return found, doubtful, unknown | (into_noise & has_descended(loss, indices, found))
 
 
-def _with_bars(loss: Loss, stencil: Stencil, indices: Indices, h: Floats, default: bool) -> Floats:
+def _with_bars(
+    loss: Loss,
+    stencil: Stencil,
+    indices: Indices,
+    h: Floats,
+    default: bool,
+    few: Few | None = None,
+) -> Floats:
     """Slopes, their error bars and their steps, shape (3, m); other steps where a default fails."""
-    found, plain = _read(loss, stencil, indices, h, default)
+    found, plain = _read(loss, stencil, indices, h, default, few)
     if not default:
         return found
     if loss.of_many:  # entries share evaluations only at steps that they share
@@ -87,16 +102,26 @@ def _with_bars(loss: Loss, stencil: Stencil, indices: Indices, h: Floats, defaul
     if left.size:
         found[:, left], doubtful[left], unknown[left] = _extrapolated(loss, indices[left])
     known = np.flatnonzero(plain)
-    doubtful[known] = doubted(loss, indices[known], found[:, known], stencil)
+    doubtful[known] = doubted(
+        loss, indices[known], found[:, known], stencil, few.line if few is not None else None
+    )
     return look_again(loss, indices, found, doubtful, unknown)
 
 
 def _read(
-    loss: Loss, stencil: Stencil, indices: Indices, h: Floats, default: bool
+    loss: Loss,
+    stencil: Stencil,
+    indices: Indices,
+    h: Floats,
+    default: bool,
+    few: Few | None = None,
 ) -> tuple[Floats, Mask]:
     """Slopes, bars and steps of differences at two steps, and whether these bear each other out."""
     both = TwoSteps(stencil)
-    values, h = sample_inside(loss.run, loss.layout, both, indices, h, default)
+    if few is None:
+        values, h = sample_inside(loss.run, loss.layout, both, indices, h, default)
+    else:
+        values, h = few.values, few.h
     sigma = local_noise(loss.noise_of(indices), *values[:, : len(stencil.multiples)].T)
     reading = both.read(values, loss.base, loss.theta[indices], h, sigma)
     plain = reading.converges & reading.smooth

@@ -43,12 +43,11 @@ TELLING = 2.0**-6
 """Jumps tell of the slope if, one in every step, they change it by this part at least."""
 
 
-class Wide(NamedTuple):
-    """Differences of some entries at a wide step."""
+class WideLine(NamedTuple):
+    """The loss along a line on which some entries move by their wide steps, at 1 and -1."""
 
-    which: Indices
-    slope: Floats
-    step: Floats
+    direction: Floats
+    values: Floats
 
 
 def look_again(
@@ -80,7 +79,27 @@ def look_again(
     return found
 
 
-def doubted(loss: Loss, indices: Indices, found: Floats, stencil: Stencil) -> Mask:
+def wide_steps(loss: Loss, indices: Indices, h: Floats) -> Floats:
+    """The wide steps at which entries are looked at, shape (m,), beside those that were used."""
+    return np.asarray(np.maximum(WIDE_STEP * loss.units.entry[indices], WIDER_AT_LEAST * h))
+
+
+def wide_direction(loss: Loss, indices: Indices, h: Floats) -> Floats:
+    """The first line along which `doubted` looks at entries, shape (n,)."""
+    first = _groups(indices.size)[0]
+    v = np.zeros(loss.theta.size)
+    v[indices[first]] = wide_steps(loss, indices, h)[first] * TOGETHER[: first.size]
+    return v
+
+
+def _groups(count: int) -> list[Indices]:
+    """So many entries, by the lines along which they are looked at."""
+    return np.array_split(np.arange(count), max(1, -(-count // TOGETHER.size)))
+
+
+def doubted(
+    loss: Loss, indices: Indices, found: Floats, stencil: Stencil, known: WideLine | None = None
+) -> Mask:
     """Entries whose difference at a wide step is another than truncation makes it, shape (m,).
 
     Truncation of order p grows with the p-th power of the step, and a bar holds what it is at its own.
@@ -89,15 +108,18 @@ def doubted(loss: Loss, indices: Indices, found: Floats, stencil: Stencil) -> Ma
     if rows.size > LOOKED_AT:
         rows = np.sort(np.random.default_rng(rows.size).choice(rows, LOOKED_AT, replace=False))
     h = found[2, rows]
-    wide = np.maximum(WIDE_STEP * loss.units.entry[indices[rows]], WIDER_AT_LEAST * h)
+    wide = wide_steps(loss, indices[rows], h)
     allowed = SLACK * (wide / h) ** stencil.order * found[1, rows]
     left = np.ones(rows.size, np.bool_)
     if not loss.run.structured:
-        for group in np.array_split(np.arange(rows.size), max(1, -(-rows.size // TOGETHER.size))):
-            moved = wide[group] * TOGETHER[: group.size]
-            left[group] = _bends_along(
-                loss, indices[rows[group]], moved, stencil, (found[0, rows[group]], allowed[group])
-            )
+        for group in _groups(rows.size):
+            v = np.zeros(loss.theta.size)
+            v[indices[rows[group]]] = moved = wide[group] * TOGETHER[: group.size]
+            line = known if known is not None and np.array_equal(known.direction, v) else None
+            if line is None and group.size >= 2:
+                line = WideLine(v, loss.along(v, stencil.unit_offsets))
+            slopes = found[0, rows[group]], allowed[group]
+            left[group] = line is None or _bends(line, moved, stencil, slopes, loss.base)
     rows, wide, allowed = rows[left], wide[left], allowed[left]
     D, x = found[0, rows], loss.theta[indices[rows]]
     values = loss.run.coordinates(indices[rows], wide[:, None] * np.array(stencil.multiples))
@@ -109,8 +131,8 @@ def doubted(loss: Loss, indices: Indices, found: Floats, stencil: Stencil) -> Ma
     return result
 
 
-def _bends_along(
-    loss: Loss, which: Indices, moved: Floats, stencil: Stencil, known: tuple[Floats, Floats]
+def _bends(
+    line: WideLine, moved: Floats, stencil: Stencil, known: tuple[Floats, Floats], value: float
 ) -> bool:
     """Whether, along a line through some entries, f does another thing than its slopes and bars say.
 
@@ -120,15 +142,12 @@ def _bends_along(
         How far each moves.
     known : (ndarray, ndarray), each of shape (k,)
         The slopes, and by how much those over ``moved`` may differ.
+    value : float
+        f at theta.
     """
-    if which.size < 2:
-        return True
-    v = np.zeros(loss.theta.size)
-    v[which] = moved
-    at = stencil.unit_offsets
-    values = loss.along(v, at)
+    at = stencil.unit_offsets[None, :]
     with np.errstate(invalid="ignore", over="ignore"):
-        slope = stencil.combine(values[None, :], loss.base, np.zeros(1), at[None, :])[0]
+        slope = stencil.combine(line.values[None, :], value, np.zeros(1), at)[0]
         return not abs(slope - known[0] @ moved) <= known[1] @ np.abs(moved)
 
 

@@ -61,6 +61,34 @@ class TwoSteps:
         """The places where f is needed, in multiples of h: those of h itself come first."""
         return np.outer([1.0, self.widening], self.stencil.multiples).ravel()
 
+    def noise_seen(
+        self, values: Floats, value: float, x: Floats, h: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """D, f'' at h, and what noise made of ``S(h)``, each of shape (m,); of order 2.
+
+        The last is ``S(h) - S(wh) / w^2``. Of a smooth f it is ``(w^2 - 1) h^4 f^(4)/12`` but for noise,
+        which weighs 14 h / L times what truncation does in D, with L the scale of f.
+
+        Examples
+        --------
+        >>> both, h = TwoSteps(CENTRAL[2]), np.array([2.0**-17])
+        >>> at = h[:, None] * both.unit_offsets
+        >>> noise = both.noise_seen(1e8 + np.exp(at), 1e8 + 1.0, np.zeros(1), h)[2]
+        >>> bool(abs(noise) < 6e-8)
+        True
+        """
+        k = len(self.stencil.multiples)
+        near, wide = self.stencil.offsets(h), self.stencil.offsets(self.widening * h)
+        with np.errstate(invalid="ignore", over="ignore"):
+            D = self.stencil.combine(values[:, :k], value, x, near)
+            E = self.stencil.curvature(values[:, :k], value, x, near)
+            return D, E, (E - self.stencil.curvature(values[:, k:], value, x, wide)) * h**2
+
+    def noise_covariance(self, count: int) -> Floats:
+        """The covariance of `noise_seen` of so many entries, which share f at x, for noise of sd 1."""
+        w = self.widening
+        return 4.0 * (1.0 - w**-2) ** 2 + 2.0 * (1.0 + w**-4) * np.eye(count)
+
     def read(self, values: Floats, value: float, x: Floats, h: Floats, sigma: Floats) -> Reading:
         """The slope at h, with its bar: all of the truncation is in it.
 
