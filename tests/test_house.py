@@ -47,7 +47,7 @@ LAYERS = {
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
         numerics.windows numerics.plateaus numerics.levels numerics.evidence
-        numerics.rough numerics.settled
+        numerics.rough numerics.settled numerics.reach
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
@@ -87,6 +87,7 @@ LAYERS = {
         differences.steps differences.domain differences.ladder differences.estimate differences.few
         differences.pairs differences.profile differences.second_looks differences.misfit
         differences.second differences.confined differences.shared_looks
+        differences.unknown_units
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document

@@ -29,6 +29,7 @@ from fastgrad.differences.profile import (
     plainly_off,
 )
 from fastgrad.numerics.bars import WIDER
+from fastgrad.numerics.steps import power_of_two
 
 HEARD = 8
 """Entries of a block that are heard before it is called wrong."""
@@ -204,7 +205,9 @@ class Referee:
         """Take the profile of an entry, and rule."""
         if not self._has_time(PROFILE_EVALUATIONS):
             return
-        line, unit = self._line(k), float(self.before.scales.unit[k])
+        line = self._line(k)
+        step = float(np.nan_to_num(self.before.differences.step[k]))
+        unit = max(float(self.before.scales.unit[k]), float(power_of_two(step / WIDE_LOOK)))
         loss, x = self.entries.loss, float(self.entries.x[k])
         profile = Profile.take(line, unit, loss.base, x, self.grain)
         if not profile.windows.resolved.any():

@@ -22,6 +22,7 @@ from fastgrad.checks.standing import BEND_SDS, Standing
 from fastgrad.checks.traces import hear_traces
 from fastgrad.differences.domain import finite_sides, nearest_of
 from fastgrad.differences.entries import Entries
+from fastgrad.differences.unknown_units import found_units
 from fastgrad.numerics.bars import (
     CORRECTED,
     UNCERTAIN,
@@ -31,6 +32,7 @@ from fastgrad.numerics.bars import (
 from fastgrad.numerics.kinks import KINK, Slopes, find_kinks
 from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
 from fastgrad.numerics.quotients import Quotients
+from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import finest_steps
 
 FINER = (1 / 16, 1 / 2)
@@ -92,7 +94,7 @@ def judge(
     """
     with np.errstate(invalid="ignore", over="ignore"):
         stages = _Stages(entries, claim, rule, rms, _all_but_hearings(left))
-        judged = stages.judge(h)
+        judged, entries = stages.judge(h), stages.entries
         if rms is not None:
             return judged
         judged = hear_traces(entries, judged)
@@ -107,13 +109,13 @@ def _all_but_hearings(left: Callable[[], float] | None) -> Callable[[], float] |
     return lambda: left() - kept
 
 
-def glance(
-    entries: Entries, claim: Claim, rule: Rule, h: Floats
-) -> tuple[Judged | None, Quotients]:
-    """`judge` by the first stage alone: None where it leaves anything open, and its differences."""
+def glance(entries: Entries, claim: Claim, rule: Rule, h: Floats) -> tuple[Judged | None, Entries]:
+    """`judge` by the first stage alone: None where it leaves anything open, and what it knows then."""
     with np.errstate(invalid="ignore", over="ignore"):
-        judged, raw = _Stages(entries, claim, rule, None, None).glance(h)
-        return None if judged is None else Referee(entries, judged, rule).hear(), raw
+        stages = _Stages(entries, claim, rule, None, None)
+        judged, known = stages.glance(h)
+        entries = replace(stages.entries, known=known)
+        return None if judged is None else Referee(entries, judged, rule).hear(), entries
 
 
 class _Stages(Standing):
@@ -168,6 +170,7 @@ class _Stages(Standing):
 
     def _first_stage(self, h: Floats) -> Quotients:
         first = self.start(h)
+        self._find_unknown_units(first)
         self._leave_borrowed_units(first)
         self._leave_plateaus(first)
         error = np.abs(self.a - self.D)
@@ -179,6 +182,21 @@ class _Stages(Standing):
         agrees |= self.is_within_tolerance(np.arange(h.size))
         self.verdict[agrees] = Verdict.AGREES
         return first
+
+    def _find_unknown_units(self, first: Quotients) -> None:
+        """Find the units that were but guessed, and difference those entries anew in them."""
+        units = self.entries.loss.units
+        if units.unknown is None or self.entries.known is not None:  # they were asked at a glance
+            return
+        agrees = np.abs(self.a - self.D) <= self.bar
+        absolute = replace(first, h=first.h * self.s, D=first.D / self.s, bar=first.bar / self.s)
+        which, found, untold = found_units(self.entries, absolute, agrees, self.a / self.s)
+        self.measure_in(which, found, untold)
+        if which.size == 0:
+            return
+        again = self.at(which, np.full(which.size, CENTRAL[2].step))
+        self.keep_bends(which, again)
+        self._replace(first, which, again)
 
     def _leave_borrowed_units(self, first: Quotients) -> None:
         """Difference entries anew in their own size where f is not straight over their block's.
@@ -238,6 +256,12 @@ class _Stages(Standing):
         bend = np.abs(quotients.above - 2 * self.entries.loss.base + quotients.below)
         return np.maximum(bend - BEND_SDS * quotients.sigma, 0.0)
 
+    def _is_still(self, quotients: Quotients) -> Mask:
+        """Whether f is what it is at theta on both sides, within its noise."""
+        base, sigma = self.entries.loss.base, quotients.sigma
+        change = np.fmax(np.abs(quotients.above - base), np.abs(quotients.below - base))
+        return np.asarray(change <= BEND_SDS * sigma)
+
     def _lengthened(
         self, which: Indices, h: Floats, D: Floats, bar: Floats
     ) -> tuple[Quotients, Floats, Mask]:
@@ -260,16 +284,18 @@ class _Stages(Standing):
         Beside the noise of others a bar may look narrow: what is told is asked again each time.
         """
         done = ~np.isfinite(self.D)
+        still = np.zeros(self.D.size, np.bool_)
         for _ in range(2 * CLIMBS):
             left = np.flatnonzero(self.is_untold() & ~done)
             far = WIDER * self.h[left] > LONGEST_STEP
             rises = np.abs(self.D[left]) > self.bar[left]
-            left = left[self.one_unit[left] | ~far | rises]
+            left = left[self.one_unit[left] | ~far | rises | still[left]]
             if left.size == 0 or (self.left is not None and self.left() <= 0):
                 return
             known = self.bar[left] - self.rounding[left]
             wide, bar, better = self._lengthened(left, self.h[left], self.D[left], known)
             done[left[~better]] = True
+            still[left] = self._is_still(wide)
             left = left[better]
             self.h[left], self.D[left] = wide.h[better], wide.D[better]
             self.bar[left] = bar[better] + self.rounding[left]

@@ -60,12 +60,30 @@ class Standing:
 
     def start(self, h: Floats) -> Quotients:
         """Take the first differences, with steps in theta; nothing is judged yet."""
-        first = self.at(np.arange(h.size), h / self.s)
-        self.second = (first.above - 2 * self.entries.loss.base + first.below) / first.h**2
-        self.second_bar = BEND_SDS * first.sigma / first.h**2
+        everything = np.arange(h.size)
+        first = self.at(everything, h / self.s)
+        self.second, self.second_bar = np.zeros((2, h.size))
+        self.keep_bends(everything, first)
         self.h, self.D, self.bar = first.h.copy(), first.D.copy(), first.bar + self.rounding
         self.verdict = np.full(h.size, Verdict.INCONCLUSIVE, np.int8)
         return first
+
+    def keep_bends(self, which: Indices, first: Quotients) -> None:
+        """Keep second differences of some entries."""
+        bend = first.above - 2 * self.entries.loss.base + first.below
+        self.second[which] = bend / first.h**2
+        self.second_bar[which] = BEND_SDS * first.sigma / first.h**2
+
+    def measure_in(self, which: Indices, units: Floats, untold: Indices) -> None:
+        """Measure some entries in other units, before they are differenced in them."""
+        grown = units / self.s[which]
+        self.s = self.s.copy()
+        self.s[which] = units
+        self.a[which] *= grown
+        self.rounding[which] *= grown
+        loss, indices = self.entries.loss, self.entries.indices
+        found = loss.units.found(indices, self.s, indices[untold])
+        self.entries = replace(self.entries, loss=replace(loss, units=found))
 
     def at(self, which: Indices, h: Floats) -> Quotients:
         """Differences by u, with steps in u."""

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 
@@ -84,7 +85,8 @@ def _judged(
     study = loss.run.structured or budget.allows(2 * loss.count + STUDY + SECOND_LOOKS)
     if _may_glance(loss, options, study):
         entries = Entries(loss, loss.indices)
-        judged, known = glance(entries, claim, rule, _default_steps(entries, options))
+        judged, seen = glance(entries, claim, rule, _default_steps(entries, options))
+        loss, known = seen.loss, seen.known
         if judged is not None:
             return loss, judged
         study = budget.allows(STUDY + SECOND_LOOKS)
@@ -98,14 +100,26 @@ def _judged(
         h = chosen_steps(entries, CENTRAL[2], options.steps)
     else:
         h = _default_steps(entries, options)
-    return entries.loss, judge(entries, claim, rule, h, left=budget.left)
+    judged = judge(entries, claim, rule, h, left=budget.left)
+    return in_units_of(judged, entries.loss), judged
+
+
+def in_units_of(judged: Judged, loss: Loss) -> Loss:
+    """The loss in the units that were found on the way."""
+    if loss.units.unknown is None:
+        return loss
+    nobody = np.zeros(0, np.intp)
+    return replace(loss, units=loss.units.found(judged.indices, judged.scales.unit, nobody))
 
 
 def _may_glance(loss: Loss, options: Options, study: bool) -> bool:
-    """Whether differences at default steps come first: few entries, or little time."""
+    """Whether differences at default steps come first: few entries, units to be found, or little time.
+
+    Noise is looked for in units that are known.
+    """
     if loss.run.structured or isinstance(options.steps, str):
         return False
-    return loss.count <= GLANCED or not study
+    return loss.count <= GLANCED or loss.units.unknown is not None or not study
 
 
 def _default_steps(entries: Entries, options: Options) -> Floats:

@@ -9,6 +9,8 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
 - Zeros have the rms of their block, or of theta, or 1. Among entries in units of their own it is their
   geometric mean: in a vector of 1e-6 and 1e6 the rms is a step that nothing survives, and the rounding
   of what the loss is there would pass for its noise everywhere.
+- Where no array of one unit is there to tell, the unit of a zero is a guess: `Units.unknown` has those,
+  whose unit is found by the loss where the guess does not do (`fastgrad.differences.unknown_units`).
 - What is near one from below is taken as a pure number, of unit 1: an entry from 1/8 up, an array from
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
 
@@ -70,6 +72,8 @@ class Units:
     one_unit: Mask
     reach: Floats | None = None
     """What noise is looked for within, where the user gave steps; powers of two, shape (n,)."""
+    unknown: Mask | None = None
+    """Entries whose unit nothing tells, shape (n,); None if there are none."""
     near: Floats = field(init=False)
     """The units that noise is looked for in."""
 
@@ -98,7 +102,12 @@ class Units:
         for b, one in layout.own_one_unit.items():
             one_unit[b] = one
         if scale is None:
-            return cls(entry, one_unit)
+            unknown = None
+            if layout.linear and not one_unit.any() and not theta.all():
+                unknown = theta == 0.0
+                if layout.own_units is not None:
+                    unknown &= layout.own_units <= 0
+            return cls(entry, one_unit, unknown=unknown)
         given = layout.vector(scale, "scale")
         for k in np.flatnonzero(~((given > 0) & np.isfinite(given)))[:1].tolist():
             raise ValueError(
@@ -113,7 +122,7 @@ class Units:
         if not isinstance(steps, np.ndarray):
             return self
         reach = np.minimum(self.entry, power_of_two(steps / CENTRAL[2].step))
-        return replace(self, reach=reach)
+        return replace(self, reach=reach, unknown=None)
 
     def steps(self, theta: Floats, layout: Layout, stencil: Stencil) -> Floats:
         """The default steps of a gradient, shape (n,), of a theta whose units these are."""
@@ -122,6 +131,21 @@ class Units:
         if layout.own_units is not None:
             np.copyto(steps, stencil.step * self.entry, where=layout.own_units > 0)
         return steps
+
+    @property
+    def told(self) -> Floats:
+        """The same with 0 for entries whose unit nothing tells, if there are any others."""
+        if self.unknown is None or self.unknown.all():
+            return self.near
+        return np.where(self.unknown, 0.0, self.near)
+
+    def found(self, indices: Indices, entry: Floats, untold: Indices) -> "Units":
+        """The same with units of some entries as found, and those that still nothing tells."""
+        units = self.entry.copy()
+        units[indices] = entry
+        unknown = np.zeros(units.size, np.bool_)
+        unknown[untold] = True
+        return replace(self, entry=units, unknown=unknown if untold.size else None)
 
     def own(self, theta: Floats, indices: Indices) -> Floats:
         """The units that entries have by themselves, shape (m,)."""

@@ -58,7 +58,9 @@ class Stretch:
 
         Any of its windows may show it: a kink beside x is within the steps of some, and others further
         off blur it in the wider ones. A smooth f shows less than its bar: a fourth power 0.65 of it.
-        What one window alone shows, and a wider one excludes, is noise: that has the kink within it.
+        What one window alone shows, and a wider one excludes, is noise: that has the kink within it. And
+        a smooth f may look like a kink from afar, as log(cosh(x)) does: `PLATEAU` finer windows without
+        one of half that size tell that there is none at x.
         """
         here = slice(self.start, self.stop)
         bend, bar = np.abs(windows.bend[here]), windows.bend_bar[here]
@@ -67,6 +69,9 @@ class Stretch:
             k = int(np.argmax(shown))
             shown[k] = not np.any(bend[:k] + bar[:k] < LONE * bend[k])
         wide = np.where(shown, bend + bar, 0.0)
+        for i in np.flatnonzero(wide).tolist():
+            if np.count_nonzero((bend + bar)[i + 1 :] < wide[i] / 2) >= PLATEAU:
+                wide[i] = 0.0
         k = int(np.argmax(wide))
         reach = float(wide[k] + windows.bar[here][k]) if wide[k] else 0.0
         return self.slope(windows) - reach, self.slope(windows) + reach

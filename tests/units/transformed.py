@@ -227,13 +227,21 @@ class Flat:
         matter = np.flatnonzero(effect > MATTERS * effect.max())
         return int(matter[np.argsort(effect[matter])[matter.size // 2]]) if matter.size else 0
 
+    def blocks(self) -> dict[str, Any]:
+        """A vector in blocks."""
+        if self.theta.size <= SPLIT_INTO_NUMBERS:
+            return {f"b{i}": float(t) for i, t in enumerate(self.theta)}
+        return {f"b{i}": t for i, t in enumerate(np.array_split(self.theta, 3))}
+
+    def loss_of_blocks(self, blocks: dict[str, Any], *args: Any) -> float:
+        """The loss of theta in blocks, in Python."""
+        plainly = plain(self).args
+        return float(self.loss(flat(blocks), *plainly, *args))
+
     @cache  # noqa: B019 - problems live as long as the process
     def split(self) -> tuple[Any, Callable[..., Any]]:
         """Theta in blocks, and the loss of it."""
-        if self.theta.size <= SPLIT_INTO_NUMBERS:
-            blocks: dict[str, Any] = {f"b{i}": float(t) for i, t in enumerate(self.theta)}
-        else:
-            blocks = {f"b{i}": t for i, t in enumerate(np.array_split(self.theta, 3))}
+        blocks = self.blocks()
         known = len(plain(self).args) + len(self.problem.args)
         return blocks, compiled(OF_BLOCKS, known, inner=self.loss, pack=packer(blocks))
 
@@ -377,7 +385,10 @@ def check_said(problem: Flat, saying: Saying, strategy: str, wrong: bool) -> Ans
 def check_in_blocks(problem: Flat, strategy: str, wrong: bool) -> Answer:
     """The answer about a structure as it is, or about a vector that is split."""
     every = np.arange(problem.theta.size)
-    if problem.structured:
+    if problem.backend == "python":
+        theta = problem.problem.theta if problem.structured else problem.blocks()
+        loss, args = problem.loss_of_blocks, problem.problem.args
+    elif problem.structured:
         loss, theta, args = problem.problem.loss, problem.problem.theta, problem.problem.args
     else:
         theta, loss = problem.split()
@@ -387,9 +398,8 @@ def check_in_blocks(problem: Flat, strategy: str, wrong: bool) -> Answer:
     def gradient(p: Any, *_: Any) -> Any:
         return unpack(_marred(problem, problem.gradient(flat(p)), wrong))
 
-    report = fg.check_grad(
-        loss, gradient, theta, *args, strategy=strategy, budget=None, structure=False
-    )
+    options = {"backend": "python"} if problem.backend == "python" else {"structure": False}
+    report = fg.check_grad(loss, gradient, theta, *args, strategy=strategy, budget=None, **options)
     return answer(report, every)
 
 
@@ -431,8 +441,8 @@ def differences(
       is blamed that was not; the limit grows by no more than the noise does, times `WIDER`.
       Evaluations are compared where the verdict is the same.
     """
-    problem = flat_problem(name, backend if saying_name != "in other blocks" else "auto")
-    before = plain_answer(name, strategy, wrong, problem.backend)
+    problem = flat_problem(name, backend)
+    before = plain_answer(name, strategy, wrong, backend)
     if saying_name == "in other blocks":
         after = check_in_blocks(problem, strategy, wrong)
         return _strictly(before, after, with_laws=False)

@@ -1,0 +1,116 @@
+"""The units of entries that nothing tells: found from what the entries do to the loss.
+
+An entry at zero of a vector of seconds and metres has a guess for its unit
+(`fastgrad.evaluate.units`). Where a difference in that guess shows the entry to matter about as much
+as others do, it is good enough; otherwise its unit is the step over which it changes f by as much as
+the steepest of the others does over its own (`fastgrad.numerics.reach`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.differences.confined import Confined
+from fastgrad.differences.entries import Entries
+from fastgrad.numerics.quotients import Quotients
+from fastgrad.numerics.reach import reaches
+from fastgrad.numerics.steps import power_of_two
+
+GOOD_ENOUGH = 2.0**10
+"""A guess so many times too large or too small does: truncation and noise are read off."""
+TOLD = 2.0**-10
+"""A claim that agrees with a difference whose bar is this part of it lets a unit be too small."""
+REACH = 2.0**-3
+"""Part of the effect at which a unit is read off: over this part of it f has not turned yet."""
+NOISES = 2.0**6
+"""Changes of so many sds of the noise are no noise."""
+FEWEST = 3
+"""So many entries that the guess does for, and none that it does not, show that it does for those too
+that are said to do nothing, and do nothing."""
+
+
+class Found(NamedTuple):
+    """Positions of entries whose unit is another than was guessed, and of those still unknown."""
+
+    which: Indices
+    units: Floats
+    """Powers of two."""
+    untold: Indices
+    """Along these f does not move, however far."""
+
+
+def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats) -> Found:
+    """The units of entries that were guessed wrong.
+
+    Parameters
+    ----------
+    first : Quotients
+        Differences of all entries.
+    agrees : ndarray of bool, shape (m,)
+        Which have a claim that agrees with them.
+    claims : ndarray, shape (m,)
+        What is claimed of their slopes: where f does not move, how far it would have to go.
+    """
+    loss = entries.loss
+    unknown = loss.units.unknown
+    nobody = np.zeros(0, np.intp)
+    if unknown is None or isinstance(loss.run, Confined):
+        return Found(nobody, np.zeros(0), nobody)
+    noise = loss.measured.least if unknown.all() else loss.noise
+    effect = _effect(entries, first, ~unknown[entries.indices], noise) or abs(loss.value)
+    if not effect:
+        return Found(nobody, np.zeros(0), np.flatnonzero(unknown[entries.indices]))
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        which = np.flatnonzero(unknown[entries.indices])
+        near = first.take(which)
+        goal, floor = REACH * effect, np.full(which.size, NOISES * noise)
+        changes = _changes(near.above, near.below, loss.base)
+        straight = np.abs(near.above - near.below) >= np.abs(
+            near.above - 2 * loss.base + near.below
+        )
+        part = goal / changes
+        reach = near.h * np.where(straight, part, np.sqrt(part)) / (REACH * entries.units[which])
+        told = agrees[which] & (near.bar <= TOLD * np.abs(near.D))
+    moves = changes > floor
+    does = moves & (reach >= 1 / GOOD_ENOUGH) & (told | (reach <= GOOD_ENOUGH))
+    if np.count_nonzero(does) >= FEWEST and does[moves].all():
+        does |= (changes == 0.0) & (claims[which] == 0.0)
+    which, near = which[~does], near.take(~does)
+    zero = claims[which] == 0.0
+    if which.size == 0:
+        return Found(which, np.zeros(0), which)
+
+    def sample(some: Indices, steps: Floats) -> Floats:
+        at = entries.indices[which[some]]
+        values = loss.values(at, np.stack([steps, -steps], axis=1))
+        return _changes(values[:, 0], values[:, 1], loss.base)
+
+    outside = loss.run.outside  # what lies so far away is no matter of the loss's domain
+    with np.errstate(all="ignore"):
+        hints = np.where(zero, 0.0, goal / np.abs(claims[which]))
+        found = reaches(sample, near.h, changes[~does], goal, floor[~does], hints)
+    loss.run.outside = outside
+    known = np.isfinite(found.step)
+    step = np.where(known, found.step / REACH, found.still)
+    said = known | (~zero & (step > 0))  # what does nothing may not be said to do something
+    return Found(which[said], power_of_two(step[said]), which[~known])
+
+
+def _effect(entries: Entries, first: Quotients, known: Mask, noise: float) -> float:
+    """The most that some entries change f by over their units, by slope and bend; 0 if none does."""
+    steps = entries.units / first.h
+    rise = np.abs(first.above - first.below) / 2
+    bend = np.abs(first.above - 2 * entries.loss.base + first.below) / 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        moves = [np.where(part > NOISES * noise, part, 0.0) for part in (rise, bend)]
+        effects = np.maximum(moves[0] * steps, moves[1] * steps**2)
+    return float(np.max(effects, initial=0.0, where=known & np.isfinite(effects)))
+
+
+def _changes(above: Floats, below: Floats, base: float) -> Floats:
+    """The larger change of f on two sides, or that on the only one where f is finite; or infinite."""
+    sides = np.abs(np.stack([above, below]) - base)
+    sides[~np.isfinite(sides)] = -np.inf
+    changes = sides.max(axis=0)
+    return np.where(np.isfinite(changes), changes, np.inf)
