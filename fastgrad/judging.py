@@ -326,11 +326,10 @@ def _explained(
     why = told_elsewhere(why, evidence, loss, claim, budget)
     why = with_lookups(why, evidence, whole_numbers(question.loss, *question.arguments))
     diagnoses = beside(why, outcome.told)
-    finite = bool(np.isfinite(claim.values).all())
     if (
         loss.layout.linear
         and claim.function is not None
-        and finite
+        and claim.is_finite
         and CURL_CALLS * budget.gradient <= budget.left()
     ):
         steps = _steps_of(judged, loss)

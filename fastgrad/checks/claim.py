@@ -1,7 +1,8 @@
 """The gradient under test: what it says at theta, in what precision, and how to ask it elsewhere."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -87,10 +88,16 @@ class Claim:
         """How much the entries at some positions differed from call to call."""
         return 0.0 if self.scatter is None else self.scatter[positions]
 
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether all of its values are."""
+        return bool(np.isfinite(self.values).all())
+
     def finite(self) -> "Claim":
         """The same with 0 for what is not finite."""
-        good = np.isfinite(self.values)
-        return self if good.all() else replace(self, values=np.where(good, self.values, 0.0))
+        if self.is_finite:
+            return self
+        return replace(self, values=np.where(np.isfinite(self.values), self.values, 0.0))
 
     def corrected(self, position: int, difference: float, bar: float) -> "Claim":
         """The same with a difference quotient in the place of an entry found to be wrong."""
@@ -100,6 +107,12 @@ class Claim:
         """The same less a part of known error, shape (n,), that is uncertain by ``scatter``."""
         unsure = scatter if self.scatter is None else self.scatter + scatter
         return replace(self, values=self.values - part, scatter=unsure)
+
+    def effects(self, units: Floats, block: Block) -> Iterator[tuple[slice, Floats]]:
+        """``a_i s_i`` with s the units, shape (n,), of the entries of a block, chunk by chunk."""
+        for start in range(block.start, block.stop, CHUNK):
+            part = slice(start, min(start + CHUNK, block.stop))
+            yield part, self.values[part] * units[part]
 
     def along(self, v: Floats) -> tuple[float, float, float]:
         """``v . a``, the norm of its terms, and the bar that corrections bring, chunk by chunk."""

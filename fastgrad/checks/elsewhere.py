@@ -134,7 +134,7 @@ def _can_look(loss: Loss, claim: Claim, budget: Budget, blocks: int) -> bool:
     """Whether loss and gradient can be asked elsewhere, exactly enough, in the time that is left."""
     exact = claim.unit.max(initial=0.0) <= np.finfo(np.float64).eps and claim.scatter is None
     whole = loss.layout.linear and not isinstance(loss.run, Confined) and not loss.run.structured
-    if claim.function is None or not exact or not whole or not np.isfinite(claim.values).all():
+    if claim.function is None or not exact or not whole or not claim.is_finite:
         return False
     seconds = COST * blocks * budget.evaluation + CALLS * blocks * budget.gradient
     return seconds <= budget.left()

@@ -38,16 +38,20 @@ class Directions:
             else self.mask[block.start : block.stop]
         )
 
+    def count(self, block: Block) -> int:
+        """How many entries of a block they move."""
+        return block.size if self.mask is None else int(np.count_nonzero(self.moves(block)))
+
     def draw(self, stream: int, start: int = 0, stop: int | None = None) -> Floats:
         """The direction number ``stream``, zero outside ``start:stop``, shape (n,)."""
         out = np.zeros(self.units.size)
-        self._fill(out, stream, start, stop, exact=False)
+        self.fill(out, stream, start, stop)
         return out
 
     def draw_exact(self, stream: int) -> Floats:
         """Signs times powers of two: points along it are exact, and f's noise is all that shows."""
         out = np.zeros(self.units.size)
-        self._fill(out, stream, 0, None, exact=True)
+        self.fill(out, stream, exact=True)
         return out
 
     def signs_of(self, a: Floats, start: int = 0, stop: int | None = None) -> Floats:
@@ -65,7 +69,15 @@ class Directions:
                 out[part] *= self.mask[part]
         return out
 
-    def _fill(self, out: Floats, stream: int, start: int, stop: int | None, exact: bool) -> None:
+    def fill(
+        self,
+        out: Floats,
+        stream: int,
+        start: int = 0,
+        stop: int | None = None,
+        exact: bool = False,
+    ) -> None:
+        """Put the entries ``start:stop`` of the direction number ``stream`` into a vector."""
         generator = np.random.Philox(key=[self.seed, stream])
         stop = self.units.size if stop is None else stop
         for first in range(start, stop, CHUNK):

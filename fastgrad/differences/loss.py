@@ -418,13 +418,15 @@ def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Float
     Some start at theta and some a step off it. Entries move by plus or minus their own unit, a power
     of two, so that rounding of the *points* is not taken for noise of f. A step away counts too:
     where f is zero, as at a perfect fit, it is exact. Where entries are few, each is a line of its
-    own: two cancel along a direction.
+    own: two cancel along a direction. All directions through everything are drawn into one vector:
+    each line is to be done with before the next.
     """
     free = directions.mask
     away = CENTRAL[2].step
     count = run.theta.size if free is None else int(np.count_nonzero(free))
+    v = np.zeros(run.theta.size)
     for k in range(NOISE_DIRECTIONS if count > FEW_ENTRIES else 1):
-        v = directions.draw_exact(NOISE_STREAM + k)
+        directions.fill(v, NOISE_STREAM + k, exact=True)
         start = away if k % 2 else 0.0
         yield v, partial(_along, run, v, start)
     if count <= FEW_ENTRIES:
@@ -435,14 +437,16 @@ def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Float
 
 
 def _finest_offset(theta: Floats, v: Floats) -> float:
-    """The smallest offset along v, a power of two, that moves all its entries by a few ulps."""
-    largest = 2.0**-52
+    """The smallest offset along v, a power of two, that moves all its entries by a few ulps.
+
+    Those of v are powers of two, so the ulp of theta over v is that of their quotient.
+    """
+    largest = 1.0
     for start in range(0, v.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        moved = v[part] != 0
-        offsets = np.spacing(np.abs(theta[part][moved])) / np.abs(v[part][moved])
-        largest = float(offsets.max(initial=largest))
-    return float(power_of_two(FEW_ULPS * largest))
+        x, moves = theta[start : start + CHUNK], v[start : start + CHUNK]
+        sizes = np.divide(x, moves, out=np.zeros(x.size), where=moves != 0)
+        largest = float(np.abs(sizes).max(initial=largest))
+    return float(power_of_two(FEW_ULPS * np.spacing(largest)))
 
 
 def _along(run: Evaluator, v: Floats, start: float, offsets: Floats) -> Floats:

@@ -13,7 +13,7 @@ from fastgrad.errors import NondeterministicLossError
 from fastgrad.evaluate import explain, on_demand
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher
 from fastgrad.evaluate.direct import STENCIL, DirectGradient, is_brief
-from fastgrad.evaluate.explain import argument_name, place, place_along
+from fastgrad.evaluate.explain import names_beside, place, place_along
 from fastgrad.evaluate.failing import Failing, Where
 from fastgrad.evaluate.fitting import fitted
 from fastgrad.evaluate.in_numpy import RAISED
@@ -33,7 +33,6 @@ from fastgrad.evaluate.sharing import Sharing
 from fastgrad.evaluate.state import holds_state, kind_of
 from fastgrad.evaluate.writes import AWAY, Writes
 from fastgrad.numerics.stencils import Stencil
-from fastgrad.parameters.arguments import place_of
 from fastgrad.parameters.native import plain_array
 
 
@@ -60,7 +59,8 @@ class CompiledEvaluator(Evaluator):
         self._bound = bound_arguments(self.compiled, layout, arguments)
         self.traits = self.compiled.traits
         """What running the loss does to the process."""
-        self.writes = Writes(self.compiled, layout, (arguments, passed), scratch, self._name)
+        names = names_beside(self._loss, argnum)
+        self.writes = Writes(self.compiled, layout, (arguments, passed), scratch, names)
         """Its arguments, watched."""
         self.rows = Rows(theta, self.writes.own())
         """Copies of theta, one a thread, in which its entries are perturbed."""
@@ -74,9 +74,6 @@ class CompiledEvaluator(Evaluator):
             require_threads_after_fork()
         self._to_repeat = self._may_differ
         """Whether to see first that the loss gives the same value again."""
-
-    def _name(self, k: int) -> str:
-        return argument_name(self._loss, place_of(k, self._argnum))
 
     @property
     def _may_differ(self) -> bool:
@@ -100,7 +97,7 @@ class CompiledEvaluator(Evaluator):
             shared = f"threads would share {self._stateful()}{why}"
             yield explain.one_thread(explain.RACES if self.compiled.races else shared)
         if self.writes.scratch:
-            yield explain.scratch(list(map(self._name, self.writes.scratch)))
+            yield explain.scratch(list(map(self.writes.name, self.writes.scratch)))
         now = outside(self._loss.py_func)
         for name in changed(self.compiled.read, now):
             yield (
@@ -323,7 +320,7 @@ class CompiledEvaluator(Evaluator):
     def _stateful(self) -> str:
         """The arguments that hold state, in words."""
         return " and ".join(
-            f"its argument {self._name(k)}, {kind_of(its_type)}"
+            f"its argument {self.writes.name(k)}, {kind_of(its_type)}"
             for k, its_type in enumerate(self.compiled.value_types)
             if holds_state(its_type)
         )

@@ -5,14 +5,14 @@ import functools
 import inspect
 import linecache
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
 from fastgrad.evaluate.remedies import UNUSUAL, line_of, remedy
-from fastgrad.parameters.arguments import Argnum, several
+from fastgrad.parameters.arguments import Argnum, place_of, several
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import describe
 
@@ -267,6 +267,15 @@ def argument_name(loss: Any, position: int) -> str:
     """What the loss itself calls an argument."""
     named = _parameter_names(loss)
     return named[position] if position < len(named) else f"argument{position}"
+
+
+def names_beside(loss: Any, argnum: Argnum) -> Callable[[int], str]:
+    """What the loss calls the arguments beside theta, by their positions among these.
+
+    It holds no evaluator: whatever watches arguments for one would be in a circle with it, and both
+    would keep vectors like theta until a collector comes.
+    """
+    return lambda k: argument_name(loss, place_of(k, argnum))
 
 
 def _parameter_names(loss: Any) -> list[str]:

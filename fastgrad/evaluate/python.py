@@ -14,8 +14,8 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import (
-    argument_name,
     loss_error,
+    names_beside,
     other_position,
     place,
     place_along,
@@ -33,7 +33,7 @@ from fastgrad.evaluate.process import (
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import SCATTER, ArgumentGuard, require_deterministic
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
-from fastgrad.parameters.arguments import merged, place_of
+from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.native import native_argument
 
 AWAY = 2.0**-17
@@ -176,15 +176,16 @@ class PythonEvaluator(Evaluator):
     def _take_for_scratch(self, scratch: tuple[int, ...]) -> None:
         """Have arguments that every evaluation overwrites before it reads them."""
         self._scratch = scratch
-        names = [argument_name(self._loss, place_of(k, self._argnum)) for k in scratch]
+        names = list(map(names_beside(self._loss, self._argnum), scratch))
         self.said = (scratch_remark(names),)
 
     def _guard_of(self, scratch: tuple[int, ...], sampled: bool = False) -> ArgumentGuard:
         """What notices that the loss wrote to an argument that is not scratch."""
         watched = [k for k in range(len(self._passed)) if k not in scratch]
+        name = names_beside(self._loss, self._argnum)
         return ArgumentGuard(
             tuple(self._passed[k] for k in watched),
-            lambda j: argument_name(self._loss, place_of(watched[j], self._argnum)),
+            lambda j: name(watched[j]),
             sampled=sampled,
         )
 

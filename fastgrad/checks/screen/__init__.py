@@ -104,7 +104,7 @@ def with_noise(loss: Loss, claim: Claim, seed: int) -> Loss:
 def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
     """The loss with its noise, and whether it is rough: a value of single precision says so at once."""
     directions = Directions(loss.units.entry, _movable(loss, claim), seed)
-    finite = bool(np.isfinite(claim.values).all())
+    finite = claim.is_finite
     if finite and not loss.measured.lines and may_be_rough(loss):
         near = heard(loss, directions, rounding_of(loss) / abs(loss.value))
         if is_rough(near) and near.measured.float32:
@@ -172,9 +172,11 @@ def first_look(loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int) 
 
 def _movable(loss: Loss, claim: Claim) -> Mask | None:
     """The entries that directions move: free ones of which the gradient is finite; None for all."""
-    finite = np.isfinite(claim.values)
-    movable = finite if loss.free is None else finite & loss.free
-    return None if movable.all() else movable
+    movable = loss.free
+    if not claim.is_finite:
+        finite = np.isfinite(claim.values)
+        movable = finite if movable is None else finite & movable
+    return None if movable is None or movable.all() else movable
 
 
 class TurnsOutRoughError(Exception):
@@ -191,7 +193,7 @@ class _Search:
     def __init__(self, loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int):
         self.loss, self.claim, self.budget = loss, claim, budget
         self.directions = Directions(loss.units.entry, _movable(loss, claim), seed)
-        counts = [int(np.count_nonzero(self.directions.moves(b))) for b in loss.layout.blocks]
+        counts = list(map(self.directions.count, loss.layout.blocks))
         self.found = Found(
             block_rms(loss.layout, claim.values * loss.units.entry, loss.free), counts
         )
@@ -201,7 +203,8 @@ class _Search:
     def run(self) -> Found:
         """Screen, locate, certify, as far as the time allows."""
         try:
-            self._look_at_not_finite(np.flatnonzero(~np.isfinite(self.claim.values)))
+            if not self.claim.is_finite:
+                self._look_at_not_finite(np.flatnonzero(~np.isfinite(self.claim.values)))
             self.residuals.claim = self.claim.finite()  # directions do not move the others
             self._screen()
         except OutOfBudgetError:

@@ -22,6 +22,7 @@ from fastgrad.differences.loss import Loss
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, Profile, Ruling
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.numerics.windows import grain_of
+from fastgrad.parameters.layout import Block
 
 FIRST_EVALUATIONS = 2
 """What it takes where nothing is wrong."""
@@ -124,21 +125,23 @@ class FirstLook:
 
     def _shares(self) -> Floats:
         """The factors by which blocks move beyond their units, 0 for constants, shape (blocks,)."""
-        layout, sizes = self.loss.layout, []
-        for block in layout.blocks:
-            part = slice(block.start, block.stop)
-            moved = self.directions.moves(block)
-            effect = np.abs(self.claim.values[part] * self.directions.units[part])
-            if moved.all():  # what leaves some out takes ten times as long
-                sizes.append(float(effect.sum()) if moved.size else -1.0)
-            else:
-                sizes.append(float(effect.sum(where=moved)) if moved.any() else -1.0)
-        known = np.array(sizes)
+        known = np.array([self._size(block) for block in self.loss.layout.blocks])
         self._sizes = np.maximum(known, 0.0)
         largest = self._sizes.max(initial=0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(self._sizes > 0, largest / self._sizes, 1.0)
         return np.where(known >= 0, power_of_two(np.clip(share, 1.0, LARGEST_SHARE)), 0.0)
+
+    def _size(self, block: Block) -> float:
+        """The sum of ``|a_i| s_i`` over the entries of a block that move; -1 where none does."""
+        if not self.directions.count(block):
+            return -1.0
+        size, mask = 0.0, self.directions.mask
+        for part, effects in self.claim.effects(self.directions.units, block):
+            if mask is not None:
+                effects[~mask[part]] = 0.0
+            size += float(np.abs(effects).sum())
+        return size
 
     def _descend(self, group: Indices, shares: Floats) -> None:
         """Look at the blocks of a group one by one, if their line together shows a gross part of one."""
@@ -164,7 +167,7 @@ class FirstLook:
         above, below = self.loss.along(v, np.array([step, -step]))
         with np.errstate(invalid="ignore"):  # the loss may be infinite on both sides
             slope = float((above - below) / (2 * step))
-        return slope, self.claim.along(v)[0]
+        return slope, float(shares @ self._sizes)
 
     def _look_at(self, b: int, share: float) -> None:
         block = self.loss.layout.blocks[b]

@@ -1,5 +1,6 @@
 """Random directions through everything and through each block: is anything wrong?"""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -71,23 +72,32 @@ def look(
         Whether the time allows so many more evaluations (two, if not said); asked before each
         direction, and None is returned once it says no.
     """
-    lines = residuals.lines
-    v = directions.draw(0)
-    seen = lines.probe_step(v, sum(counts))
-    readings = [residuals.confirmed(v, FINER * lines.step, seen)]
-    for k in range(1, GLOBAL):
-        if not allows():
-            return None
-        bends = any(reading.bends for reading in readings)
-        first = lines.step if bends else FINER * lines.step
-        readings.append(residuals.confirmed(directions.draw(k), first))
+    readings = _through_everything(residuals, directions, sum(counts), allows)
+    if readings is None:
+        return None
     found = _Groups(residuals, directions, counts, allows)
     moving = [b for b in np.argsort(sizes, kind="stable").tolist() if counts[b]]
     groups = np.array_split(np.array(moving, np.intp), max(1, min(len(moving), SCREEN_GROUPS)))
     if not all(found.read(tuple(group.tolist())) for group in groups if group.size):
         return None
     own = tuple((found.own[b],) if b in found.own else () for b in range(len(counts)))
-    return Screen(tuple(readings), own)
+    return Screen(readings, own)
+
+
+def _through_everything(
+    residuals: Residuals, directions: Directions, count: int, allows: Callable[..., bool]
+) -> tuple[Reading, ...] | None:
+    """The readings of directions through everything, all drawn into one vector; None if time is out."""
+    lines, v = residuals.lines, directions.draw(0)
+    seen = lines.probe_step(v, count)
+    readings = [residuals.confirmed(v, FINER * lines.step, seen)]
+    for k in range(1, GLOBAL):
+        if not allows():
+            return None
+        bends = any(reading.bends for reading in readings)
+        directions.fill(v, k)
+        readings.append(residuals.confirmed(v, lines.step if bends else FINER * lines.step))
+    return tuple(readings)
 
 
 class _Groups:
@@ -129,11 +139,11 @@ class _Groups:
         do.
         """
         units, effects = [], []
+        claim, own = self.residuals.claim, self.directions.units
         for block, count in zip(self.residuals.lines.loss.layout.blocks, self.counts, strict=True):
-            part = slice(block.start, block.stop)
-            own = self.directions.units[part]
-            units.append(float(own.max(initial=0.0)))
-            effects.append(norm(self.residuals.claim.values[part] * own) if count else 0.0)
+            units.append(float(own[block.start : block.stop].max(initial=0.0)))
+            norms = [norm(part) for _, part in claim.effects(own, block)] if count else []
+            effects.append(math.hypot(*norms))
         unit, effect = np.array(units), np.array(effects)
         with np.errstate(divide="ignore", invalid="ignore"):
             further = np.minimum(unit.max() / unit, effect.max() / effect)
@@ -145,9 +155,8 @@ class _Groups:
         v = np.zeros(self.directions.units.size)
         for b in group:
             block = lines.loss.layout.blocks[b]
-            part = slice(block.start, block.stop)
-            v[part] = self.directions.draw(block_stream(b), block.start, block.stop)[part]
-            v[part] *= self.shares[b]
+            self.directions.fill(v, block_stream(b), block.start, block.stop)
+            v[block.start : block.stop] *= self.shares[b]
         step = lines.step_for(sum(self.counts[b] for b in group))
         return self.residuals.confirmed(v, FINER * step)
 
