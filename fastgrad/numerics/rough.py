@@ -20,6 +20,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.numerics.bars import CENTRAL_GAIN, NOISE_SDS, local_noise
+from fastgrad.numerics.norms import rms
 
 RUNG = 4.0
 """Ratio of one step to the next."""
@@ -36,6 +37,12 @@ STANDS_OUT = 2.0
 """What a finer step shows counts from so many sds of its rounding, four times that of this one."""
 NOISE_SHOWN = 2.0
 """Rounding shows up to so many of its sds, and the bar for it holds what hides behind that."""
+CHANGE_OF_NOISE, BEND_OF_NOISE = 0.73, 1.73
+"""What noise of sd 1 makes of ``(D(4h) - D(h)) h``, and of a second difference beside a value at x that
+is known better than others, but not exactly."""
+LASTS = 0.5
+"""What changes f by so much of what it did at the step before, four times as wide, is noise: what kinks
+make falls by 4 at least."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,17 @@ class _Ladder:
             shown.append(self.shown(k + 1) * float(np.sqrt(RUNG)))
         return ROUGH_SDS * max(shown)
 
+    def noise_at(self, k: int) -> Floats:
+        """The noise of f that step k shows, were it nothing else: by D, where it has a neighbour, and E."""
+        shown = [abs(self.E[k]) * self.step(k) / BEND_OF_NOISE]
+        if k - 1 in self.D:
+            shown.append(abs(self.D[k] - self.D[k - 1]) * self.step(k) / CHANGE_OF_NOISE)
+        return np.array(shown)
+
+    def is_noise(self, k: int) -> bool:
+        """Whether what step k shows is noise beyond what is known: it is no less than a step before."""
+        return rms(self.noise_at(k)) > max(self.sigma, LASTS * rms(self.noise_at(k - 1)))
+
     def slope(self, k: int) -> Slope:
         rounding, rough = self.rounding(k), self.rough(k)
         bar = float(np.hypot(rounding, rough))
@@ -106,6 +124,7 @@ def rough_slope(
     sigma: float,
     steps: tuple[float, float, float],
     most: int = MOST_RUNGS,
+    coarse: bool = False,
 ) -> Slope:
     """The slope along a line at the step where rounding and roughness are in balance.
 
@@ -121,6 +140,9 @@ def rough_slope(
         Where to begin, the smallest and the largest step.
     most : int
         Steps to try; at least two are.
+    coarse : bool
+        Whether f has few digits: along a line on which some of its sums stand still it may be rougher
+        than ``sigma``, which the steps show then.
 
     Examples
     --------
@@ -144,10 +166,14 @@ def rough_slope(
     while len(ladder.D) < most and ladder.step(finest + 1) >= smallest:
         if ladder.rough(finest) <= ladder.rounding(finest):
             break
+        if coarse and ladder.is_noise(finest):
+            shown = np.concatenate([ladder.noise_at(finest), ladder.noise_at(finest - 1)])
+            ladder.sigma = max(ladder.sigma, rms(shown))
+            break
         finest += 1
         ladder.take(finest)
     widest = 0
-    while finest == 1 and len(ladder.D) < most and ladder.step(widest - 1) <= largest:
+    while (finest == 1 or coarse) and len(ladder.D) < most and ladder.step(widest - 1) <= largest:
         if ladder.rough(widest + 1) > ladder.rounding(widest + 1):
             break
         ladder.take(widest - 1)

@@ -22,6 +22,8 @@ from fastgrad.numerics.steps import power_of_two
 
 SMALLEST_STEP, LARGEST_STEP = 2.0**-32, 8.0
 """Steps of any entry, in units: a net hardly bends over many times the size of a bias near zero."""
+LARGEST_IF_COARSE = 64.0
+"""The largest where the loss has few digits: those of a bias near zero are lost in sums of order 1."""
 FIRST_STEP = 0.25
 """The first step is no larger."""
 ALIGNED = 0.25
@@ -78,6 +80,7 @@ class NoisyLines:
         self.loss, self.claim, self.rule, self.directions = loss, claim, rule, directions
         self.sigma, self.center, self.coarse = loss.noise, center_of(loss), is_coarse(loss)
         relative = self.sigma / max(abs(loss.value), self.sigma)
+        self.largest_step = LARGEST_IF_COARSE if self.coarse else LARGEST_STEP
         self.first = float(power_of_two(min(np.sqrt(relative), FIRST_STEP)))
         self._known: dict[tuple[str, tuple[int, ...]], float] = {}
         self._unit = float(claim.unit.max())
@@ -166,16 +169,17 @@ class NoisyLines:
 
     def read(self, kind: str, v: Floats, blocks: tuple[int, ...] = ()) -> Look:
         """What a direction claims, and its slope at the step that suits it."""
-        largest = self._reach(v)
+        largest = self.largest_of(v)
         first = self.first * (ALIGNED if kind == "signs" else 1.0)
         if len(blocks) == 1:  # where little is claimed, f moves far enough over wider steps alone
             first *= float(self.shares(self.sums if kind == "signs" else self.norms)[blocks[0]])
-        start = min(self._known.get((kind, blocks), first), LARGEST_STEP / largest)
+        start = min(self._known.get((kind, blocks), first), largest)
         slope = rough_slope(
             lambda offsets: self.loss.along(v, offsets),
             self.center,
             self.sigma,
-            (start, SMALLEST_STEP / largest, LARGEST_STEP / largest),
+            (start, largest * SMALLEST_STEP / self.largest_step, largest),
+            coarse=self.coarse,
         )
         self._known[kind, blocks] = slope.step * RUNG
         claimed, size, known = self.claim.along(v)
@@ -189,6 +193,10 @@ class NoisyLines:
     def tolerated(self, size: float) -> float:
         """What errors within rtol, and the rounding of the gradient, show along a random direction."""
         return (SPREAD * self.rule.rtol + 3 * self._unit) * size
+
+    def largest_of(self, v: Floats) -> float:
+        """The largest step along a direction."""
+        return self.largest_step / self._reach(v)
 
     def _reach(self, v: Floats) -> float:
         """The largest entry of a direction, in units."""

@@ -217,7 +217,7 @@ class NoisySearch(Looking):
 
     def _far(self, look: Look, v: Floats) -> float:
         """The slope along a direction over a wide step."""
-        h = ALIBI * look.slope.step
+        h = max(min(ALIBI * look.slope.step, self.lines.largest_of(v)), look.slope.step)
         above, below = self.lines.loss.along(v, np.array([h, -h]))
         return float(above - below) / (2 * h)
 
