@@ -101,7 +101,7 @@ class _Ladder:
         return ROUGH_SDS * max(shown)
 
     def noise_at(self, k: int) -> Floats:
-        """The noise of f that step k shows, were it nothing else: by D, where it has a neighbour, and E."""
+        """The noise of f that step k shows, were it nothing else."""
         shown = [abs(self.E[k]) * self.step(k) / BEND_OF_NOISE]
         if k - 1 in self.D:
             shown.append(abs(self.D[k] - self.D[k - 1]) * self.step(k) / CHANGE_OF_NOISE)

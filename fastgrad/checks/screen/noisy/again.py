@@ -5,8 +5,9 @@ statistic, which knows nothing of noise or kinks beforehand, and a factor is the
 Where it is random directions that alarm, two of six fresh ones must.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -65,8 +66,10 @@ class Again:
         return bool(np.all(np.abs(self.values - self.mean) <= ONE_FACTOR * abs(self.mean)))
 
 
-def again_by_parts(lines: NoisyLines, look: Look, block: int, like: Floats | None = None) -> Again:
-    """The relative error along signs, in six parts of a block and with fresh sizes.
+def again_by_parts(
+    lines: NoisyLines, look: Look, block: int, like: Floats | None = None
+) -> Iterator[Again]:
+    """The relative error along signs, in six parts of a block and with fresh sizes, in endless rounds.
 
     Parameters
     ----------
@@ -77,9 +80,9 @@ def again_by_parts(lines: NoisyLines, look: Look, block: int, like: Floats | Non
     place = lines.loss.layout.blocks[block]
     inside = slice(place.start, place.stop)
     signs = lines.claim.values if like is None else like
-    for k in range(PARTS):
+    for k in count():
         v = lines.directions.draw(SIZES + k * PART_OF_STREAM + block, place.start, place.stop)
-        v[inside] = np.copysign(v[inside], signs[inside]) * part_of(place, k)
+        v[inside] = np.copysign(v[inside], signs[inside]) * part_of(place, k % PARTS)
         claimed = lines.claim.along(v)[0]
         whole = claimed if like is None else float(np.sum(v[inside] * like[inside]))
         if whole:
@@ -89,7 +92,8 @@ def again_by_parts(lines: NoisyLines, look: Look, block: int, like: Floats | Non
             h = WIDER * look.slope.step
             above, below = lines.loss.along(v, np.array([h, -h]))
             changes.append((float(above - below) / (2 * h) - slope) / whole)
-    return _judged(np.array(found), np.array(changes))
+        if (k + 1) % PARTS == 0:
+            yield _judged(np.array(found), np.array(changes))
 
 
 def stands(read: Callable[[int], Look]) -> Again | None:

@@ -26,6 +26,9 @@ LARGEST_IF_COARSE = 64.0
 """The largest where the loss has few digits: those of a bias near zero are lost in sums of order 1."""
 FIRST_STEP = 0.25
 """The first step is no larger."""
+SHARE_OF_NOTHING = 16.0
+"""The first step through a block of which nothing is claimed, where the loss has few digits, in that
+through the largest: wider and finer ones are within reach."""
 ALIGNED = 0.25
 """First step along signs, in that along random directions."""
 SPREAD = 12.0
@@ -125,7 +128,8 @@ class NoisyLines:
             part = slice(block.start, block.stop)
             drawn = self.directions.draw(stream + b, block.start, block.stop)[part]
             one = len(blocks) == 1
-            v[part] = np.copysign(drawn, a[part]) * (1.0 if one else shares[b])
+            signed = np.where(a[part] == 0.0, drawn, np.copysign(drawn, a[part]))
+            v[part] = signed * (1.0 if one else shares[b])
         return v
 
     def theta(self) -> Floats:
@@ -172,7 +176,9 @@ class NoisyLines:
         largest = self.largest_of(v)
         first = self.first * (ALIGNED if kind == "signs" else 1.0)
         if len(blocks) == 1:  # where little is claimed, f moves far enough over wider steps alone
-            first *= float(self.shares(self.sums if kind == "signs" else self.norms)[blocks[0]])
+            sizes = self.sums if kind == "signs" else self.norms
+            nothing = self.coarse and not sizes[blocks[0]]
+            first *= SHARE_OF_NOTHING if nothing else float(self.shares(sizes)[blocks[0]])
         start = min(self._known.get((kind, blocks), first), largest)
         slope = rough_slope(
             lambda offsets: self.loss.along(v, offsets),

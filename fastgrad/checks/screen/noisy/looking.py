@@ -21,6 +21,8 @@ RANDOM = 12
 """Random directions through everything, and as many with blocks heard alike."""
 MORE_RANDOM = 24
 """The most through everything, where they say too little."""
+FEW_RANDOM = 6
+"""So many at a time, where a gross error is looked for."""
 MOST_WHEN_WRONG = 150
 """Evaluations after which a gradient that is known to be wrong is not looked at any further."""
 SIGNS, THETA, ZEROS, ALL, ALIKE, BLOCK, ZERO_BLOCKS = (k << 35 for k in range(1, 8))
@@ -83,6 +85,15 @@ class Looking:
         for stream in streams:
             self.require(EVALUATIONS_EACH)
             pooled.add(self.lines, step, draw, range(stream, stream + 1))
+
+    def pool_until_alarm(
+        self, pooled: Pooled, look: Look, draw: Callable[[int], Floats], first: int
+    ) -> None:
+        """`MORE_RANDOM` random directions; of what is grossly wrong a few tell."""
+        for k in range(first, first + MORE_RANDOM, FEW_RANDOM):
+            self.pool(pooled, [look], draw, range(k, k + FEW_RANDOM))
+            if pooled.alarms:
+                return
 
     def echo(self, pooled: Pooled, looks: list[Look], draw: Callable[[int], Floats]) -> Echo:
         """What the residual that random directions show says along itself, at their step."""

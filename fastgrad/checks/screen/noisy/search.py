@@ -65,6 +65,9 @@ ALIBI = 16.0
 """A step, in the one of the look, at which a right gradient has its alibi: 2 of 120 in bfloat16 had it,
 and errors of a factor of 2 show alike there."""
 MEAN_EVALUATIONS = 4 * MEAN_LINES
+ROUNDS = 4
+"""Rounds of parts at most where the loss has few digits: six errors of single lines, which scatter by
+as much as what is looked for, decide only if they are alike."""
 
 
 class NoisySearch(Looking):
@@ -78,12 +81,15 @@ class NoisySearch(Looking):
     """
 
     def run(self) -> NoisyFound:
+        self.wide: list[tuple[tuple[int, ...], Look, Look]] = []
+        """Groups of blocks, what their first line along signs showed, and what is known of them."""
         try:
             self._along_theta()
-            zeros = Zeros(self)
-            zeros.through_entries()
             self._along_signs()
+            zeros = Zeros(self)
             zeros.through_blocks()
+            zeros.through_entries()
+            self._narrow()
             self._along_ones()
             self._along_random()
         except OutOfTimeError:
@@ -95,43 +101,51 @@ class NoisySearch(Looking):
     # along signs
 
     def _along_signs(self) -> None:
+        """A line through each group of blocks: what is grossly wrong shows before any is narrowed."""
         moving = [b for b, block in enumerate(self.layout.blocks) if self.moves(b)]
         order = sorted(moving, key=lambda b: -self.lines.sums[b])
         groups = [tuple(g.tolist()) for g in np.array_split(np.array(order, np.intp), MOST_GROUPS)]
-        for group in groups:
-            if group:
-                self._group(group)
+        for group in filter(None, groups):
+            self._group(group)
 
     def _group(self, group: tuple[int, ...]) -> None:
-        v = self.lines.signs(SIGNS, group)
-        look = self.read("signs", v, group)
-        if look.alarms and len(group) > 1:
-            half = len(group) // 2
-            self._group(group[:half])
-            self._group(group[half:])
+        first = self.read("signs", self.lines.signs(SIGNS, group), group)
+        if first.alarms and len(group) > 1:
+            self._by_halves(group)
             return
+        look = self._alarm_along_signs(group[0], first) if first.alarms else first
         self.found.lines.update(dict.fromkeys(group, 1))
-        if not look.alarms:
-            look = self._narrowed(group, look)
-            if look.alarms and len(group) > 1:
-                half = len(group) // 2
-                self._group(group[:half])
-                self._group(group[half:])
-                return
-        if look.alarms:
-            look = self._alarm_along_signs(group[0], look)
         self.found.signs.update(dict.fromkeys(group, look))
+        if self.found.blamed.keys().isdisjoint(group):
+            self.wide.append((group, first, look))
 
-    def _narrowed(self, group: tuple[int, ...], first: Look) -> Look:
+    def _by_halves(self, group: tuple[int, ...]) -> None:
+        half = len(group) // 2
+        self._group(group[:half])
+        self._group(group[half:])
+
+    def _narrow(self) -> None:
+        """Lines that say too little of their blocks are followed by more."""
+        while self.wide:
+            group, first, look = self.wide.pop(0)
+            look = self._narrowed(group, first, look)
+            if look.alarms and len(group) > 1:
+                self._by_halves(group)
+                continue
+            if look.alarms:
+                look = self._alarm_along_signs(group[0], look)
+            self.found.signs.update(dict.fromkeys(group, look))
+
+    def _narrowed(self, group: tuple[int, ...], first: Look, look: Look) -> Look:
         """The mean over more lines, where the first says too little of its blocks.
 
-        They are at its step, between base points that differ, so that what they scatter by holds
-        rounding and kinks; truncation is what they share.
+        ``look`` is what is known of them: the first, if that did not alarm. More lines are at its
+        step, between base points that differ, so that what they scatter by holds rounding and kinks;
+        truncation is what they share.
         """
         useful = USEFUL_IF_COARSE if self.lines.coarse else USEFUL_FACTOR
         each = first.size / (BARS * len(group))
         wanted, agrees = max(useful, 2 * self.lines.rule.rtol) * each, self.agrees[0] * each
-        look = first
         off: list[float] = []
         apart: list[float] = []
         while (
@@ -143,7 +157,7 @@ class NoisySearch(Looking):
             more = self._means(group, first, range(len(off) + 1, len(off) + 1 + MEAN_LINES))
             off += more[0]
             apart += more[1]
-            look = self._mean(first, np.array(off), np.array(apart))
+            look = self._mean(first, look, np.array(off), np.array(apart))
         self.found.lines.update(dict.fromkeys(group, 1 + 2 * len(off)))
         if first.size and not look.alarms and (off or self.lines.coarse):
             self.found.parts.update(dict.fromkeys(group, self._least_confirmed(group, first, off)))
@@ -176,13 +190,13 @@ class NoisySearch(Looking):
             apart.append((ahead - behind) / (2 * claimed))
         return off, apart
 
-    def _mean(self, first: Look, off: Floats, apart: Floats) -> Look:
+    def _mean(self, first: Look, known: Look, off: Floats, apart: Floats) -> Look:
         scatter = max(float(np.std(off, ddof=1)), LEAST_APART * rms(apart))
         bar = NOISE_SDS * scatter / float(np.sqrt(off.size)) * first.size
         shift = EXPECTED * truncation(first.slope.change, scatter * first.size)
         y = float(np.mean(off)) * first.size + float(np.copysign(shift, first.slope.change))
         bar += shift
-        return first if bar >= first.slope.bar else first.settled(first.claimed - y, bar)
+        return known if bar >= known.slope.bar else first.settled(first.claimed - y, bar)
 
     def _alarm_along_signs(self, b: int, look: Look) -> Look:
         if not look.size:  # the gradient is zero: it is the difference that must be
@@ -193,7 +207,7 @@ class NoisySearch(Looking):
         self.require(PARTS_EVALUATIONS)
         if self._is_small(b) and self._has_alibi(b, look):
             return look.settled(look.slope.value, max(look.slope.bar, abs(look.y)))
-        parts = again_by_parts(self.lines, look, b)
+        parts = self._again(b, look)
         if parts.beyond(look.bar / look.size):
             factor = 1 / (1 - parts.mean) if parts.mean != 1 else np.inf
             one = parts.is_one and np.isfinite(factor) and self._bears_out(b, factor)
@@ -202,6 +216,17 @@ class NoisySearch(Looking):
             return look
         mean = parts.mean * look.size
         return look.settled(look.claimed - mean, max(parts.bar * look.size, look.bar, abs(mean)))
+
+    def _again(self, b: int, look: Look) -> Again:
+        """The error along signs in parts of a block, in more rounds while they do not decide."""
+        rounds = again_by_parts(self.lines, look, b)
+        parts = next(rounds)
+        for _ in range(1, ROUNDS if self.lines.coarse else 1):
+            if parts.beyond(look.bar / look.size) or BARS * parts.bar <= USEFUL_IF_COARSE:
+                break
+            self.require(PARTS_EVALUATIONS)
+            parts = next(rounds)
+        return parts
 
     def _has_alibi(self, b: int, look: Look) -> bool:
         """Whether the slope at a wide step is nearer to the claim, as beside a tread of a stair."""
@@ -243,7 +268,7 @@ class NoisySearch(Looking):
     def _constant_in(self, b: int, look: Look) -> Blame | None:
         """A constant that all parts of a block are off by, as a random direction bears out."""
         self.require(PARTS_EVALUATIONS)
-        told = again_by_parts(self.lines, look, b, np.ones(self.lines.loss.theta.size))
+        told = next(again_by_parts(self.lines, look, b, np.ones(self.lines.loss.theta.size)))
         if not (told.beyond(0.0) and told.is_one):
             return None
         v = self.lines.random(BLOCK + (b << 8), (b,))
@@ -269,7 +294,7 @@ class NoisySearch(Looking):
             if k == FIRST_WEIGHTS and not any(t.beyond(0.0) and t.is_one for t in told.values()):
                 return
             self.require(PARTS_EVALUATIONS)
-            told[b] = again_by_parts(self.lines, look, b, self.lines.loss.theta)
+            told[b] = next(again_by_parts(self.lines, look, b, self.lines.loss.theta))
         shown = {b: t for b, t in told.items() if t.beyond(0.0) and t.is_one}
         for b, t in shown.items():
             alike = [abs(t.mean - o.mean) <= SAME_LAMBDA * abs(t.mean) for o in shown.values()]

@@ -128,7 +128,8 @@ class Summary:
         if look is None or look.alarms:
             return "inconclusive"
         if not self.lines.sums[b]:
-            missed = min(look.slope.bar, self.found.zeros.get(b, float("inf")))
+            told = float("inf") if self.lines.coarse else look.slope.bar
+            missed = min(told, self.found.zeros.get(b, float("inf")))
             alone = missed <= NOTHING * float(self.lines.norms.max(initial=0.0))
             return "agrees" if alone else "inconclusive"
         most = useful_limits(self.lines.loss)[0]

@@ -15,19 +15,22 @@ from fastgrad.checks.screen.noisy.found import Blame
 from fastgrad.checks.screen.noisy.limits import NOTHING
 from fastgrad.checks.screen.noisy.lines import Look
 from fastgrad.checks.screen.noisy.looking import (
+    FEW_RANDOM,
     FRESH_STREAM,
     MORE_RANDOM,
-    RANDOM,
     ZERO_BLOCKS,
     ZEROS,
     Looking,
 )
 from fastgrad.checks.screen.noisy.pooled import Pooled
+from fastgrad.numerics.norms import rms
 from fastgrad.numerics.rough import RUNG
 
 ZEROS_AWAY = 0.25
 """How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
 change."""
+STRAIGHT = 0.5
+"""Halves of second differences are at most this part of slopes that are no kinks'."""
 NOT_FALLING = 0.8
 """Slopes at a quarter of the step are at least this part of those at the whole."""
 
@@ -60,36 +63,57 @@ class Zeros:
         if look.alarms:
             told = stands(lambda k: self.looking.fresh("zeros", ZEROS + 1 + k, b, v))
         if told is None and self.looking.lines.coarse:
-            told = self._zeros_at_two_steps(look, b)
+            told = self._zeros_again(look, b)
         if told is not None:
             self.looking.blame(b, Blame("zeros", told, "zeros"))
 
-    def _zeros_at_two_steps(self, look: Look, b: int) -> Again | None:
-        """Slopes through what is zero in a block, if they alarm, and do not fall with the step.
+    def _zeros_again(self, look: Look, b: int) -> Again | None:
+        """Slopes through what is zero in a block, if fresh ones alarm and no kinks make them.
 
-        They would where units that are off at theta come on a step away.
+        Units that are off at theta come on a step away, on one side, so that second differences are as
+        large as first ones; and slopes fall with the step.
         """
+        wide, alarms = self._pooled_zeros(look, b)
+        if not alarms:
+            return None
+        told = Again(np.abs(wide.y) / (wide.noise or 1.0), 1.0)
+        if self._bend(look, b) <= STRAIGHT * rms(np.array(wide.y)):
+            return told
         finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
         fine, alarms = self._pooled_zeros(finer, b)
         if not alarms:
             return None
-        wide = np.array(self._pooled_zeros(look, b)[0].y)
-        if float(np.sum(wide * fine.y)) < NOT_FALLING * float(np.sum(wide**2)):
-            return None
-        return Again(np.abs(fine.y) / (fine.noise or 1.0), 1.0)
+        count = min(len(wide.y), len(fine.y))
+        before, after = np.array(wide.y[:count]), np.array(fine.y[:count])
+        falls = float(np.sum(before * after)) < NOT_FALLING * float(np.sum(before**2))
+        return None if falls else told
+
+    def _bend(self, look: Look, b: int) -> float:
+        """Half of the second differences along some directions through what is zero in a block, rms."""
+        lines, h = self.looking.lines, look.slope.step
+        self.looking.require(2 * FEW_RANDOM)
+        bends = []
+        for k in range(FEW_RANDOM):
+            above, below = lines.loss.along(self._through_zeros(k, b), np.array([h, -h]))
+            bends.append(float(above - 2 * lines.center + below) / (2 * h))
+        return rms(np.array(bends))
+
+    def _through_zeros(self, k: int, b: int | None) -> Floats:
+        """The k-th random direction through what is exactly zero, in a block or in all."""
+        v = self.looking.lines.zeros(ZEROS + FRESH_STREAM + k)
+        if b is not None:
+            block = self.looking.layout.blocks[b]
+            v[: block.start], v[block.stop :] = 0.0, 0.0
+        return v
 
     def _pooled_zeros(self, look: Look, b: int | None) -> tuple[Pooled, bool]:
         """Random directions through what is exactly zero, in a block or in all; whether they alarm."""
 
         def draw(k: int) -> Floats:
-            v = self.looking.lines.zeros(ZEROS + FRESH_STREAM + k)
-            if b is not None:
-                block = self.looking.layout.blocks[b]
-                v[: block.start], v[block.stop :] = 0.0, 0.0
-            return v
+            return self._through_zeros(k, b)
 
-        pooled, first = Pooled(ZEROS_AWAY), 0 if b is None else RANDOM
-        self.looking.pool(pooled, [look], draw, range(first, first + RANDOM))
+        pooled, first = Pooled(ZEROS_AWAY), 0 if b is None else MORE_RANDOM
+        self.looking.pool_until_alarm(pooled, look, draw, first)
         return pooled, pooled.alarms or self.looking.echo(pooled, [look], draw).alarms
 
     def through_blocks(self) -> None:
@@ -99,13 +123,14 @@ class Zeros:
         ]
         if not blocks:
             return
-        pooled, echo = self._through(tuple(blocks), 0)
-        self.looking.found.zeros = dict.fromkeys(blocks, echo.limit)
-        if not (pooled.alarms or echo.alarms):
-            return
+        echo = self._through(tuple(blocks), 0)[1]
+        if echo is not None:
+            self.looking.found.zeros = dict.fromkeys(blocks, echo.limit)
+            if not echo.alarms:
+                return
         for b in blocks:
             own, again = self._through((b,), FRESH_STREAM)
-            if own.alarms or again.alarms:
+            if again is None or again.alarms:
                 self.looking.blame(b, Blame("random", Again(np.abs(own.y), own.bar), "zero"))
 
     def _is_untold_zero(self, b: int, look: Look) -> bool:
@@ -115,12 +140,12 @@ class Zeros:
             self.looking.lines.norms.max(initial=0)
         )
 
-    def _through(self, blocks: tuple[int, ...], first: int) -> tuple[Pooled, Echo]:
-        """Random directions through some blocks together, and their echo."""
+    def _through(self, blocks: tuple[int, ...], first: int) -> tuple[Pooled, Echo | None]:
+        """Random directions through some blocks together, and their echo if these do not alarm."""
 
         def draw(k: int) -> Floats:
             return self.looking.lines.random(ZERO_BLOCKS + first + k, blocks)
 
         look, pooled = self.looking.read("random", draw(0), blocks), Pooled()
-        self.looking.pool(pooled, [look], draw, range(1, 1 + MORE_RANDOM))
-        return pooled, self.looking.echo(pooled, [look], draw)
+        self.looking.pool_until_alarm(pooled, look, draw, 1)
+        return pooled, None if pooled.alarms else self.looking.echo(pooled, [look], draw)
