@@ -40,6 +40,9 @@ NOISE_SHOWN = 2.0
 CHANGE_OF_NOISE, BEND_OF_NOISE = 0.73, 1.73
 """What noise of sd 1 makes of ``(D(4h) - D(h)) h``, and of a second difference beside a value at x that
 is known better than others, but not exactly."""
+TELLS = 0.2
+"""A bar of this part of the slope tells something of it: where it does not, steps that are wider are
+looked at, though this one seems rough."""
 LASTS = 0.5
 """What changes f by so much of what it did at the step before, four times as wide, is noise: what kinks
 make falls by 4 at least."""
@@ -111,6 +114,19 @@ class _Ladder:
         """Whether what step k shows is noise beyond what is known: it is no less than a step before."""
         return rms(self.noise_at(k)) > max(self.sigma, LASTS * rms(self.noise_at(k - 1)))
 
+    def hear(self, k: int) -> None:
+        """Take for noise what step k and the next wider one show, if that is more."""
+        shown = np.concatenate([self.noise_at(k), self.noise_at(k - 1)])
+        self.sigma = max(self.sigma, rms(shown))
+
+    def best(self, steps: range) -> Slope:
+        return min((self.slope(k) for k in steps), key=lambda slope: slope.bar)
+
+    def tells(self, steps: range) -> bool:
+        """Whether some of these steps tell more than that there is a slope."""
+        known = self.best(steps)
+        return known.bar <= TELLS * abs(known.value)
+
     def slope(self, k: int) -> Slope:
         rounding, rough = self.rounding(k), self.rough(k)
         bar = float(np.hypot(rounding, rough))
@@ -167,18 +183,18 @@ def rough_slope(
         if ladder.rough(finest) <= ladder.rounding(finest):
             break
         if coarse and ladder.is_noise(finest):
-            shown = np.concatenate([ladder.noise_at(finest), ladder.noise_at(finest - 1)])
-            ladder.sigma = max(ladder.sigma, rms(shown))
             break
         finest += 1
         ladder.take(finest)
+    if coarse and not ladder.tells(range(1, finest + 1)):
+        ladder.hear(finest)
     widest = 0
     while (finest == 1 or coarse) and len(ladder.D) < most and ladder.step(widest - 1) <= largest:
-        if ladder.rough(widest + 1) > ladder.rounding(widest + 1):
+        is_rough = ladder.rough(widest + 1) > ladder.rounding(widest + 1)
+        if is_rough and (not coarse or ladder.tells(range(widest + 1, finest + 1))):
             break
         ladder.take(widest - 1)
         if not np.isfinite(ladder.E[widest - 1]):
             break
         widest -= 1
-    slopes = [ladder.slope(k) for k in range(widest + 1, finest + 1)]
-    return min(slopes, key=lambda slope: slope.bar)
+    return ladder.best(range(widest + 1, finest + 1))

@@ -27,15 +27,14 @@ STANDING = 2
 """So many of them must alarm."""
 AWAY = 1.0
 """How far base points are away, in steps: the error of each part is a mean over a pair of them."""
-LEAST_AWAY = 0.25
-"""And at least, in first steps of a random direction. Further off, the slope is another: in ReLU nets by
-0.3% at 4 such steps."""
 BASES, SIZES = 1 << 33, 1 << 34
 """Streams of base points, and of fresh sizes along signs."""
 PART_OF_STREAM = 1 << 16
 WIDER, EXPECTED = 4.0, 0.5
 """A step so many times wider changes the slope by twice what truncation makes of it: in nets with kinks
 that falls about as the step does, from base points some steps off."""
+LASTING = 0.5
+"""An error is the gradient's if a wider step shows this part of it."""
 ONE_FACTOR = 0.25
 """Parts of a block are off by one factor if they differ by at most this part of it."""
 
@@ -48,17 +47,24 @@ class Again:
     """One a direction, relative to what is claimed there."""
     bar: float
     standard_error: float = 0.0
+    wider: float = 0.0
+    """The mean at a step so many times `WIDER`."""
 
     @property
     def mean(self) -> float:
         return float(self.values.mean())
 
-    def beyond(self, bar: float) -> bool:
-        """Whether chance does not explain it, nor the bar that it had before.
+    def beyond(self, bar: float, shared: float = 0.0) -> bool:
+        """Whether chance does not explain it, nor the bar that it had before, nor what all share.
 
         A kink at theta itself is near all base points.
         """
-        return abs(self.mean) > float(np.hypot(self.bar, bar))
+        return abs(self.mean) > float(np.hypot(self.bar, bar)) + shared
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is there at a wider step, where that of treads is less."""
+        return self.wider * self.mean >= LASTING * self.mean**2
 
     @property
     def is_one(self) -> bool:
@@ -87,7 +93,8 @@ def again_by_parts(
         whole = claimed if like is None else float(np.sum(v[inside] * like[inside]))
         if whole:
             w = lines.directions.draw(BASES + k, place.start, place.stop)
-            slope = sum(around(lines, v, look.slope.step, w)) / 2
+            away = max(AWAY * look.slope.step, lines.least_away)
+            slope = sum(around(lines, v, look.slope.step, w, away)) / 2
             found.append((claimed - slope) / whole)
             h = WIDER * look.slope.step
             above, below = lines.loss.along(v, np.array([h, -h]))
@@ -128,10 +135,10 @@ def part_of(block: Block, k: int) -> Mask:
 
 
 def around(
-    lines: NoisyLines, v: Floats, step: float, w: Floats, away: float = AWAY
+    lines: NoisyLines, v: Floats, step: float, w: Floats, away: float
 ) -> tuple[float, float]:
-    """The slopes along v at base points on both sides of theta, along w."""
-    w = w * max(away * step, LEAST_AWAY * lines.first)
+    """The slopes along v at base points on both sides of theta, along w, so far away."""
+    w = w * away
     forth, back = w + step * v, w - step * v
     at = np.array([1.0, -1.0])
     ahead, behind = lines.loss.along(forth, at)
@@ -148,4 +155,5 @@ def _judged(values: Floats, changes: Floats) -> Again:
     change = float(np.mean(changes))
     t = float(stdtrit(values.size - 1, 1 - FALSE / 2))
     error = float(values.std(ddof=1)) / float(np.sqrt(values.size))
-    return Again(values + EXPECTED * change, t * error + EXPECTED * abs(change), error)
+    wider = float(np.mean(values)) - change
+    return Again(values + EXPECTED * change, t * error + EXPECTED * abs(change), error, wider)

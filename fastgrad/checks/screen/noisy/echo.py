@@ -50,7 +50,8 @@ class Echo:
         for y, stream in zip(first.y, first.streams, strict=True):
             v += y * draw(stream)
         v *= float(np.sqrt(np.count_nonzero(v))) / (norm(v / lines.directions.units) or 1.0)
-        ahead, behind = around(lines, v, step, draw(first.streams[0] + BASE), first.away)
+        away = max(first.away * step, lines.least_away)
+        ahead, behind = around(lines, v, step, draw(first.streams[0] + BASE), away)
         y = lines.claim.along(v)[0] - (ahead + behind) / 2
         at = step * np.concatenate([WIDER, -WIDER])
         above, below = np.split(lines.loss.along(v, at), 2)

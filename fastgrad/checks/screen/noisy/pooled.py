@@ -48,7 +48,8 @@ class Pooled:
         """Look along more directions, with base points that are drawn alike."""
         for stream in streams:
             v = draw(stream)
-            ahead, behind = around(lines, v, step, draw(stream + BASE), self.away)
+            away = max(self.away * step, lines.least_away)
+            ahead, behind = around(lines, v, step, draw(stream + BASE), away)
             claimed, size, known = lines.claim.along(v)
             self.y.append(claimed - (ahead + behind) / 2)
             self.e.append((ahead - behind) / 2)

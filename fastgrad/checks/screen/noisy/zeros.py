@@ -15,9 +15,9 @@ from fastgrad.checks.screen.noisy.found import Blame
 from fastgrad.checks.screen.noisy.limits import NOTHING
 from fastgrad.checks.screen.noisy.lines import Look
 from fastgrad.checks.screen.noisy.looking import (
-    FEW_RANDOM,
     FRESH_STREAM,
     MORE_RANDOM,
+    RANDOM,
     ZERO_BLOCKS,
     ZEROS,
     Looking,
@@ -29,8 +29,10 @@ from fastgrad.numerics.rough import RUNG
 ZEROS_AWAY = 0.25
 """How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
 change."""
-STRAIGHT = 0.5
-"""Halves of second differences are at most this part of slopes that are no kinks'."""
+STRAIGHT, BEND_NOISE = 1 / 9, 2.0
+"""Squares of halves of second differences, less what noise makes of them in squares of e, are at most
+this part of those of slopes that are no kinks'. Kinks make both alike; by chance it is a ninth along a
+dozen lines once in 3,000."""
 NOT_FALLING = 0.8
 """Slopes at a quarter of the step are at least this part of those at the whole."""
 
@@ -77,7 +79,8 @@ class Zeros:
         if not alarms:
             return None
         told = Again(np.abs(wide.y) / (wide.noise or 1.0), 1.0)
-        if self._bend(look, b) <= STRAIGHT * rms(np.array(wide.y)):
+        kinks = self._bend(look, b) ** 2 - BEND_NOISE * rms(np.array(wide.e)) ** 2
+        if kinks <= STRAIGHT * (rms(np.array(wide.y)) ** 2 - rms(np.array(wide.e)) ** 2):
             return told
         finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
         fine, alarms = self._pooled_zeros(finer, b)
@@ -91,9 +94,9 @@ class Zeros:
     def _bend(self, look: Look, b: int) -> float:
         """Half of the second differences along some directions through what is zero in a block, rms."""
         lines, h = self.looking.lines, look.slope.step
-        self.looking.require(2 * FEW_RANDOM)
+        self.looking.require(2 * RANDOM)
         bends = []
-        for k in range(FEW_RANDOM):
+        for k in range(RANDOM):
             above, below = lines.loss.along(self._through_zeros(k, b), np.array([h, -h]))
             bends.append(float(above - 2 * lines.center + below) / (2 * h))
         return rms(np.array(bends))
@@ -112,7 +115,9 @@ class Zeros:
         def draw(k: int) -> Floats:
             return self._through_zeros(k, b)
 
-        pooled, first = Pooled(ZEROS_AWAY), 0 if b is None else MORE_RANDOM
+        lines = self.looking.lines
+        pooled = Pooled(ZEROS_AWAY, tolerated=lines.rounding_of_zeros(draw(0)))
+        first = 0 if b is None else MORE_RANDOM
         self.looking.pool_until_alarm(pooled, look, draw, first)
         return pooled, pooled.alarms or self.looking.echo(pooled, [look], draw).alarms
 
