@@ -29,10 +29,10 @@ from fastgrad.numerics.rough import RUNG
 ZEROS_AWAY = 0.25
 """How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
 change."""
-STRAIGHT, BEND_NOISE = 1 / 9, 2.0
+STRAIGHT, BENT, BEND_NOISE = 1 / 9, 1 / 4, 2.0
 """Squares of halves of second differences, less what noise makes of them in squares of e, are at most
-this part of those of slopes that are no kinks'. Kinks make both alike; by chance it is a ninth along a
-dozen lines once in 3,000."""
+a ninth of those of slopes that are no kinks', and kinks make more than a fourth. They make both alike;
+by chance it is a ninth along a dozen lines once in 3,000, a fourth once in 80."""
 NOT_FALLING = 0.8
 """Slopes at a quarter of the step are at least this part of those at the whole."""
 
@@ -79,9 +79,12 @@ class Zeros:
         if not alarms:
             return None
         told = Again(np.abs(wide.y) / (wide.noise or 1.0), 1.0)
+        shown = rms(np.array(wide.y)) ** 2 - rms(np.array(wide.e)) ** 2
         kinks = self._bend(look, b) ** 2 - BEND_NOISE * rms(np.array(wide.e)) ** 2
-        if kinks <= STRAIGHT * (rms(np.array(wide.y)) ** 2 - rms(np.array(wide.e)) ** 2):
+        if kinks <= STRAIGHT * shown:
             return told
+        if kinks > BENT * shown:  # as beside a kink nearer than all steps
+            return None
         finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
         fine, alarms = self._pooled_zeros(finer, b)
         if not alarms:
