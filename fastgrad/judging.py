@@ -35,6 +35,7 @@ from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured,
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
+from fastgrad.evaluate.drawn import written_out
 from fastgrad.evaluate.explain import root_name
 from fastgrad.evaluate.outside import arrays_read
 from fastgrad.evaluate.protocol import Evaluator, Inputs
@@ -173,10 +174,11 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
     budget = Budget(run, options.seconds)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
     units = Units.of(flat, layout, question.shaped["scale"]).within(options.steps)
-    outward = outward_of(flat, units.entry, free)
+    outward = outward_of(flat, units, free)
     away = outward
     if isinstance(options.steps, np.ndarray):
-        away = np.copysign(np.minimum(np.abs(outward), options.steps), outward)
+        away = written_out(outward)
+        away = np.copysign(np.minimum(np.abs(away), options.steps), away)
     answers: Answers | None = None
     if callable(question.gradient):
         gradient = question.claim(layout, flat, place.theta)

@@ -66,7 +66,7 @@ LAYERS = {
         evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
         evaluate.layer evaluate.vector evaluate.contracted evaluate.complex_step evaluate.proofs
         evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
-        evaluate.sharing evaluate.disk_cache
+        evaluate.sharing evaluate.disk_cache evaluate.drawn
         evaluate.writes evaluate.failing evaluate.interrupts evaluate.instances
         evaluate.quicker evaluate.in_numpy evaluate.on_demand evaluate.recording evaluate.vector_backends
     """,

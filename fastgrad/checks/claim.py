@@ -1,5 +1,6 @@
 """The gradient under test: what it says at theta, in what precision, and how to ask it elsewhere."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,10 +12,11 @@ import numpy as np
 from fastgrad.arrays import CHUNK, Array, Floats, Indices, Mask
 from fastgrad.dispatchers import is_njit
 from fastgrad.errors import MutatedInputError, StructureMismatchError
+from fastgrad.evaluate.drawn import Direction, Drawn
 from fastgrad.evaluate.explain import require_taken
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.numerics.bars import ROUNDING
-from fastgrad.numerics.norms import norm
+from fastgrad.numerics.norms import HUGE, TINY, norm
 from fastgrad.parameters.arguments import Argnum, merged, place_of
 from fastgrad.parameters.labels import matched
 from fastgrad.parameters.layout import Block, Layout
@@ -114,8 +116,14 @@ class Claim:
             part = slice(start, min(start + CHUNK, block.stop))
             yield part, self.values[part] * units[part]
 
-    def along(self, v: Floats) -> tuple[float, float, float]:
+    def along(self, v: Direction) -> tuple[float, float, float]:
         """``v . a``, the norm of its terms, and the bar that corrections bring, chunk by chunk."""
+        if isinstance(v, Drawn):
+            if not self.corrections and self.scatter is None:
+                total, squares = v.dot(self.values)
+                if TINY < squares < HUGE:
+                    return total, math.sqrt(squares), 0.0
+            v = v.array
         total, length = 0.0, 0.0
         for start in range(0, v.size, CHUNK):
             products = self._part(start, start + CHUNK) * v[start : start + CHUNK]

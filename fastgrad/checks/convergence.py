@@ -61,10 +61,12 @@ def errors_along(loss: Loss, direction: Floats, slope: float, bar: float) -> Con
         Rounding of ``slope`` itself.
     """
     steps = np.array(STEPS)
-    along, noise = loss.along, loss.noise
+    offsets, noise = np.concatenate([steps, -steps]), loss.noise
     if isinstance(loss.run, Confined):
-        along, noise = loss.run.continued_along, noise * loss.run.gain
-    values = along(direction, np.concatenate([steps, -steps])).reshape(2, -1)
+        values, noise = loss.run.continued_along(direction, offsets), noise * loss.run.gain
+    else:
+        values = loss.along(direction, offsets)
+    values = values.reshape(2, -1)
     found = Quotients.central(values.T, steps, noise)
     errors, floors = np.abs(found.D - slope), found.bar + bar
     rows, kinds = [], []

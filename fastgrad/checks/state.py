@@ -15,8 +15,12 @@ from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.claim import Claim, Gradient
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
+from fastgrad.differences.directions import Directions, Part
+from fastgrad.differences.loss import along
 from fastgrad.errors import LossError, MutatedInputError
+from fastgrad.evaluate.drawn import Direction, written_out
 from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.evaluate.units import Units
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Layout
@@ -62,7 +66,7 @@ class Answers:
     rule : Rule
     """
 
-    def __init__(self, gradient: Gradient, run: Evaluator, outward: Floats, rule: Rule):
+    def __init__(self, gradient: Gradient, run: Evaluator, outward: Direction, rule: Rule):
         self.gradient, self.run = gradient, run
         self._same = max(SAME, rule.rtol)
         self.unsteady: Unsteady | None = None
@@ -100,7 +104,7 @@ class Answers:
         A cache whose key is the first entry, or the first block, takes that for theta.
         """
         if self._last.size > 1 and self.run.leaves_state:
-            half = self._last.copy()
+            half = written_out(self._last).copy()
             half[::2] = 0.0
             self._last = half
             self._visit(1.0)
@@ -143,7 +147,7 @@ class Answers:
         """Evaluate the loss there along the last direction, wherever that leaves its state."""
         try:
             with np.errstate(all="ignore"):
-                self.run.along(self._last, np.array([distance]))
+                along(self.run, self._last, np.array([distance]))
         except LossError:
             if not distance:
                 raise
@@ -236,9 +240,6 @@ def diagnosed(unsteady: Unsteady, layout: Layout) -> Diagnosis:
     return Diagnosis(block, str(unsteady.kind), numbers, sentence)
 
 
-def outward_of(theta: Floats, units: Floats, free: Mask | None) -> Floats:
+def outward_of(theta: Floats, units: Units, free: Mask | None) -> Direction:
     """A unit of every entry that may be perturbed, away from zero, shape (n,)."""
-    outward = np.copysign(units, theta)
-    if free is not None:
-        outward[~free] = 0.0
-    return outward
+    return Directions.of(units, free, 0).signs_through(theta, [Part(0, 0, theta.size)])

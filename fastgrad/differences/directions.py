@@ -6,17 +6,34 @@ with probability 1/2, and a unit-norm direction hides one wrong entry by 1/sqrt(
 bits: two entries are alike with probability 3e-5, and nothing is promised of one direction below 1e-3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.arrays import CHUNK, Floats, Mask
+from fastgrad.evaluate.drawn import Direction, Drawn, upper_bits
 from fastgrad.evaluate.on_demand import fill_direction
+from fastgrad.evaluate.units import Units
 from fastgrad.parameters.layout import Block
 
 UNIT_VARIANCE = float(np.sqrt(12 / 13))
 WEAKEST = 0.5 * UNIT_VARIANCE
 """Least size of an entry of a direction."""
+WRITTEN_OUT = 1 << 17
+"""Directions of fewer entries are written out, and stay in the caches."""
+
+
+class Part(NamedTuple):
+    """A stretch of a direction: the number of its stream, and a power of two to multiply it by."""
+
+    stream: int
+    start: int
+    stop: int
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,19 @@ class Directions:
     units: Floats
     mask: Mask | None
     seed: int
+    known: Units | None = None
+    """Whose units they are, if all."""
+
+    @classmethod
+    def of(cls, units: Units, mask: Mask | None, seed: int) -> "Directions":
+        """Directions in the units of entries."""
+        return cls(units.entry, mask, seed, units)
+
+    @classmethod
+    def told(cls, units: Units, mask: Mask | None, seed: int) -> "Directions":
+        """Directions in the units that noise is looked for in, through entries whose unit is told."""
+        own = units.told
+        return cls(own, mask, seed, units if own is units.entry else None)
 
     def moves(self, block: Block) -> Mask:
         """Which entries of a block directions move, flat."""
@@ -53,6 +83,61 @@ class Directions:
         out = np.zeros(self.units.size)
         self.fill(out, stream, exact=True)
         return out
+
+    def along(self, stream: int) -> Direction:
+        """`draw`, not written out where there are many entries."""
+        return self.through([Part(stream, 0, self.units.size)])
+
+    def along_exact(self, stream: int) -> Direction:
+        """`draw_exact`, not written out where there are many entries."""
+        if self.units.size < WRITTEN_OUT:
+            return self.draw_exact(stream)
+        return self._drawn([Part(stream, 0, self.units.size)], 0.0)
+
+    def through(self, parts: Sequence[Part]) -> Direction:
+        """The sum of the directions of some parts of theta, in their order."""
+        if self.units.size >= WRITTEN_OUT:
+            return self._drawn(parts, UNIT_VARIANCE)
+        v = np.zeros(self.units.size)
+        for stream, start, stop, share in parts:
+            self.fill(v, stream, start, stop)
+            v[start:stop] *= share
+        return v
+
+    def signs_through(self, a: Floats, parts: Sequence[Part]) -> Direction:
+        """`signs_of`, of parts that are multiplied by their shares, in their order."""
+        if self.units.size >= WRITTEN_OUT:  # the sign is among the upper bits of a number
+            return self._made(upper_bits(a).view(np.int16), parts, 0.0)
+        v = self.signs_of(a)
+        for part in parts:
+            v[part.start : part.stop] *= part.share
+        return v
+
+    def _drawn(self, parts: Sequence[Part], scale: float) -> Drawn:
+        pieces = [self._bits(part) for part in parts]
+        if len(pieces) == 1 and pieces[0].size == self.units.size:
+            random = pieces[0]
+        else:
+            random = np.zeros(self.units.size, np.int16)
+            for part, piece in zip(parts, pieces, strict=True):
+                random[part.start : part.stop] = piece
+        return self._made(random, parts, scale)
+
+    def _made(self, random: NDArray[np.int16], parts: Sequence[Part], scale: float) -> Drawn:
+        spans = np.array([(part.start, part.stop) for part in parts], np.int64).reshape(-1, 2)
+        shares = np.array([part.share for part in parts], np.float64)
+        return Drawn(random, self._upper_bits, spans, shares, scale)
+
+    def _bits(self, part: Part) -> NDArray[np.int16]:
+        """The random bits of a part."""
+        count = part.stop - part.start
+        generator = np.random.Philox(key=[self.seed, part.stream])
+        return generator.random_raw(-(-count // 4)).view(np.int16)[:count]
+
+    @cached_property
+    def _upper_bits(self) -> NDArray[np.uint16]:
+        bits = upper_bits(self.units) if self.known is None else self.known.upper_bits
+        return bits if self.mask is None else bits * self.mask
 
     def signs_of(self, a: Floats, start: int = 0, stop: int | None = None) -> Floats:
         """The units of the entries with the signs of ``a``, zero outside ``start:stop``, shape (n,).

@@ -4,6 +4,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats
 from fastgrad.differences.loss import Loss
+from fastgrad.evaluate.drawn import Direction, written_out
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.steps import adaptive_steps
@@ -43,7 +44,7 @@ class Lines:
         """The step along ``count`` entries."""
         self.count = loss.theta.size
 
-    def probe_step(self, v: Floats, count: int) -> Quotients | None:
+    def probe_step(self, v: Direction, count: int) -> Quotients | None:
         """Find the step along a direction of ``count`` entries; others follow by a power law.
 
         Returns the difference at twice that step, if it was tried.
@@ -78,16 +79,16 @@ class Lines:
         h = self.step * (self.count / max(count, 1)) ** slope
         return float(max(self.step, 2.0 ** (np.floor(np.log2(h)) - 1)))
 
-    def at(self, v: Floats, step: float) -> Quotients:
+    def at(self, v: Direction, step: float) -> Quotients:
         """The difference of one step along v; arrays of shape (1,)."""
         values = self.loss.along(v, np.array([step, -step]))
         return Quotients.central(values[None, :], np.array([step]), self.noise(v))
 
-    def noise(self, v: Floats) -> float:
+    def noise(self, v: Direction) -> float:
         """sd of f along v: its own noise, and that of the points."""
         if self._rounding <= HARDLY * self.loss.noise:
             return self.loss.noise
-        return float(np.hypot(self.loss.noise, self._point_noise(v)))
+        return float(np.hypot(self.loss.noise, self._point_noise(written_out(v))))
 
     def _point_noise(self, v: Floats | None) -> float:
         """sd of f by the rounding of ``theta + h v``, of all entries where v is None."""

@@ -8,7 +8,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
-from fastgrad.differences.directions import Directions
+from fastgrad.differences.directions import WRITTEN_OUT, Directions
+from fastgrad.evaluate.drawn import Direction, Drawn, written_out
 from fastgrad.evaluate.protocol import Evaluator, require_finite
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.units import Units
@@ -227,7 +228,7 @@ class Loss:
     """f(theta) as `values` gives it: 0 where those are differences."""
     values: Callable[[Indices, Floats], Floats] = field(init=False)
     """f at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k): what the evaluator says."""
-    along: Callable[[Floats, Floats], Floats] = field(init=False)
+    along: Callable[[Direction, Floats], Floats] = field(init=False)
     """f at ``theta + offsets[j] direction``, shape (k,)."""
     lines: Callable[[Floats, Floats], Floats] = field(init=False)
     """f at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""
@@ -239,7 +240,7 @@ class Loss:
         vars(self).update(
             theta=self.run.theta,
             values=self.run.coordinates,
-            along=self.run.along,
+            along=self.run.along if self.layout.size < WRITTEN_OUT else partial(along, self.run),
             lines=self.run.lines,
             count=self.layout.size if free is None else int(np.count_nonzero(free)),
             value=value,
@@ -306,7 +307,7 @@ class Loss:
         Such noise counts `ONE_LINE` times. Entries whose unit nothing tells stand still, if others do
         not: how f is rounded where a unit is far too large would pass for its noise.
         """
-        _, line = next(_noise_lines(self.run, Directions(self.units.told, self.free, seed)))
+        _, line = next(_noise_lines(self.run, Directions.told(self.units, self.free, seed)))
         values = np.append(self.base, line(FIRST_SPACING * POINTS[:-1]))
         sigma = table_noise(values) if np.isfinite(values).all() else None
         seen = NoiseLine(sigma, values + self.run.reference)
@@ -320,7 +321,7 @@ class Loss:
         All lines are looked at with the first spacing. Only where none of them tells is another
         sought, on the first of them that shows noise at all; the others are looked at with that.
         """
-        directions, spacing = Directions(self.units.told, self.free, seed), FIRST_SPACING
+        directions, spacing = Directions.told(self.units, self.free, seed), FIRST_SPACING
         for attempts in (1, ATTEMPTS):
             known, lines, told = self.measured.least, [], False
             for v, line in _noise_lines(self.run, directions):
@@ -363,13 +364,20 @@ class Loss:
         return sigma if gains is None else sigma * gains[indices]
 
 
+def along(run: Evaluator, direction: Direction, offsets: Floats) -> Floats:
+    """f on a line, whether its direction is written out or not."""
+    if isinstance(direction, Drawn):
+        return run.along_drawn(direction, offsets)
+    return run.along(direction, offsets)
+
+
 def _alike(lines: list[NoiseLine]) -> bool:
     """Whether enough lines tell of the noise, and the two that tell of most of it of about as much."""
     told = sorted(line.sigma for line in lines if line.sigma is not None)
     return len(told) >= BRIEF_LINES and told[-1] <= ALIKE * told[-2]
 
 
-def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:
+def repeat_loss(run: Evaluator, outward: Direction | None = None) -> Repeats:
     """The loss at theta again and again, and, along ``outward``, at a first perturbed point.
 
     Parameters
@@ -402,46 +410,45 @@ def repeat_loss(run: Evaluator, outward: Floats | None = None) -> Repeats:
     return Repeats(value, require_deterministic(more, SCATTER), bool(drifts))
 
 
-def _twice_at_both(run: Evaluator, outward: Floats) -> Floats | None:
+def _twice_at_both(run: Evaluator, outward: Direction) -> Floats | None:
     """The loss twice at theta and twice away from it; None where it raises at any distance."""
     for distance in AWAY:
         with np.errstate(all="ignore"):
-            both = run.along(outward, distance * PAIR) + run.reference
+            both = along(run, outward, distance * PAIR) + run.reference
         if run.outside is None or np.isfinite(both).all():
             return both
     return None
 
 
-def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Floats, Line]]:
+def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Direction, Line]]:
     """Directions, and f along the lines that noise is measured on: exact lattices near theta.
 
     Some start at theta and some a step off it. Entries move by plus or minus their own unit, a power
     of two, so that rounding of the *points* is not taken for noise of f. A step away counts too:
     where f is zero, as at a perfect fit, it is exact. Where entries are few, each is a line of its
-    own: two cancel along a direction. All directions through everything are drawn into one vector:
-    each line is to be done with before the next.
+    own: two cancel along a direction.
     """
     free = directions.mask
     away = CENTRAL[2].step
     count = run.theta.size if free is None else int(np.count_nonzero(free))
-    v = np.zeros(run.theta.size)
     for k in range(NOISE_DIRECTIONS if count > FEW_ENTRIES else 1):
-        directions.fill(v, NOISE_STREAM + k, exact=True)
+        v = directions.along_exact(NOISE_STREAM + k)
         start = away if k % 2 else 0.0
         yield v, partial(_along, run, v, start)
     if count <= FEW_ENTRIES:
-        for i in np.flatnonzero(v):
+        units = np.abs(written_out(v))
+        for i in np.flatnonzero(units):
             own = np.zeros(v.size)
-            own[i] = abs(v[i])
+            own[i] = units[i]
             yield own, partial(_beside, run, np.array([i]), own[i], away)
 
 
-def _finest_offset(theta: Floats, v: Floats) -> float:
+def _finest_offset(theta: Floats, direction: Direction) -> float:
     """The smallest offset along v, a power of two, that moves all its entries by a few ulps.
 
     Those of v are powers of two, so the ulp of theta over v is that of their quotient.
     """
-    largest = 1.0
+    v, largest = written_out(direction), 1.0
     for start in range(0, v.size, CHUNK):
         x, moves = theta[start : start + CHUNK], v[start : start + CHUNK]
         sizes = np.divide(x, moves, out=np.zeros(x.size), where=moves != 0)
@@ -449,8 +456,8 @@ def _finest_offset(theta: Floats, v: Floats) -> float:
     return float(power_of_two(FEW_ULPS * np.spacing(largest)))
 
 
-def _along(run: Evaluator, v: Floats, start: float, offsets: Floats) -> Floats:
-    return run.along(v, start + offsets)
+def _along(run: Evaluator, v: Direction, start: float, offsets: Floats) -> Floats:
+    return along(run, v, start + offsets)
 
 
 def _beside(run: Evaluator, index: Indices, scale: float, start: float, offsets: Floats) -> Floats:

@@ -13,6 +13,7 @@ from fastgrad.errors import NondeterministicLossError
 from fastgrad.evaluate import explain, on_demand
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher
 from fastgrad.evaluate.direct import STENCIL, DirectGradient, is_brief
+from fastgrad.evaluate.drawn import Direction, Drawn, Way, way_along, written_out
 from fastgrad.evaluate.explain import names_beside, place, place_along
 from fastgrad.evaluate.failing import Failing, Where
 from fastgrad.evaluate.fitting import fitted
@@ -190,9 +191,23 @@ class CompiledEvaluator(Evaluator):
         LossError, MutatedInputError, NondeterministicLossError
             As `coordinates`.
         """
+        way = way_along(plain_array(direction))
+        return self._along(lambda _: way, direction, offsets)
+
+    def along_drawn(self, direction: Drawn, offsets: Floats) -> Floats:
+        """`along` of a direction that is not written out, unless NumPy moves along it."""
+
+        def way(kernel: OnDemand) -> Way:
+            return direction.way if kernel.owned else way_along(direction.array)
+
+        return self._along(way, direction, offsets)
+
+    def _along(
+        self, way: Callable[[OnDemand], Way], direction: Direction, offsets: Floats
+    ) -> Floats:
         if self._to_repeat and self.pure:
             self._require_deterministic()
-        direction, offsets = plain_array(direction), plain_array(offsets)
+        offsets = plain_array(offsets)
         values = np.empty(offsets.shape)
         failed = np.zeros(offsets.size, np.uint8)
 
@@ -200,14 +215,12 @@ class CompiledEvaluator(Evaluator):
             self.rows.are_theta = False
             at = (self.compiled.address, self._arguments_at(threads), self.theta, self.rows.array)
             watch = not self.compiled.leaves_theta
-            what = (direction, offsets, values, failed, start, stop, watch)
-            if threads == 1:
-                on_demand.line_serial(*at, *what)
-            else:
-                on_demand.line_parallel(*at, *what, np.zeros(1, np.int64))
+            kernel = on_demand.line_serial if threads == 1 else on_demand.line_parallel
+            turns = () if threads == 1 else (np.zeros(1, np.int64),)
+            kernel(*at, way(kernel), offsets, values, failed, start, stop, watch, *turns)
 
         def where(k: int) -> tuple[Floats, str]:
-            return self.theta + offsets[k] * direction, place_along(offsets[k])
+            return self.theta + offsets[k] * written_out(direction), place_along(offsets[k])
 
         self._run(launch, values, failed, where, on_demand.line_parallel)
         return values

@@ -17,6 +17,8 @@ RAISED, WROTE, INTERRUPTED = 1, 2, 3
 """What a byte of ``failed`` says: the loss raised, wrote to its parameters, or got a Ctrl-C."""
 BAD, GOOD, SHOWS = 0, 1, 2
 """What `kernels.central_gradient` says of slopes: one is none; all are; values look like rounding."""
+LANES = 64
+"""Sums are kept in so many lanes, one beside the other."""
 LINE = 8
 """Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
 LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
@@ -82,7 +84,7 @@ def line(
     arguments: int,
     theta: Floats,
     work: Floats,
-    direction: Floats,
+    way: tuple[Any, ...],
     offsets: Floats,
     values: Floats,
     failed: Any,
@@ -90,8 +92,8 @@ def line(
     stop: int,
     watch: bool,
 ) -> None:
-    """`kernels.line_serial`."""
-    function, row = c_function(loss), work[0, : theta.size]
+    """`kernels.line_serial`, of ways that are written out."""
+    function, row, direction = c_function(loss), work[0, : theta.size], way[0]
     here, flags = address_of(work), address_of(failed)
     for j in range(start, stop):
         np.multiply(direction, offsets[j], out=row)
@@ -100,6 +102,42 @@ def line(
         values[j] = function(here, theta.size, flags + j, arguments)
         if watch and row.tobytes() != given:
             failed[j] = WROTE
+
+
+def entries_drawn(out: Floats, random: Any, upper_bits: Any, share: float, scale: float) -> None:
+    """Entries of a direction that is not written out: ``_drawn`` and ``_sign_drawn`` of `kernels`."""
+    units = (upper_bits.astype(np.uint64) << np.uint64(48)).view(np.float64)
+    fill_direction(out, random, units, scale == 0.0, scale)
+    out *= share
+
+
+def project(values: Floats, way: tuple[Any, ...], sums: Floats) -> None:
+    """`kernels.project`."""
+    _, random, units, spans, shares, scale = way
+    for k, first in enumerate(range(0, values.size, CHUNK)):
+        products = np.zeros(min(CHUNK, values.size - first))
+        for (start, stop), share in zip(spans.tolist(), shares, strict=True):
+            own = slice(max(start, first), min(stop, first + products.size))
+            if own.start < own.stop:
+                part = products[own.start - first : own.stop - first]
+                entries_drawn(part, random[own], units[own], share, scale)
+                part *= values[own]
+        sums[k] = _sum_in_lanes(products), _sum_in_lanes(products * products)
+
+
+def project_written_out(values: Floats, direction: Floats, sums: Floats) -> None:
+    """The same of a direction that is written out."""
+    for k, first in enumerate(range(0, values.size, CHUNK)):
+        part = slice(first, first + CHUNK)
+        products = values[part] * direction[part]
+        sums[k] = _sum_in_lanes(products), _sum_in_lanes(np.square(products, out=products))
+
+
+def _sum_in_lanes(x: Floats) -> float:
+    whole = x.size // LANES * LANES
+    lanes = x[:whole].reshape(-1, LANES).sum(axis=0)
+    lanes[: x.size - whole] += x[whole:]
+    return float(np.cumsum(lanes)[-1])
 
 
 def fill_direction(out: Floats, random: Any, units: Floats, exact: bool, scale: float) -> None:

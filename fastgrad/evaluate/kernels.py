@@ -36,6 +36,9 @@ rounding; `fastgrad.differences.misfit` looks at them closely."""
 FEWEST_SINGLE = 6
 """So few values are no sign of single precision."""
 
+LANES, CHUNK = 64, 1 << 16
+"""Sums of so many entries are kept in so many lanes, one beside the other."""
+
 LINE = 8
 """Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
 
@@ -126,33 +129,79 @@ def _coordinate_points(loss, arguments, theta, row, indices, offsets, values, fa
             r, j = r + 1, 0
 
 
+@intrinsic
+def _double(typingctx, word):
+    """The number whose bits a word is."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(types.float64))
+
+    return types.float64(word), codegen
+
+
 @njit
-def _perturb(row, theta, direction, offset):
-    """Fill a row with ``theta + offset direction``; return its fingerprint."""
-    words = row.view(np.uint64)
-    total = np.uint64(0)
+def _of_unit(upper_bits):
+    return _double(np.uint64(upper_bits) << np.uint64(48))
+
+
+@njit
+def _drawn(random, unit, scale):
+    """An entry of a direction that is not written out, as `fill_direction` has it."""
+    u = random * 2.0**-15
+    return np.copysign(scale * (0.5 + abs(u)), u) * _of_unit(unit)
+
+
+@njit
+def _sign_drawn(random, unit):
+    return np.copysign(_of_unit(unit), np.float64(random))
+
+
+@njit
+def _fill_point(row, theta, way, offset):
+    """Fill a row with the point ``theta + offset v`` along a way."""
+    direction, random, units, spans, shares, scale = way
+    if random.size == 0:
+        for i in range(theta.size):
+            row[i] = theta[i] + offset * direction[i]
+        return
+    done = 0
+    for k in range(spans.shape[0]):
+        start, stop = spans[k, 0], spans[k, 1]
+        _fill_beside(row[done:start], theta[done:start], offset)
+        own = row[start:stop], theta[start:stop], random[start:stop], units[start:stop]
+        _fill_span(*own, shares[k], scale, offset)
+        done = stop
+    _fill_beside(row[done:], theta[done:], offset)
+
+
+@njit
+def _fill_beside(row, theta, offset):
     for i in range(theta.size):
-        row[i] = theta[i] + offset * direction[i]
-        total += _scrambled(words[i], i)
-    return total
+        row[i] = theta[i] + offset * 0.0
 
 
 @njit
-def _line_points(
-    loss, arguments, theta, row, direction, offsets, values, failed, start, stop, watch
-):
+def _fill_span(row, theta, random, units, share, scale, offset):
+    """A part of `_fill_point`; indices that might be negative are not vectorised."""
+    if scale == 0.0:
+        for i in range(theta.size):
+            row[i] = theta[i] + offset * (_sign_drawn(random[i], units[i]) * share)
+    else:
+        for i in range(theta.size):
+            row[i] = theta[i] + offset * (_drawn(random[i], units[i], scale) * share)
+
+
+@njit
+def _line_points(loss, arguments, theta, row, way, offsets, values, failed, start, stop, watch):
     function = _function_at(loss)
+    words = row[: theta.size].view(np.uint64)
     for j in range(start, stop):
-        given = np.uint64(0)
-        if watch:
-            given = _perturb(row, theta, direction, offsets[j])
-        else:
-            for i in range(theta.size):
-                row[i] = theta[i] + offsets[j] * direction[i]
+        _fill_point(row, theta, way, offsets[j])
+        given = _fingerprint(words) if watch else np.uint64(0)
         values[j] = function(
             row.ctypes.data, theta.size, failed.ctypes.data + np.uint64(j), np.uint64(arguments)
         )
-        if watch and _fingerprint(row[: theta.size].view(np.uint64)) != given:
+        if watch and _fingerprint(words) != given:
             failed[j] = WROTE  # a fingerprint reads less than comparing
 
 
@@ -199,33 +248,80 @@ def coordinates_parallel(
 
 
 @_kernel()
-def line_serial(
-    loss, arguments, theta, work, direction, offsets, values, failed, start, stop, watch
-):
-    """``values[j]``: the loss at ``theta + offsets[j] direction``, on this thread.
+def line_serial(loss, arguments, theta, work, way, offsets, values, failed, start, stop, watch):
+    """``values[j]``: the loss at ``theta + offsets[j] v``, on this thread; ``way`` says what v is.
 
     The row of ``work`` may hold anything before, and holds one of these points afterwards. With
     ``watch`` it is looked whether the loss wrote to it, which costs as much again as filling it.
+    See `fastgrad.evaluate.drawn.Way`.
     """
-    row = work[0]
-    _line_points(
-        loss, arguments, theta, row, direction, offsets, values, failed, start, stop, watch
-    )
+    _line_points(loss, arguments, theta, work[0], way, offsets, values, failed, start, stop, watch)
 
 
 @_kernel(parallel=True)
 def line_parallel(
-    loss, arguments, theta, work, direction, offsets, values, failed, start, stop, watch, taken
+    loss, arguments, theta, work, way, offsets, values, failed, start, stop, watch, taken
 ):
     """`line_serial` on one thread a row of ``work``, each taking one point at a time."""
     for t in prange(work.shape[0]):
         j = start + _fetch_add(taken, 1)
         while j < stop:
-            row = work[t]
             _line_points(
-                loss, arguments, theta, row, direction, offsets, values, failed, j, j + 1, watch
+                loss, arguments, theta, work[t], way, offsets, values, failed, j, j + 1, watch
             )
             j = start + _fetch_add(taken, 1)
+
+
+@_kernel()
+def project(values, way, sums):
+    """``sums[k]``: of the products of chunk k of some values with a way, and of their squares.
+
+    The way is one that is not written out. Sums are kept in `LANES` lanes.
+    """
+    _, random, units, spans, shares, scale = way
+    products = np.zeros(CHUNK)
+    for k in range(sums.shape[0]):
+        first = k * CHUNK
+        size = min(CHUNK, values.size - first)
+        done = 0
+        for s in range(spans.shape[0]):
+            start = min(max(spans[s, 0] - first, 0), size)
+            stop = min(max(spans[s, 1] - first, start), size)
+            products[done:start] = 0.0
+            own = slice(first + start, first + stop)
+            _multiply(products[start:stop], values[own], random[own], units[own], shares[s], scale)
+            done = stop
+        products[done:size] = 0.0
+        sums[k, 0], sums[k, 1] = _sums_in_lanes(products[:size])
+
+
+@njit
+def _multiply(products, values, random, units, share, scale):
+    if scale == 0.0:
+        for i in range(values.size):
+            products[i] = values[i] * (_sign_drawn(random[i], units[i]) * share)
+    else:
+        for i in range(values.size):
+            products[i] = values[i] * (_drawn(random[i], units[i], scale) * share)
+
+
+@njit
+def _sums_in_lanes(x):
+    """The sum and the sum of squares, in an order that NumPy can keep as well."""
+    sums, squares = np.zeros(LANES), np.zeros(LANES)
+    whole = x.size // LANES * LANES
+    for i in range(0, whole, LANES):
+        for j in range(LANES):
+            sums[j] += x[i + j]
+            squares[j] += x[i + j] * x[i + j]
+    for i in range(whole, x.size):
+        sums[i - whole] += x[i]
+        squares[i - whole] += x[i] * x[i]
+    total, total_squares = 0.0, 0.0
+    for j in range(LANES):
+        total += sums[j]
+        total_squares += squares[j]
+    return total, total_squares
 
 
 @_kernel()
@@ -275,6 +371,29 @@ def fill_units(units, theta, stops, one_unit, settings):
             if size != 0.0 and not LEAST_UNIT <= size < MOST_UNIT:
                 units[i] = max(_unit(size, near), floor)
         start = stop
+
+
+@njit
+def _are_plain(theta):
+    """Whether all units of some entries are the powers of two that their exponents say."""
+    beyond = 0
+    for i in range(theta.size):
+        size = abs(theta[i])
+        beyond += not ((size == 0.0) | ((size >= LEAST_UNIT) & (size < MOST_UNIT)))
+    return beyond == 0
+
+
+@njit
+def _fill_plain(units, theta, near, floor, of_zero):
+    """What `_unit` makes of plain entries, without a branch."""
+    bits, sizes = units.view(np.uint64), theta.view(np.uint64)
+    for i in range(theta.size):
+        bits[i] = sizes[i] & EXPONENT  # a power of two has no other bits
+    for i in range(theta.size):
+        size, unit = abs(theta[i]), units[i]
+        unit = 1.0 if (near <= size) & (size < 1.0) else unit
+        unit = unit if unit > floor else floor
+        units[i] = of_zero if size == 0.0 else unit
 
 
 LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900

@@ -128,12 +128,17 @@ def _entries(out: Any, *args: Any) -> float:
     return 2e-6 + 1e-9 * out.size
 
 
+def _products(values: Any, *args: Any) -> float:
+    return 2e-6 + 4e-9 * values.size
+
+
 def _units(units: Any, _: Any, stops: Any, *args: Any) -> float:
     each = 6e-8 if units.size > CHUNK else 1e-9  # beyond the caches it is slow
     return 14e-6 * len(stops) + each * units.size
 
 
 coordinates_serial = OnDemand("coordinates_serial", in_numpy.coordinates, _evaluations)
+project = OnDemand("project", in_numpy.project, _products)
 line_serial = OnDemand("line_serial", in_numpy.line, _points)
 coordinates_parallel = OnDemand("coordinates_parallel")
 line_parallel = OnDemand("line_parallel")

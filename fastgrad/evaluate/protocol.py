@@ -13,6 +13,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.errors import LossError, NonFiniteLossError
+from fastgrad.evaluate.drawn import Drawn
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout
@@ -109,6 +110,10 @@ class Evaluator(ABC):
     @abstractmethod
     def along(self, direction: Floats, offsets: Floats) -> Floats:
         """``values[j]``: the loss at ``theta + offsets[j] direction``, shape (k,)."""
+
+    def along_drawn(self, direction: Drawn, offsets: Floats) -> Floats:
+        """`along` of a direction that is not written out."""
+        return self.along(direction.array, offsets)
 
     def lines(self, directions: Floats, offsets: Floats) -> Floats:
         """``values[i, j]``: the loss at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""

@@ -18,6 +18,8 @@ COMPARE_SECONDS = 1.0
 """Values made on several threads are held against those of one so often."""
 COMPARED = 4
 """How many of them."""
+COMPARED_PART = 32
+"""Comparisons take one part in so many of the time at most: those of long evaluations are seldom."""
 FIRST_COMPARISONS = 3
 """So many launches are all compared."""
 COMPARED_FIRST = 256
@@ -116,7 +118,8 @@ class Sharing:
         """
         now = time.perf_counter()
         often = self.compiled.comparisons < FIRST_COMPARISONS
-        if not (often or now - self.compiled.compared >= COMPARE_SECONDS):
+        pause = max(COMPARE_SECONDS, COMPARED_PART * COMPARED * (self.cost.seconds or 0.0))
+        if not (often or now - self.compiled.compared >= pause):
             return False
         self.compiled.comparisons += 1
         most = COMPARED

@@ -29,6 +29,24 @@ def norm(x: Floats) -> float:
         return unit * float(np.sqrt(np.sum(np.square(x / unit))))
 
 
+def norm_of_product(x: Floats, y: Floats) -> float:
+    """The norm of ``x y``, entry by entry, of vectors; no product of them all is kept.
+
+    Examples
+    --------
+    >>> norm_of_product(np.array([3.0, 2.0]), np.array([1.0, 2.0]))
+    5.0
+    """
+    if x.size > FEW_ENTRIES:
+        parts = (slice(k, k + FEW_ENTRIES) for k in range(0, x.size, FEW_ENTRIES))
+        with np.errstate(over="ignore", under="ignore"):
+            products = (x[part] * y[part] for part in parts)
+            squares = math.fsum(product.dot(product) for product in products)
+        if TINY < squares < HUGE:
+            return float(np.sqrt(squares))
+    return norm(x * y)
+
+
 def _squares(x: Floats) -> float:
     """The sum of the squares of all entries, `FEW_ENTRIES` at a time."""
     if x.size <= FEW_ENTRIES:

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastgrad.evaluate import kernels, process, schedule
+from fastgrad.evaluate import kernels, process, schedule, sharing
 from tests.losses import bought, evaluator_of, parallel_squares, rosenbrock, steps_of
 
 
@@ -167,3 +167,21 @@ def test_work_that_grows_is_noticed(machine):
         seen, threads = machine(lambda count, threads: 1e-3 * count / threads)
     assert seen == pytest.approx(1e-3)
     assert threads == 2
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 1e-2, 1.0])
+def test_comparisons_of_threads_take_a_small_part_of_the_time(seconds, clock):
+    """Four evaluations a second were more than all others, of a loss that takes a second."""
+    run = evaluator_of(rosenbrock, np.ones(5))
+    run.compiled.comparisons, run.compiled.compared = sharing.FIRST_COMPARISONS, 0.0
+    cost = schedule.Cost()
+    cost.seconds = seconds
+    shared = sharing.Sharing(run.compiled, (), cost)
+    shared.saw(2)
+    made = []
+    while clock[0] < 1000.0:
+        clock[0] += 0.5
+        assert not shared.spoiled(lambda *which: made.append(which), np.zeros(50), None)
+    pause = max(sharing.COMPARE_SECONDS, sharing.COMPARED_PART * sharing.COMPARED * seconds)
+    assert len(made) == pytest.approx(1000.0 / pause * sharing.COMPARED, rel=0.15)
+    assert len(made) * seconds <= 1000.0 / sharing.COMPARED_PART

@@ -17,7 +17,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
-from fastgrad.differences.directions import Directions
+from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, Profile, Ruling
 from fastgrad.numerics.steps import power_of_two
@@ -160,9 +160,9 @@ class FirstLook:
 
     def _everything(self, shares: Floats) -> tuple[float, float]:
         """The slope along the signs of all blocks that have a share, and what is claimed of it."""
-        v = self.directions.signs_of(self.claim.values)
-        for block, share in zip(self.loss.layout.blocks, shares, strict=True):
-            v[block.start : block.stop] *= share
+        blocks = zip(self.loss.layout.blocks, shares.tolist(), strict=True)
+        parts = [Part(0, block.start, block.stop, share) for block, share in blocks]
+        v = self.directions.signs_through(self.claim.values, parts)
         step = min(self.step, LARGEST_STEP / float(shares.max()))
         above, below = self.loss.along(v, np.array([step, -step]))
         with np.errstate(invalid="ignore"):  # the loss may be infinite on both sides

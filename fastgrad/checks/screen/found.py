@@ -10,7 +10,7 @@ from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.screen import Screen
 from fastgrad.findings import Diagnosis
-from fastgrad.numerics.norms import norm, rms
+from fastgrad.numerics.norms import norm, norm_of_product
 from fastgrad.parameters.layout import Layout
 
 
@@ -77,13 +77,16 @@ class Found:
         return norm(sizes * np.sqrt([block.size for block in layout.blocks]))
 
 
-def block_rms(layout: Layout, gradient: Floats, free: Mask | None) -> Floats:
+def block_rms(layout: Layout, gradient: Floats, units: Floats, free: Mask | None) -> Floats:
     """rms of a gradient in units of theta over the free entries of each block, shape (blocks,)."""
     sizes = np.zeros(len(layout.blocks))
     for b, block in enumerate(layout.blocks):
-        part = gradient[block.start : block.stop]
-        if free is not None:
-            part = part[free[block.start : block.stop]]
+        part, own = gradient[block.start : block.stop], units[block.start : block.stop]
         finite = np.isfinite(part)
-        sizes[b] = rms(part if finite.all() else part[finite])
+        moving = finite if free is None else finite & free[block.start : block.stop]
+        if not moving.all():
+            part, own = part[moving], own[moving]
+        if part.size:
+            size = norm_of_product(part, own)
+            sizes[b] = size / float(np.sqrt(part.size)) if np.isfinite(size) else np.inf
     return sizes

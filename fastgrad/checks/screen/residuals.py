@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgrad.arrays import Floats
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.lines import SMALLEST_STEP, Lines
+from fastgrad.evaluate.drawn import Direction
 from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.quotients import Quotients
 
@@ -67,11 +67,11 @@ class Residuals:
         self.rule = rule
         self._unit = float(claim.unit.max())
 
-    def measure(self, v: Floats, step: float) -> Reading:
+    def measure(self, v: Direction, step: float) -> Reading:
         """``v . a`` against a central difference along v."""
         return self._reading(self.lines.at(v, step), self.claim.along(v))[0]
 
-    def confirmed(self, v: Floats, first: float, seen: Quotients | None = None) -> Reading:
+    def confirmed(self, v: Direction, first: float, seen: Quotients | None = None) -> Reading:
         """`measure`, and once more at half the step before an alarm is believed.
 
         Where the loss is not finite there, the step shrinks. The reading of an alarm that did not

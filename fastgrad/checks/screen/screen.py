@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.checks.screen.first_look import LARGEST_SHARE
 from fastgrad.checks.screen.residuals import FINER, Reading, Residuals
-from fastgrad.differences.directions import Directions
+from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.loss import FEW_ENTRIES, LINE_EVALUATIONS, Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.steps import power_of_two
@@ -87,16 +87,16 @@ def look(
 def _through_everything(
     residuals: Residuals, directions: Directions, count: int, allows: Callable[..., bool]
 ) -> tuple[Reading, ...] | None:
-    """The readings of directions through everything, all drawn into one vector; None if time is out."""
-    lines, v = residuals.lines, directions.draw(0)
+    """The readings of directions through everything; None if time is out."""
+    lines, v = residuals.lines, directions.along(0)
     seen = lines.probe_step(v, count)
     readings = [residuals.confirmed(v, FINER * lines.step, seen)]
     for k in range(1, GLOBAL):
         if not allows():
             return None
         bends = any(reading.bends for reading in readings)
-        directions.fill(v, k)
-        readings.append(residuals.confirmed(v, lines.step if bends else FINER * lines.step))
+        first = lines.step if bends else FINER * lines.step
+        readings.append(residuals.confirmed(directions.along(k), first))
     return tuple(readings)
 
 
@@ -138,6 +138,8 @@ class _Groups:
         others it would be heard in their noise. None moves further than entries of the largest unit
         do.
         """
+        if len(self.counts) == 1:
+            return np.ones(1)
         units, effects = [], []
         claim, own = self.residuals.claim, self.directions.units
         for block, count in zip(self.residuals.lines.loss.layout.blocks, self.counts, strict=True):
@@ -152,11 +154,13 @@ class _Groups:
 
     def _measured(self, group: tuple[int, ...]) -> Reading:
         lines = self.residuals.lines
-        v = np.zeros(self.directions.units.size)
-        for b in group:
-            block = lines.loss.layout.blocks[b]
-            self.directions.fill(v, block_stream(b), block.start, block.stop)
-            v[block.start : block.stop] *= self.shares[b]
+        blocks = lines.loss.layout.blocks
+        v = self.directions.through(
+            [
+                Part(block_stream(b), blocks[b].start, blocks[b].stop, float(self.shares[b]))
+                for b in sorted(group)
+            ]
+        )
         step = lines.step_for(sum(self.counts[b] for b in group))
         return self.residuals.confirmed(v, FINER * step)
 

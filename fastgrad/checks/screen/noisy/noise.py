@@ -72,7 +72,7 @@ def heard(loss: Loss, directions: Directions, relative: float) -> Loss:
 def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
     lines = []
     for k in range(LINES):
-        v = directions.draw(NOISE_STREAM + k)
+        v = directions.along(NOISE_STREAM + k)
         values = loss.along(v, spacing * POINTS)
         sigma = _noise(
             np.insert(values, POINTS.size // 2, loss.base), LEAST_NOISE * rounding_of(loss)
