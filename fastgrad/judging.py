@@ -27,7 +27,13 @@ from fastgrad.checks.screen.screen import screen_evaluations
 from fastgrad.checks.screen.told import beside
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise, unchecked_block
-from fastgrad.checks.sweep import ADAPTIVE_PAIRS, SECOND_LOOKS, sweep, sweep_evaluations
+from fastgrad.checks.sweep import (
+    ADAPTIVE_PAIRS,
+    SECOND_LOOKS,
+    studies_at_once,
+    sweep,
+    sweep_evaluations,
+)
 from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.confined import Confined, confined
@@ -134,8 +140,7 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     opened = affordable
     strategy = _chosen(opened.loss, opened.claim, opened.budget, opened.options)
     outcome, loss, made = _judged(opened, question, rule, strategy)
-    remarks = (*outcome.remarks, *clock.about_programs(run.evaluations))
-    outcome = replace(outcome, remarks=remarks)
+    outcome = outcome.saying(*clock.about_programs(run.evaluations))
     claim, options = opened.claim, opened.options
     if opened.answers is not None:
         with opened.budget.stopped():
@@ -195,6 +200,8 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
 def _with_a_glimpse(opened: _Opened, needed: int) -> _Opened | None:
     """The same once the loss was seen away from theta; None where the budget allows no verdict."""
     loss, budget, options = opened.loss, opened.budget, opened.options
+    if studies_at_once(loss, options):
+        return opened
     if options.strategy != "screen" and budget.allows(needed):
         with budget.timing():  # away from theta it may cost more
             loss = loss.glimpsed(options.seed)
@@ -228,8 +235,7 @@ def _judged(
         opened.loss.run.outside is not None or _is_left_at_once(outcome)
     ):
         hint = looks_like(layout, opened.loss.theta)
-    remarks = (*outcome.remarks, *said, *layout.remarks(), *([hint] if hint else []))
-    outcome = replace(outcome, remarks=remarks)
+    outcome = outcome.saying(*said, *layout.remarks(), *([hint] if hint else []))
     return outcome, outcome.loss or loss, made
 
 
@@ -339,7 +345,7 @@ def _explained(
         # Where a law explains the error, as a change of variables does, a curl says no more.
         if found.conservative or not all(diagnosis.explains for diagnosis in diagnoses):
             sentence = found.beside(outcome.relative_error)
-            outcome = replace(outcome, remarks=(*outcome.remarks, sentence))
+            outcome = outcome.saying(sentence)
     return summarise(outcome, loss, rule, options, diagnoses)
 
 

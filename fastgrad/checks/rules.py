@@ -49,6 +49,10 @@ class Verdict(IntEnum):
         return made
 
 
+WORDS = np.array([verdict.words for verdict in Verdict])
+"""Verdicts as reports spell them, by their numbers."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """When an error ``|a - D|``, shape (m,), matters beside its bar and the scale of its entry."""
@@ -76,7 +80,8 @@ class Rule:
 
 def overall(verdicts: np.ndarray) -> str:
     """The verdict of several entries together."""
-    if np.any(verdicts == Verdict.DISAGREES):
+    counts = np.bincount(verdicts, minlength=len(Verdict))
+    if counts[Verdict.DISAGREES]:
         return "disagrees"
-    right = (verdicts == Verdict.AGREES) | (verdicts == Verdict.KINK_VALID)
-    return "agrees" if right.all() else "inconclusive"
+    right = counts[Verdict.AGREES] + counts[Verdict.KINK_VALID]
+    return "agrees" if right == verdicts.size else "inconclusive"

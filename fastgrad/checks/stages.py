@@ -145,11 +145,13 @@ class _Stages(Standing):
         seconds = (time.perf_counter() - began + self.entries.seconds) / h.size
         self.evaluation = seconds / 2
         left = np.flatnonzero(self.verdict != Verdict.AGREES)
-        left = left[~self._lie_at_an_edge(left, first)]
+        if left.size:
+            left = left[~self._lie_at_an_edge(left, first)]
         if left.size:
             self._refine_in_time(left, first.take(left), LATER_STAGES * seconds)
-        self._climb_where_bars_are_useless()
-        self.refuse_useless_bars()
+        if self.is_untold().any():
+            self._climb_where_bars_are_useless()
+            self.refuse_useless_bars()
         self.verdict[~np.isfinite(self.a)] = Verdict.DISAGREES
         return self.judged()
 

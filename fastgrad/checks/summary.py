@@ -7,7 +7,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
-from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
+from fastgrad.checks.rules import SEVERITY, WORDS, Rule, Verdict, overall
 from fastgrad.checks.tolerance import smallest_rtol
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck
@@ -36,7 +36,9 @@ def summarise(
     return GradientCheck(
         verdict=outcome.verdict,
         strategy="",
-        blocks=tuple(replace(b, diagnosis=laws.get(b.name, "")) for b in outcome.blocks),
+        blocks=tuple(
+            replace(b, diagnosis=laws[b.name]) if b.name in laws else b for b in outcome.blocks
+        ),
         entries=() if judged is None else entries_of(judged, loss.layout, rule),
         diagnoses=diagnoses,
         relative_error=outcome.relative_error,
@@ -71,7 +73,7 @@ def _kept(outcome: Outcome, layout: Layout, rule: Rule) -> Kept | None:
         "error_bar": judged.bar,
         "step": judged.differences.step,
         "allowance": rule.allowance(judged.bar, judged.scales.entry),
-        "verdict": np.array([v.words for v in Verdict])[judged.verdict],
+        "verdict": WORDS[judged.verdict],
     }
     return Kept(places, judged.indices, columns, outcome.readings)
 
@@ -177,8 +179,8 @@ def agreements_of(judged: Judged) -> dict[str, int]:
 
 def counts_of(judged: Judged) -> dict[str, int]:
     """How many entries got each verdict."""
-    counts = {v.words: int(np.count_nonzero(judged.verdict == v)) for v in Verdict}
-    return {words: count for words, count in counts.items() if count}
+    counts = np.bincount(judged.verdict, minlength=len(Verdict)).tolist()
+    return {v.words: counts[v] for v in Verdict if counts[v]}
 
 
 def entries_of(judged: Judged, layout: Layout, rule: Rule) -> tuple[EntryCheck, ...]:
@@ -213,6 +215,6 @@ def _entry(judged: Judged, layout: Layout, k: int) -> EntryCheck:
         numeric=float(judged.numeric[k]),
         error_bar=float(judged.bar[k]),
         step=float(judged.differences.step[k]),
-        verdict=Verdict(judged.verdict[k]).words,
+        verdict=str(WORDS[judged.verdict[k]]),
         note=note,
     )

@@ -51,10 +51,10 @@ def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
         loss, judged = _judged(loss, claim, rule, budget, options)
         judged, edges = judged_at_edges(loss, claim, rule, judged, budget.left)
         judged, told = judged_together(loss, judged, budget.left)
-    numeric = np.zeros(loss.layout.size)
-    numeric[judged.indices] = judged.numeric
     certificate: tuple[str, ...] = ()
     if loss.run.structured:
+        numeric = np.zeros(loss.layout.size)
+        numeric[judged.indices] = judged.numeric
         some = None if loss.free is None else judged.indices
         certificate = loss.run.certified(some, numeric, again=True)
     return Outcome(
@@ -102,6 +102,11 @@ def _judged(
         h = _default_steps(entries, options)
     judged = judge(entries, claim, rule, h, left=budget.left)
     return in_units_of(judged, entries.loss), judged
+
+
+def studies_at_once(loss: Loss, options: Options) -> bool:
+    """Whether a sweep that was asked for looks at noise along all lines whatever a glimpse says."""
+    return options.strategy == "sweep" and not _may_glance(loss, options, study=True)
 
 
 def in_units_of(judged: Judged, loss: Loss) -> Loss:

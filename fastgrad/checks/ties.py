@@ -175,6 +175,8 @@ def judged_together(
     loss: Loss, judged: Judged, left: Callable[[], float]
 ) -> tuple[Judged, tuple[Diagnosis, ...]]:
     """Entries with valid subgradients, those called wrong that are none together, and why."""
+    if not (judged.verdict == Verdict.KINK_VALID).any():
+        return judged, ()
     verdict, notes = judged.verdict.copy(), dict(judged.notes)
     tied = np.zeros(verdict.size, np.bool_)
     told: list[Diagnosis] = []

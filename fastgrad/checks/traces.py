@@ -60,7 +60,10 @@ def hear_traces(entries: Entries, judged: Judged) -> Judged:
 
 def _hidden(entries: Entries, judged: Judged) -> Indices:
     """Entries that agree, though claim and difference lie within bars that tell neither from zero."""
-    alone = ~entries.loss.units.one_unit[judged.block]
+    one_unit = entries.loss.units.one_unit
+    if one_unit.all():
+        return np.zeros(0, np.intp)
+    alone = ~one_unit[judged.block]
     size = np.maximum(np.abs(judged.analytic), np.abs(judged.numeric))
     hidden = (judged.verdict == Verdict.AGREES) & (judged.bar > HIDDEN * size)
     moved = (judged.analytic != 0) & (entries.x != 0)

@@ -139,11 +139,10 @@ class Measured:
         """
         if not self.lines:  # a single one may be a direction along which f is level
             return False
-        values = np.concatenate([[self.value], *(line.values for line in self.lines)])
-        apart = values.max() - values.min()
+        apart = self.seen.max() - self.seen.min()
         if not apart <= FEW_ROUNDINGS * np.spacing(max(abs(self.value), 1.0)):
             return False
-        return np.unique(values).size <= FEW_VALUES
+        return np.unique(self.seen).size <= FEW_VALUES
 
     @cached_property
     def is_level(self) -> bool:
@@ -191,8 +190,9 @@ class Measured:
     @cached_property
     def half(self) -> str:
         """The half precision that every value seen is a number of, beside its neighbours; or nothing."""
-        values = np.unique(self.seen)
-        return half_of(values) if np.isfinite(values).all() else ""
+        if not (np.isfinite(self.seen).all() and _are_float32(self.seen)):
+            return ""
+        return half_of(np.unique(self.seen))
 
 
 @dataclass(frozen=True)
@@ -486,5 +486,9 @@ def half_of(values: Floats) -> str:
 def _all_float32(samples: list[Floats]) -> bool:
     values = np.concatenate(samples)
     values = values[np.isfinite(values)]
+    return _are_float32(values) and np.unique(values).size >= FEW_VALUES
+
+
+def _are_float32(values: Floats) -> bool:
     with np.errstate(over="ignore"):
-        return bool(np.all(values.astype(np.float32) == values)) and np.unique(values).size >= 5
+        return bool((values.astype(np.float32) == values).all())

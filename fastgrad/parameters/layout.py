@@ -70,7 +70,11 @@ class Block:
 
     def index(self, position: int) -> tuple[int, ...]:
         """Index in the block of the entry at a position in the flat vector."""
-        return tuple(int(k) for k in np.unravel_index(position - self.start, self.shape))
+        left, index = int(position) - self.start, []
+        for length in reversed(self.shape):
+            left, k = divmod(left, length)
+            index.append(k)
+        return tuple(reversed(index))
 
     def entry(self, position: int) -> str:
         """Name of the entry at a position in the flat vector, such as ``W1[3, 17]``."""
