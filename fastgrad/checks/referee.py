@@ -14,7 +14,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.entries import Entries
@@ -22,6 +22,7 @@ from fastgrad.differences.loss import FEW_ROUNDINGS, Loss
 from fastgrad.differences.profile import (
     PLAIN_GRAINS,
     PROFILE_EVALUATIONS,
+    TURNED,
     WIDE_LOOK,
     Judgment,
     Profile,
@@ -118,23 +119,40 @@ class Referee:
     def confirm(self, brief: bool) -> Judged:
         """The same entries, those that are called wrong heard; if ``brief``, the worst of them first.
 
-        Others are heard only if it has an alibi; its look is at two wider steps alone.
+        Others are heard only if it has an alibi, or if they have a slope of nothing in a unit of their
+        own, beyond whose turns they may have been looked at; its look is at two wider steps alone. So
+        are those that could not be told.
         """
-        accused = np.flatnonzero(
-            (self.before.verdict == Verdict.DISAGREES) & np.isfinite(self.before.analytic)
-        )
-        if accused.size == 0:
+        finite = np.isfinite(self.before.analytic)
+        accused = np.flatnonzero((self.before.verdict == Verdict.DISAGREES) & finite)
+        unsure = np.flatnonzero((self.before.verdict == Verdict.INCONCLUSIVE) & finite)
+        unsure = unsure[self._may_have_turned(unsure)][:HEARD]
+        if not (accused.size or unsure.size):
             return self.before
         self._open()
+        for k in unsure.tolist():
+            self._hear_in_full(k)
+        if accused.size == 0:
+            return self._judged()
         if brief:
             excess = np.abs(self.before.analytic - self.before.numeric)[accused]
             worst = int(accused[int(np.argmax(excess / self.before.bar[accused]))])
+            others = accused[accused != worst]
             if self._is_convicted(worst, brief=True):
+                for k in others[self._may_have_turned(others)].tolist():
+                    self._is_convicted(k)
                 return self._judged()
-            accused = accused[accused != worst]
+            accused = others
         for b in np.unique(self.before.block[accused]):
             self._hear_accused(accused[self.before.block[accused] == b])
         return self._judged()
+
+    def _may_have_turned(self, which: Indices) -> Mask:
+        """Whether entries in units of their own have slopes of nothing beside what is claimed."""
+        before = self.before
+        alone = ~self.entries.loss.units.one_unit[before.scales.block[which]]
+        distance = np.abs(before.analytic[which] - before.numeric[which])
+        return np.asarray(alone & (np.abs(before.numeric[which]) <= TURNED * distance))
 
     def _open(self) -> None:
         old = self.before.differences

@@ -56,6 +56,8 @@ GROWING, GROWTH = 8, 2.0**4
 where in the interval the pole lies; a jump stays what it is."""
 MOVES = 7
 """So many of the nine values of a first look must differ, or it is a staircase or nothing at all."""
+TURNED = 0.3
+"""Part of its distance to a claim that a slope must be for wide steps to confirm it."""
 SQUARE = (0.5, 2.0)
 """Truncation grows with the square of the step, to within these factors."""
 PLAIN_GRAINS = 16.0
@@ -540,10 +542,12 @@ def plainly_off(
         A step, the slope there, and its bar.
     brief : bool
         Whether to look at the wider steps alone, where others are known already: the claim must not be
-        nearer than the slope to what the widest says.
+        nearer than the slope to what the widest says. A slope of nothing beside that distance is not
+        confirmed by them: beyond its turns f has none at every step.
     """
     h, slope, bar = near
     distance = abs(claim - slope)
+    brief = brief and abs(slope) > TURNED * distance
     least = TELLING_BARS if brief else PLAIN_BARS
     if not (np.isfinite(distance) and distance > least * bar):
         return False

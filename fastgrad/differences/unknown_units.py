@@ -6,6 +6,7 @@ as others do, it is good enough; otherwise its unit is the step over which it ch
 the steepest of the others does over its own (`fastgrad.numerics.reach`).
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.entries import Entries
+from fastgrad.differences.loss import Loss
 from fastgrad.numerics.quotients import Quotients
-from fastgrad.numerics.reach import reaches
+from fastgrad.numerics.reach import HINTED_AT, Reach, reaches
 from fastgrad.numerics.steps import power_of_two
 
 GOOD_ENOUGH = 2.0**10
@@ -25,6 +27,10 @@ REACH = 2.0**-3
 """Part of the effect at which a unit is read off: over this part of it f has not turned yet."""
 NOISES = 2.0**6
 """Changes of so many sds of the noise are no noise."""
+UNSEEN = 2.0**-20
+"""Part of the largest effect: what directions do not show of entries that are said to do less."""
+SOUGHT = 32
+"""The most entries that are looked at one by one before directions move them."""
 FEWEST = 3
 """So many entries that the guess does for, and none that it does not, show that it does for those too
 that are said to do nothing, and do nothing."""
@@ -95,6 +101,63 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
     step = np.where(known, found.step / REACH, found.still)
     said = known | (~zero & (step > 0))  # what does nothing may not be said to do something
     return Found(which[said], power_of_two(step[said]), which[~known])
+
+
+def in_claimed_units(loss: Loss, claims: Floats) -> Loss:
+    """The loss with units that were guessed made those that a claim makes plausible.
+
+    Where directions are to move all entries at once there are no differences of single ones to go by. A
+    claim that would have an entry do far more than others does not let it go so far; of a few that would
+    have it do next to nothing it is looked at whether it does more over a step so much longer.
+
+    Parameters
+    ----------
+    claims : ndarray, shape (n,)
+        The slopes under test.
+    """
+    unknown, s = loss.units.unknown, loss.units.entry
+    if unknown is None or loss.run.structured or isinstance(loss.run, Confined):
+        return loss
+    claimed = np.abs(claims) * s
+    moved = np.isfinite(claimed) & (claimed > 0.0)
+    if loss.free is not None:
+        moved &= loss.free
+    effect = float(claimed.max(initial=0.0, where=moved & ~unknown)) or abs(loss.value)
+    if not effect:
+        return loss
+    units = s.copy()
+    asked = unknown & moved
+    far = np.flatnonzero(asked & (claimed > GOOD_ENOUGH * effect))
+    units[far] = power_of_two(effect / np.abs(claims[far]))
+    near = np.flatnonzero(asked & (claimed < UNSEEN * effect))
+    guessed_wrong = far.size + near.size > 0  # and so may be those that are said to do nothing
+    untold = np.flatnonzero(unknown & (claims == 0.0) & guessed_wrong)
+    if near.size <= SOUGHT:
+        goal = REACH * effect
+        steps = goal / np.abs(claims[near])
+        steps[steps > HINTED_AT * s[near]] = 0.0
+        near, steps = near[steps > 0], steps[steps > 0]
+        found = _sought(loss, near, steps, goal)
+        known = np.isfinite(found.step)
+        units[near[known]] = power_of_two(found.step[known] / REACH)
+        untold = np.append(untold, near[~known])
+    everyone = np.arange(units.size)
+    return replace(loss, units=loss.units.found(everyone, units, untold))
+
+
+def _sought(loss: Loss, indices: Indices, steps: Floats, goal: float) -> Reach:
+    """How far some entries must go, looked at first over some steps."""
+    everyone, noise = np.arange(indices.size), np.full(indices.size, NOISES * loss.measured.least)
+
+    def sample(some: Indices, steps: Floats) -> Floats:
+        values = loss.values(indices[some], np.stack([steps, -steps], axis=1))
+        return _changes(values[:, 0], values[:, 1], loss.base)
+
+    outside = loss.run.outside
+    with np.errstate(all="ignore"):
+        found = reaches(sample, steps, sample(everyone, steps), goal, noise)
+    loss.run.outside = outside
+    return found
 
 
 def _effect(entries: Entries, first: Quotients, known: Mask, noise: float) -> float:

@@ -122,3 +122,41 @@ def test_what_raises_far_away_is_not_the_domain_of_the_loss():
     g = np.array([1e3 * r + 2e6 * theta[0], 1e9 * r])
     assert check(loss, g, theta).verdict == "agrees"
     assert check(loss, g * [1, -1], theta).verdict == "disagrees"
+
+
+@COUNTED
+@pytest.mark.parametrize("penalty", [0.0, PENALTY], ids=["smooth", "l1"])
+@pytest.mark.parametrize("zeros", ZEROS.values(), ids=ZEROS)
+def test_a_screen_takes_units_that_the_claim_makes_plausible(seeds, zeros, penalty):
+    for seed in seeds:
+        loss, grad, theta, _ = problem(seed, zeros, penalty)
+        g = grad(theta)
+        assert screened(loss, g, theta).verdict == "agrees", seed
+        if penalty == 0.0:
+            wrong = zeros[seed % len(zeros)]
+            g[wrong] *= -1.0
+            report = screened(loss, g, theta)
+            assert report.verdict == "disagrees", seed
+            blamed = [entry.index for entry in report.entries if entry.verdict == "disagrees"]
+            assert blamed == [(wrong,)], seed
+
+
+def screened(loss, gradient, theta):
+    return fg.check_grad(loss, gradient, theta, strategy="screen", backend="python")
+
+
+def test_a_screen_leaves_open_what_nothing_tells_of_zeros_that_are_said_to_do_nothing():
+    """A net of zeros in units of 1e-15 to 1e15: the first weights do nothing until the second do."""
+    rng = np.random.default_rng(3)
+    unit = 10.0 ** rng.integers(-15, 16, 60)
+    X, y = rng.normal(size=(30, 6)), rng.normal(size=30)
+
+    def loss(theta):
+        v = theta / unit
+        hidden = np.tanh(X @ v[:48].reshape(6, 8))
+        return float(((hidden @ v[48:56] + v[56:].sum() - y) ** 2).mean())
+
+    g = np.append(np.zeros(56), np.full(4, -2 * y.mean())) / unit
+    assert screened(loss, g, np.zeros(60)).verdict != "disagrees"
+    g[58] *= -1.0
+    assert screened(loss, g, np.zeros(60)).verdict != "agrees"

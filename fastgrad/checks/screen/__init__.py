@@ -43,6 +43,7 @@ from fastgrad.checks.sweep import sweep_evaluations
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.lines import Lines
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.unknown_units import in_claimed_units
 from fastgrad.report.progress import progress_bar
 
 ATTEMPTS = 3
@@ -67,6 +68,7 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     """Look along the signs of the gradient and along random ones, and locate what is wrong."""
     expected = screen_evaluations(loss)
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
+        loss = in_claimed_units(loss, claim.values)
         refuted = first_look(loss, claim, rule, budget, options.seed)
         loss, rough = _noise_of(loss, claim, options.seed)
         if refuted is not None and not refuted.stands_out(loss.noise):
@@ -78,6 +80,7 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
         search.spot.heard = refuted is not None and refuted.factor is not None
         try:
             found = search.run()
+            found.overrule()
         except TurnsOutRoughError as error:
             return _rough(error.loss, claim, rule, budget, (options.seed, refuted))
         cost = _cost(loss, budget)
@@ -266,6 +269,8 @@ class _Search:
         if self.found.counts[b] <= FEW_ENTRIES and self.budget.allows(ALL_STAGES * FEW_ENTRIES):
             finding = self.found.findings.setdefault(b, Finding())
             Locator(self.spot, self.directions).search(block, v, finding, thorough=True)
+        elif self.loss.units.unknown is not None:
+            return  # what f does far off may be far further than where entries matter
         elif self.found.rms[b] <= entry_limit(self.found.readings_of(b)) and self.budget.allows():
             direction = self.directions.draw(v, block.start, block.stop)
             away = self.loss.along(direction, np.array([AWAY, -AWAY]))

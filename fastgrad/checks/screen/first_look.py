@@ -19,7 +19,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.loss import Loss
-from fastgrad.differences.profile import PROFILE_EVALUATIONS, Profile, Ruling
+from fastgrad.differences.profile import PROFILE_EVALUATIONS, TURNED, Profile, Ruling
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.numerics.windows import grain_of
 from fastgrad.parameters.layout import Block
@@ -195,9 +195,12 @@ class FirstLook:
 
     def _again(self, first: Along) -> Along | None:
         """The same block at steps far apart, and along random signs; None if it has an alibi."""
-        if not self.allows(LAST_EVALUATIONS):
-            return None
         block, off = self.loss.layout.blocks[first.block], first.off
+        turned = not self.loss.units.one_unit[first.block] and abs(first.slope) <= TURNED * off
+        if turned or not self.allows(LAST_EVALUATIONS):
+            return (
+                None  # a slope of nothing may lie beyond the turns of an entry in a unit of its own
+            )
         v = self.directions.signs_of(self.claim.values, block.start, block.stop)
         least = CLEAR * self.noise / max(off, abs(first.slope))
         fine, finest = (max(first.step * part, least) for part in FINER)

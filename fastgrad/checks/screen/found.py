@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.findings import Finding
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.residuals import Reading
@@ -46,6 +47,18 @@ class Found:
     """Whether these are clean."""
     complete: bool = True
     """Whether the time sufficed."""
+
+    def overrule(self) -> None:
+        """Withdraw what the first look refuted where every entry of that block agrees by itself.
+
+        Along a line through entries in units of their own f may have turned.
+        """
+        finding = None if self.refuted is None else self.findings.get(self.refuted.block)
+        if self.refuted is None or finding is None:
+            return
+        every = len(finding.checked) >= self.counts[self.refuted.block]
+        if every and all(e.verdict == Verdict.AGREES for e in finding.checked.values()):
+            self.refuted = None
 
     @property
     def readings(self) -> list[Reading]:

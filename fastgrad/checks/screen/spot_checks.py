@@ -56,14 +56,18 @@ class SpotChecks:
         A direction has shown the error at steps of its own, so the first entry has a short look; if it
         has an alibi, all are heard from then on.
         """
-        if not (judged.verdict == Verdict.DISAGREES).any() or (self.heard and not self._doubtful):
+        wrong = bool((judged.verdict == Verdict.DISAGREES).any())
+        alone = ~entries.loss.units.one_unit[judged.block]
+        unsure = bool(np.any(alone & (judged.verdict == Verdict.INCONCLUSIVE)))
+        if not unsure and (not wrong or (self.heard and not self._doubtful)):
             return judged
         referee = Referee(
             entries, judged, self.residuals.rule, self.budget.left, self.budget.evaluation
         )
         heard = referee.confirm(brief=not self._doubtful)
-        self.heard = True
-        self._doubtful |= bool(np.any(heard.verdict != judged.verdict))
+        self.heard |= wrong
+        acquitted = (judged.verdict == Verdict.DISAGREES) & (heard.verdict != judged.verdict)
+        self._doubtful |= bool(np.any(acquitted))
         return heard
 
     def require_time(self) -> None:
