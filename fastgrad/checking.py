@@ -228,7 +228,7 @@ def check_grad(
     options = Options(step, strategy, seconds, seed, progress)
 
     def check(gradient: Any) -> list[GradientCheck]:
-        asked = replace(question, gradient=gradient)
+        asked = question if gradient is grad else replace(question, gradient=gradient)
         return [check_at(place, asked, rule, options) for place in places]
 
     with through:

@@ -89,7 +89,8 @@ class Standing:
         """Differences by u, with steps in u."""
         s = self.s[which]
         found = self.entries.at(which, h * s)
-        return replace(found, h=h, D=found.D * s, bar=found.bar * s)
+        found.h, found.D, found.bar = h, found.D * s, found.bar * s
+        return found
 
     def set_scales(self, sound: Mask) -> None:
         """The scale of each entry, from differences that can be trusted."""

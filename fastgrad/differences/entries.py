@@ -86,11 +86,11 @@ class Entries:
             repeats = np.append(repeats, which.size)
         if repeats.size == 0:
             return self.loss.values(indices, offsets)
-        values = self.loss.values(
-            np.insert(indices, repeats, 0), np.insert(offsets, repeats, 0.0, axis=0)
-        )
-        again = repeats + np.arange(repeats.size)
-        require_deterministic(
-            np.append(values[again, 0], self.loss.base) + self.loss.run.reference, SCATTER
-        )
-        return np.delete(values, again, axis=0)
+        own = np.ones(which.size + repeats.size, np.bool_)
+        own[repeats + np.arange(repeats.size)] = False
+        places, steps = np.zeros(own.size, np.intp), np.zeros((own.size, 2))
+        places[own], steps[own] = indices, offsets
+        values = self.loss.values(places, steps)
+        again = np.append(values[~own, 0], self.loss.base) + self.loss.run.reference
+        require_deterministic(again, SCATTER)
+        return values[own]

@@ -46,6 +46,8 @@ def probed_steps(entries: Entries, seed: int) -> Floats:
         np.maximum.at(largest, block, np.nan_to_num(np.abs(near.D)))
         fails = ~(np.abs(t) <= PROBE_TRUNCATION * near.bar)
         fails |= (near.bar > PROBE_NOISE * largest[block]) & (largest[block] > 0)
+    if not fails.any():
+        return h
     failed = np.bincount(block, fails, largest.size) > np.bincount(block, ~fails, largest.size)
     again = failed[block]
     if not again.any():

@@ -37,9 +37,9 @@ def levels_of(lines: Sequence[Floats]) -> Levels | None:
     >>> levels_of([np.array([1.0, 1.0, 1.0, 3.0, 3.0])]) is None  # a jump
     True
     """
-    if not lines or not all(np.isfinite(line).all() for line in lines):
+    values = np.sort(np.concatenate([*lines, np.zeros(0)]))
+    if values.size == 0 or not np.isfinite(values[[0, -1]]).all():  # where sorting puts what is not
         return None
-    values = np.sort(np.concatenate(lines))
     gaps = np.diff(values)
     if gaps.size == 0 or gaps.max() == 0:
         return None
