@@ -129,6 +129,10 @@ def _coordinate_points(loss, arguments, theta, row, indices, offsets, values, fa
             r, j = r + 1, 0
 
 
+HALF = np.int32(1 << 14)
+"""One half in units of what 16 bits tell."""
+
+
 @intrinsic
 def _double(typingctx, word):
     """The number whose bits a word is."""
@@ -145,10 +149,13 @@ def _of_unit(upper_bits):
 
 
 @njit
-def _drawn(random, unit, scale):
-    """An entry of a direction that is not written out, as `fill_direction` has it."""
-    u = random * 2.0**-15
-    return np.copysign(scale * (0.5 + abs(u)), u) * _of_unit(unit)
+def _drawn(random, unit, part):
+    """An entry of a direction that is not written out, as `fill_direction` has it, in fewer operations.
+
+    ``part`` is the scale over 2^15: what is multiplied with it is exact.
+    """
+    u = np.int32(random)
+    return (u + HALF if u >= 0 else u - HALF) * part * _of_unit(unit)
 
 
 @njit
@@ -183,12 +190,14 @@ def _fill_beside(row, theta, offset):
 @njit
 def _fill_span(row, theta, random, units, share, scale, offset):
     """A part of `_fill_point`; indices that might be negative are not vectorised."""
+    offset *= share  # a power of two
     if scale == 0.0:
         for i in range(theta.size):
-            row[i] = theta[i] + offset * (_sign_drawn(random[i], units[i]) * share)
+            row[i] = theta[i] + offset * _sign_drawn(random[i], units[i])
     else:
+        part = scale * 2.0**-15
         for i in range(theta.size):
-            row[i] = theta[i] + offset * (_drawn(random[i], units[i], scale) * share)
+            row[i] = theta[i] + offset * _drawn(random[i], units[i], part)
 
 
 @njit
@@ -301,8 +310,9 @@ def _multiply(products, values, random, units, share, scale):
         for i in range(values.size):
             products[i] = values[i] * (_sign_drawn(random[i], units[i]) * share)
     else:
+        part = scale * 2.0**-15
         for i in range(values.size):
-            products[i] = values[i] * (_drawn(random[i], units[i], scale) * share)
+            products[i] = values[i] * (_drawn(random[i], units[i], part) * share)
 
 
 @njit
@@ -356,44 +366,29 @@ def fill_units(units, theta, stops, one_unit, settings):
         floor = _unit(rms, near_block) if one_unit[b] else 0.0
         of_zero = _unit(rms, near_block) if rms > 0.0 else _unit(overall, near_block)
         near = 1.0 if floor > 0.0 else near_entry
-        # Loops without branches, which are vectorised: a tenth of the time.
-        bits, sizes_bits = units[start:stop].view(np.uint64), theta[start:stop].view(np.uint64)
-        for i in range(stop - start):
-            bits[i] = sizes_bits[i] & EXPONENT  # a power of two has no other bits
-        odd = 0
-        for i in range(start, stop):
-            size = abs(theta[i])
-            odd += (size != 0.0) & ((size < LEAST_UNIT) | (size >= MOST_UNIT))
-            unit = max(1.0 if near <= size < 1.0 else units[i], floor)
-            units[i] = of_zero if size == 0.0 else unit
-        for i in range(start, stop if odd else start):
-            size = abs(theta[i])
-            if size != 0.0 and not LEAST_UNIT <= size < MOST_UNIT:
-                units[i] = max(_unit(size, near), floor)
+        _fill_block(units[start:stop], theta[start:stop], near, floor, of_zero)
         start = stop
 
 
 @njit
-def _are_plain(theta):
-    """Whether all units of some entries are the powers of two that their exponents say."""
-    beyond = 0
+def _fill_block(units, theta, near, floor, of_zero):
+    """The units of a block, in loops without branches, which are vectorised: a tenth of the time."""
+    bits, sizes = units.view(np.uint64), theta.view(np.uint64)
+    odd = 0
     for i in range(theta.size):
         size = abs(theta[i])
-        beyond += not ((size == 0.0) | ((size >= LEAST_UNIT) & (size < MOST_UNIT)))
-    return beyond == 0
-
-
-@njit
-def _fill_plain(units, theta, near, floor, of_zero):
-    """What `_unit` makes of plain entries, without a branch."""
-    bits, sizes = units.view(np.uint64), theta.view(np.uint64)
-    for i in range(theta.size):
+        odd += (size != 0.0) & ((size < LEAST_UNIT) | (size >= MOST_UNIT))
         bits[i] = sizes[i] & EXPONENT  # a power of two has no other bits
     for i in range(theta.size):
         size, unit = abs(theta[i]), units[i]
         unit = 1.0 if (near <= size) & (size < 1.0) else unit
         unit = unit if unit > floor else floor
         units[i] = of_zero if size == 0.0 else unit
+    if odd:
+        for i in range(theta.size):
+            size = abs(theta[i])
+            if size != 0.0 and not LEAST_UNIT <= size < MOST_UNIT:
+                units[i] = max(_unit(size, near), floor)
 
 
 LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
