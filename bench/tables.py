@@ -251,6 +251,27 @@ def scale(results: dict[str, Any]) -> str:
     return markdown([*head, "rounds"], body)
 
 
+def scale_cost(results: dict[str, Any]) -> str:
+    """What a screen takes beside its evaluations, by the processor's time and by the clock."""
+    body = []
+    for row in rows_of(results, "scale cost"):
+        evaluations = row["evaluations"] * row["each"]
+        body.append(
+            [
+                f"{row['n']:,}",
+                str(row["threads"]),
+                duration(row["each"]),
+                str(row["evaluations"]),
+                f"{row['processor'] / evaluations - 1:.0%}",
+                f"{row['seconds'] / (evaluations / row['threads']) - 1:.0%}",
+                duration(row["first"]),
+                duration(row["seconds"]),
+            ]
+        )
+    head = ["n", "threads", "one evaluation", "evaluations", "beside them, by processor time"]
+    return markdown([*head, "by the clock", "first check", "a check"], body)
+
+
 def locate(results: dict[str, Any]) -> str:
     rows = rows_of(results, "locate")
     body = []
@@ -516,6 +537,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "small": small,
     "small-costs": small_costs,
     "scale": scale,
+    "scale-cost": scale_cost,
     "locate": locate,
     "spaces": spaces,
     "jacobian": jacobian,

@@ -1,4 +1,4 @@
-"""Table 5: evaluations, seconds and memory of a screen, up to ten million parameters."""
+"""Table 5: evaluations, seconds and memory of a screen, up to ten million parameters; its own cost."""
 
 import json
 import os
@@ -68,13 +68,10 @@ def test_screen(n: int, threads: int, wrong: int, benchmark, tmp_path, quick):
     script = tmp_path / "screen.py"
     script.write_text(SCRIPT)
     rounds = 1 if quick else ROUNDS if n < ROUNDS_AT_MOST else 3
-    command = [sys.executable, str(script), *map(str, (n, threads, wrong, rounds))]
-    paths = [str(Path(fastgrad.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     answers: list[str] = []
 
     def run():
-        answers.append(subprocess.check_output(command, env=environment, text=True))
+        answers.append(answer_of(script, n, threads, wrong, rounds))
 
     benchmark.pedantic(run, rounds=1)
     answer = json.loads(answers[-1])
@@ -83,3 +80,75 @@ def test_screen(n: int, threads: int, wrong: int, benchmark, tmp_path, quick):
     )
     assert answer["verdict"] == ("disagrees" if wrong else "agrees")
     assert answer["found"] == ([n // 3] if wrong else [])
+
+
+MANY, FEW = 3_000_000, 3_000
+WARM = 8
+"""Checks before the first that counts: by then NumPy's part is compiled, where it is in no cache."""
+BESIDE = """
+import json, sys, time
+import numba, numpy as np
+import fastgrad as fg
+
+n, threads, rounds, warm = map(int, sys.argv[1:])
+numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+@numba.njit
+def loss(x):
+    total = 0.0
+    for start in range(0, x.size, 1024):
+        part = 0.0
+        for i in range(start, min(start + 1024, x.size)):
+            part += np.exp(-1.5 * x[i] * x[i]) + np.exp(-0.5 * x[i] * x[i])
+        total += part
+    return total / x.size
+
+x = np.random.default_rng(0).normal(size=n)
+g = -x * (3.0 * np.exp(-1.5 * x * x) + np.exp(-0.5 * x * x)) / n
+
+def check():
+    return fg.check_grad(loss, g, x, strategy="screen", budget=None)
+
+def timed(call):
+    wall, own = time.perf_counter(), time.process_time()
+    result = call()
+    return time.perf_counter() - wall, time.process_time() - own, result
+
+first = timed(check)[0]
+for _ in range(warm):
+    check()
+each, seconds, own = [], [], []
+for _ in range(rounds):
+    each += [timed(lambda: loss(x))[1] for _ in range(3)]
+    wall, processor, report = timed(check)
+    seconds.append(wall)
+    own.append(processor)
+answer = dict(first=first, each=float(np.median(each)), seconds=float(np.median(seconds)))
+answer |= dict(processor=float(np.median(own)), evaluations=report.evaluations)
+print(json.dumps({**answer, "verdict": report.verdict}))
+"""
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_beside_evaluations(threads: int, benchmark, tmp_path, quick):
+    """What a screen of a right gradient takes beside its evaluations, measured in turns with them."""
+    script = tmp_path / "beside.py"
+    script.write_text(BESIDE)
+    n, rounds, warm = (FEW, 1, 0) if quick else (MANY, ROUNDS, WARM)
+    answers: list[str] = []
+
+    def run():
+        answers.append(answer_of(script, n, threads, rounds, warm))
+
+    benchmark.pedantic(run, rounds=1)
+    answer = json.loads(answers[-1])
+    benchmark.extra_info.update(table="scale cost", n=n, threads=threads, **answer)
+    assert answer["verdict"] == "agrees"
+
+
+def answer_of(script: Path, *arguments: int) -> str:
+    """What a script prints in a process of its own."""
+    paths = [str(Path(fastgrad.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.check_output(command, env=environment, text=True)
