@@ -33,6 +33,8 @@ ROUGH_SDS = 5.0
 the next by 4.4, for it is told from two numbers; an alarm is therefore looked at again elsewhere."""
 CHANGES, BENDS = 0.7, 1.2
 """sd of what rounding alone shows, in that of D(h)."""
+DOUBTFUL = 2.0
+"""Roughness that two numbers tell of may be rounding up to so many bars of it: a wider step tells."""
 STANDS_OUT = 2.0
 """What a finer step shows counts from so many sds of its rounding, four times that of this one."""
 NOISE_SHOWN = 2.0
@@ -189,8 +191,9 @@ def rough_slope(
     if coarse and not ladder.tells(range(1, finest + 1)):
         ladder.hear(finest)
     widest = 0
-    while (finest == 1 or coarse) and len(ladder.D) < most and ladder.step(widest - 1) <= largest:
-        is_rough = ladder.rough(widest + 1) > ladder.rounding(widest + 1)
+    doubtful = 1.0 if coarse else DOUBTFUL
+    while len(ladder.D) < most and ladder.step(widest - 1) <= largest:
+        is_rough = ladder.rough(widest + 1) > doubtful * ladder.rounding(widest + 1)
         if is_rough and (not coarse or ladder.tells(range(widest + 1, finest + 1))):
             break
         ladder.take(widest - 1)

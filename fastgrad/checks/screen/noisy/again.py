@@ -1,8 +1,9 @@
 """An alarm is looked at again along other directions, where kinks and rounding are others.
 
 Along signs, with fresh sizes and through six parts of the block: the relative error in each makes a t
-statistic, which knows nothing of noise or kinks beforehand, and a factor is the same in all of them.
-Where it is random directions that alarm, two of six fresh ones must.
+statistic, which knows nothing of noise or kinks beforehand, and a factor is the same in all of them. An
+error that is not, as that of one row, shows in what parts are off by beside what two base points of each
+differ by. Where it is random directions that alarm, two of six fresh ones must.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
+from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Block
 
 PARTS = 6
@@ -49,6 +51,8 @@ class Again:
     standard_error: float = 0.0
     wider: float = 0.0
     """The mean at a step so many times `WIDER`."""
+    uneven_bar: float = float("inf")
+    """The rms of the values that noise and truncation explain, whatever an error is in each part."""
 
     @property
     def mean(self) -> float:
@@ -66,6 +70,14 @@ class Again:
         """Whether it is there at a wider step, where that of treads is less."""
         return self.wider * self.mean >= LASTING * self.mean**2
 
+    def is_uneven(self, bar: float) -> bool:
+        """Whether parts are off by more than noise explains, though not by one factor."""
+        return rms(self.values) > float(np.hypot(self.uneven_bar, bar))
+
+    def unsigned(self) -> "Again":
+        """The same of an error that differs from part to part."""
+        return Again(np.abs(self.values), self.uneven_bar)
+
     @property
     def is_one(self) -> bool:
         """Whether all say about the same."""
@@ -82,7 +94,7 @@ def again_by_parts(
     like : ndarray, shape (n,), optional
         Whose signs are taken, and of which the error is said to be a multiple; the gradient's own.
     """
-    found, changes = [], []
+    found, changes, apart = [], [], []
     place = lines.loss.layout.blocks[block]
     inside = slice(place.start, place.stop)
     signs = lines.claim.values if like is None else like
@@ -94,13 +106,15 @@ def again_by_parts(
         if whole:
             w = lines.directions.draw(BASES + k, place.start, place.stop)
             away = max(AWAY * look.slope.step, lines.least_away)
-            slope = sum(around(lines, v, look.slope.step, w, away)) / 2
+            ahead, behind = around(lines, v, look.slope.step, w, away)
+            slope = (ahead + behind) / 2
             found.append((claimed - slope) / whole)
+            apart.append((ahead - behind) / 2 / whole)
             h = WIDER * look.slope.step
             above, below = lines.loss.along(v, np.array([h, -h]))
             changes.append((float(above - below) / (2 * h) - slope) / whole)
         if (k + 1) % PARTS == 0:
-            yield _judged(np.array(found), np.array(changes))
+            yield _judged(np.array(found), np.array(changes), np.array(apart))
 
 
 def stands(read: Callable[[int], Look]) -> Again | None:
@@ -117,6 +131,8 @@ def stands(read: Callable[[int], Look]) -> Again | None:
         if sum(look.alarms for look in looks) >= STANDING:
             sizes = np.array([abs(look.y) / (look.size or 1.0) for look in looks])
             return Again(sizes, max(look.bar / (look.size or 1.0) for look in looks))
+        if looks[-1].slope.value == 0.0 == looks[-1].claimed:
+            break  # what is claimed to do nothing does not move the loss at all
     return None
 
 
@@ -146,9 +162,9 @@ def around(
     return float(ahead - other_behind) / (2 * step), float(other_ahead - behind) / (2 * step)
 
 
-def _judged(values: Floats, changes: Floats) -> Again:
+def _judged(values: Floats, changes: Floats, apart: Floats) -> Again:
     """The mean, less what truncation is expected to make of it, and twice that at most."""
-    from scipy.special import stdtrit
+    from scipy.special import fdtri, stdtrit
 
     if values.size < 2 or not np.isfinite(np.append(values, changes)).all():
         return Again(np.zeros(1), float("inf"))
@@ -156,4 +172,8 @@ def _judged(values: Floats, changes: Floats) -> Again:
     t = float(stdtrit(values.size - 1, 1 - FALSE / 2))
     error = float(values.std(ddof=1)) / float(np.sqrt(values.size))
     wider = float(np.mean(values)) - change
-    return Again(values + EXPECTED * change, t * error + EXPECTED * abs(change), error, wider)
+    noise = float(np.sqrt(fdtri(values.size, values.size, 1 - FALSE))) * rms(apart)
+    uneven = noise + EXPECTED * rms(changes)
+    return Again(
+        values + EXPECTED * change, t * error + EXPECTED * abs(change), error, wider, uneven
+    )

@@ -101,7 +101,8 @@ class Looking:
         return Echo.of(pooled, self.lines, _step_of(looks), draw)
 
     def blame(self, b: int, blame: Blame) -> None:
-        made, line = self.lines.loss.run.evaluations, self._line_in(b, blame)
+        made = blame.evaluations or self.lines.loss.run.evaluations
+        line = self._line_in(b, blame)
         self.found.blamed[b] = replace(blame, evaluations=made, line=line)
         values, block = self.lines.claim.values, self.layout.blocks[b]
         part = slice(block.start, block.stop)

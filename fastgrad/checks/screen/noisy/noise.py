@@ -18,6 +18,7 @@ FEW_ENTRIES = 128
 POINTS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 """Places along a line, in spacings, beside theta itself."""
 CURVED = np.stack([np.ones(POINTS.size), POINTS**2], axis=1)
+KINKED = np.stack([np.ones(POINTS.size), np.abs(POINTS)], axis=1)
 LINES = 2
 HEARD_EVALUATIONS = 2 * LINES * POINTS.size
 """What `heard` takes at most."""
@@ -114,18 +115,25 @@ JUMP, JUMP_NOISES = 2.0**-6, 64.0
 across a kink 2^-10 of that is left, and where there are many jumps one is left of them."""
 
 
+BENT = 1.5
+"""Near points bend, as at a kink, where their even part changes by so many sds a spacing: noise alone
+makes a quarter of it."""
+
+
 def center_of(loss: Loss) -> float:
     """f at theta without its own rounding, as the mean over near points, as `Loss.base` is given.
 
-    Second differences at many steps would all show the rounding of that one value.
+    Second differences at many steps would all show the rounding of that one value. Where a kink lies
+    among these points, it is what lines on both sides of theta meet at.
     """
     values = np.array([line.values for line in loss.measured.lines]) - loss.run.reference
     if not np.isfinite(values).all():
         return loss.base
+    even = (values + values[:, ::-1]) / 2
     if not is_coarse(loss):
-        return float(np.mean(values))
-    even = (values + values[:, ::-1]) / 2  # points so far apart show curvature
-    return float(np.mean(np.linalg.lstsq(CURVED, even.T)[0][0]))
+        center, bend = np.linalg.lstsq(KINKED, even.mean(axis=0))[0]
+        return float(center if abs(bend) > BENT * loss.noise else np.mean(values))
+    return float(np.mean(np.linalg.lstsq(CURVED, even.T)[0][0]))  # points far apart show curvature
 
 
 def _noise(values: Floats, least: float) -> float:

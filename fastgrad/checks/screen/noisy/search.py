@@ -1,5 +1,7 @@
 """The screen of a rough loss: matched directions, then random ones, and a second look at alarms."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastgrad.arrays import Floats
@@ -14,6 +16,7 @@ from fastgrad.checks.screen.noisy.again import (
     Again,
     again_by_parts,
     around,
+    part_of,
     stands,
 )
 from fastgrad.checks.screen.noisy.found import Blame, NoisyFound
@@ -38,6 +41,8 @@ from fastgrad.numerics.norms import norm, rms
 
 STEPS = 2
 """Random directions of a kind on which a step is sought."""
+AGAIN = 1 << 24
+"""Stream of a second line along signs, near the step of the first, from that of the first."""
 BLOCK_LINES = 8
 """Those through each block, where one of them must be wrong."""
 USEFUL_FACTOR = 0.01
@@ -88,19 +93,37 @@ class NoisySearch(Looking):
         self.wide: list[tuple[tuple[int, ...], Look, Look]] = []
         """Groups of blocks, what their first line along signs showed, and what is known of them."""
         try:
-            self._along_theta()
-            self._along_signs()
-            zeros = Zeros(self)
-            zeros.through_blocks()
-            zeros.through_entries()
-            self._narrow()
-            self._along_ones()
-            self._along_random()
+            if self.lines.coarse:
+                self._in_few_digits(Zeros(self))
+            else:
+                self._in_single_precision(Zeros(self))
+            self._along_more_random()
+            self._along_random(alike=True)
         except OutOfTimeError:
             self.found.complete = False
         except KnownWrongError:
             self.found.ended = True
         return self.found
+
+    def _in_single_precision(self, zeros: Zeros) -> None:
+        """One line of every kind, which finds what is wrong, before more lines make limits narrower."""
+        zeros.through_entries()
+        self._along_theta()
+        self._along_signs()
+        zeros.through_blocks()
+        self._along_ones()
+        self._along_random(alike=False)
+        self._narrow()
+
+    def _in_few_digits(self, zeros: Zeros) -> None:
+        """The same where zeros take many lines, and means over many show what single ones do not."""
+        self._along_theta()
+        self._along_signs()
+        zeros.through_blocks()
+        zeros.through_entries()
+        self._narrow()
+        self._along_ones()
+        self._along_random(alike=False)
 
     # along signs
 
@@ -113,15 +136,25 @@ class NoisySearch(Looking):
             self._group(group)
 
     def _group(self, group: tuple[int, ...]) -> None:
-        first = self.read("signs", self.lines.signs(SIGNS, group), group)
+        first = self._first(group)
         if first.alarms and len(group) > 1:
             self._by_halves(group)
             return
-        look = self._alarm_along_signs(group[0], first) if first.alarms else first
+        unknown = first.alarms and group[0] not in self.lines.blamed
+        look = self._alarm_along_signs(group[0], first) if unknown else first
         self.found.lines.update(dict.fromkeys(group, 1))
         self.found.signs.update(dict.fromkeys(group, look))
         if self.found.blamed.keys().isdisjoint(group):
             self.wide.append((group, first, look))
+
+    def _first(self, group: tuple[int, ...]) -> Look:
+        """A line along signs, or a second one, where the first says too little, as by chance it may."""
+        look = self.read("signs", self.lines.signs(SIGNS, group), group)
+        if self.lines.coarse or look.alarms or look.bar <= self._wanted(look) or not look.size:
+            return look
+        again = self.read("signs", self.lines.signs(SIGNS + AGAIN, group), group)
+        # Means are taken at the step of the first: at a wider one kinks are shared by all lines.
+        return again if again.alarms or again.bar <= self._wanted(again) else look
 
     def _by_halves(self, group: tuple[int, ...]) -> None:
         half = len(group) // 2
@@ -133,6 +166,8 @@ class NoisySearch(Looking):
         while self.wide:
             self.wide.sort(key=lambda known: abs(known[1].y) / (known[1].bar or 1.0))
             group, first, look = self.wide.pop()
+            if not self.found.blamed.keys().isdisjoint(group):
+                continue
             look = self._narrowed(group, first, look)
             if len(group) > 1 and (look.alarms or self._leaves_open(group, look)):
                 self._by_halves(group)
@@ -147,6 +182,11 @@ class NoisySearch(Looking):
         sizes = self.lines.sums * self.lines.shares(self.lines.sums)
         return any(0 < self.agrees[0] * sizes[b] < missed for b in group)
 
+    def _wanted(self, look: Look) -> float:
+        """The bar of a line along signs that needs no more lines."""
+        useful = USEFUL_IF_COARSE if self.lines.coarse else USEFUL_FACTOR
+        return max(useful, 2 * self.lines.rule.rtol) * look.size / (BARS * len(look.blocks))
+
     def _narrowed(self, group: tuple[int, ...], first: Look, look: Look) -> Look:
         """The mean over more lines, where the first says too little of its blocks.
 
@@ -154,9 +194,7 @@ class NoisySearch(Looking):
         step, between base points that differ, so that what they scatter by holds rounding and kinks;
         truncation is what they share.
         """
-        useful = USEFUL_IF_COARSE if self.lines.coarse else USEFUL_FACTOR
-        each = first.size / (BARS * len(group))
-        wanted, agrees = max(useful, 2 * self.lines.rule.rtol) * each, self.agrees[0] * each
+        wanted, agrees = self._wanted(first), self.agrees[0] * first.size / (BARS * len(group))
         off: list[float] = []
         apart: list[float] = []
         while (
@@ -220,11 +258,19 @@ class NoisySearch(Looking):
         if self._is_small(b) and self._has_alibi(b, look):
             return look.settled(look.slope.value, max(look.slope.bar, abs(look.y)))
         parts = self._again(b, look)
+        if parts.beyond(0.0) and not (self.lines.coarse or self._stands(parts, look)):
+            again = self.read("signs", self.lines.signs(SIGNS + AGAIN, (b,)), (b,))
+            look = again if again.alarms and again.bar < look.bar else look  # of a better step
         if self._stands(parts, look):
             factor = 1 / (1 - parts.mean) if parts.mean != 1 else np.inf
             one = parts.is_one and np.isfinite(factor) and self._bears_out(b, factor)
             constant = None if one else self._constant_in(b, look)
             self.blame(b, constant or Blame("signs", parts, "scale" if one else "", factor))
+            return look
+        if self._stands_unevenly(b, look, parts):
+            made = self.lines.loss.run.evaluations
+            uneven = Blame("signs", parts.unsigned(), "", evaluations=made)
+            self.blame(b, self._constant_in(b, look) or uneven)
             return look
         mean = parts.mean * look.size
         return look.settled(look.claimed - mean, max(parts.bar * look.size, look.bar, abs(mean)))
@@ -245,6 +291,20 @@ class NoisySearch(Looking):
         if not self.lines.coarse:
             return parts.beyond(look.bar / look.size)
         return parts.beyond(look.bar / look.size, SHARED_IF_COARSE) and parts.lasts
+
+    def _stands_unevenly(self, b: int, look: Look, parts: Again) -> bool:
+        """Whether an error that differs from part to part, as that of a row, shows in one of them again.
+
+        Not where the loss has few digits: parts on one tread of a stair are off together.
+        """
+        if self.lines.coarse or not parts.is_uneven(2 * look.bar / look.size):
+            return False
+        k = int(np.abs(parts.values).argmax())
+        block = self.layout.blocks[b]
+        v = self.lines.signs(SIGNS + FRESH_STREAM + (k << 20), (b,))
+        v[block.start : block.stop] *= part_of(block, k)
+        again = self.read("part", v, (b,))
+        return again.alarms and np.sign(again.y * again.claimed) == np.sign(parts.values[k])
 
     def _has_alibi(self, b: int, look: Look) -> bool:
         """Whether the slope at a wide step is nearer to the claim, as beside a tread of a stair."""
@@ -307,39 +367,70 @@ class NoisySearch(Looking):
         squares = np.array([float(products[b.start : b.stop].sum()) for b in self.layout.blocks])
         weights = np.flatnonzero(squares > LEAST_SHARE * squares.sum())
         told: dict[int, Again] = {}
+        made: dict[int, int] = {}
         weights = weights[np.argsort(-squares[weights], kind="stable")]
+        looks = dict.fromkeys(weights.tolist(), look)  # in few digits a part of it tells too little
+        if not self.lines.coarse:
+            looks = {b: self._theta_in(v, b) for b in weights[:FIRST_WEIGHTS].tolist()}
+            shown = [(own, float(squares[b])) for b, own in looks.items() if own.alarms]
+            if not _are_alike(shown):
+                return
         for k, b in enumerate(weights.tolist()):
             if k == FIRST_WEIGHTS and not any(t.beyond(0.0) and t.is_one for t in told.values()):
                 return
-            self.require(PARTS_EVALUATIONS)
-            told[b] = next(again_by_parts(self.lines, look, b, self.lines.loss.theta))
-        shown = {b: t for b, t in told.items() if t.beyond(0.0) and t.is_one}
-        for b, t in shown.items():
-            alike = [abs(t.mean - o.mean) <= SAME_LAMBDA * abs(t.mean) for o in shown.values()]
-            if sum(alike) > len(shown) // 2:
+            own = looks[b] if b in looks else self._theta_in(v, b)
+            if own.alarms:
+                self.require(PARTS_EVALUATIONS)
+                told[b] = next(again_by_parts(self.lines, own, b, self.lines.loss.theta))
+                made[b] = self.lines.loss.run.evaluations
+        ones = {b: t for b, t in told.items() if t.beyond(0.0) and t.is_one}
+        for b, t in ones.items():
+            alike = [abs(t.mean - o.mean) <= SAME_LAMBDA * abs(t.mean) for o in ones.values()]
+            if sum(alike) > len(ones) // 2:
                 law = "missing" if t.mean < 0 else "extra"
-                self.blame(b, Blame("theta", t, law, abs(t.mean)))
+                self.blame(b, Blame("theta", t, law, abs(t.mean), made[b]))
+
+    def _theta_in(self, v: Floats, b: int) -> Look:
+        """What theta shows in one block."""
+        block = self.layout.blocks[b]
+        part = np.zeros_like(v)
+        part[block.start : block.stop] = v[block.start : block.stop]
+        return self.read("theta", part, (b,))
 
     # along what is zero, and at random
 
-    def _along_random(self) -> None:
-        for alike, pooled in ((False, self.found.everything), (True, self.found.alike)):
-            kind, stream = ("alike", ALIKE) if alike else ("random", ALL)
+    def _along_random(self, alike: bool) -> None:
+        pooled, draw = self.found.alike if alike else self.found.everything, self._drawn(alike)
+        looks = [self.read("alike" if alike else "random", draw(k)) for k in range(STEPS)]
+        self.pool(pooled, looks, draw, range(STEPS, STEPS + RANDOM))
+        if not alike:
+            self._looks = looks
+        self._hear(pooled, looks, draw)
 
-            def draw(k: int, stream: int = stream, alike: bool = alike) -> Floats:
-                return self.lines.random(stream + k, alike=alike)
+    def _along_more_random(self) -> None:
+        """More directions through everything, where they say too little."""
+        pooled, draw = self.found.everything, self._drawn(alike=False)
+        before = len(pooled.y)
+        while self._says_too_little(pooled):
+            first = STEPS + len(pooled.y)
+            self.pool(pooled, self._looks, draw, range(first, first + RANDOM))
+        if len(pooled.y) > before:
+            self._hear(pooled, self._looks, draw)
 
-            looks = [self.read(kind, draw(k)) for k in range(STEPS)]
-            self.pool(pooled, looks, draw, range(STEPS, STEPS + RANDOM))
-            while not alike and self._says_too_little(pooled):
-                first = STEPS + len(pooled.y)
-                self.pool(pooled, looks, draw, range(first, first + RANDOM))
-            if pooled.alarms:
-                fresh = Pooled()
-                self.pool(fresh, looks, draw, range(FRESH_STREAM, FRESH_STREAM + RANDOM))
-                if fresh.alarms:
-                    self.found.unplaced = True
-                    self.found.unplaced = not self._place()
+    def _drawn(self, alike: bool) -> Callable[[int], Floats]:
+        """Random directions through everything, or with blocks heard alike."""
+        stream = ALIKE if alike else ALL
+        return lambda k: self.lines.random(stream + k, alike=alike)
+
+    def _hear(self, pooled: Pooled, looks: list[Look], draw: Callable[[int], Floats]) -> None:
+        """Place what random directions show, if fresh ones show it too."""
+        if not pooled.alarms:
+            return
+        fresh = Pooled()
+        self.pool(fresh, looks, draw, range(FRESH_STREAM, FRESH_STREAM + RANDOM))
+        if fresh.alarms:
+            self.found.unplaced = True
+            self.found.unplaced = not self._place()
 
     def _says_too_little(self, pooled: Pooled) -> bool:
         """Whether random directions would miss an error of a good part of the gradient's norm."""
@@ -375,3 +466,13 @@ class NoisySearch(Looking):
                 told = Again(np.abs(part), own.bar / (float(self.lines.norms[b]) or 1.0))
                 self.blame(b, Blame("random", told, ""))
         return bool(self.found.blamed)
+
+
+def _are_alike(shown: list[tuple[Look, float]]) -> bool:
+    """Whether blocks that theta shows an error in, if any, may all miss a penalty of one lambda.
+
+    With each goes the square of theta along its direction.
+    """
+    rates = [look.y / square for look, square in shown]
+    doubt = max((look.bar / square for look, square in shown), default=0.0)
+    return bool(rates) and np.ptp(rates) <= SAME_LAMBDA * np.max(np.abs(rates)) + doubt
