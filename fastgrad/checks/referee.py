@@ -298,7 +298,7 @@ class Referee:
                 base = self.entries.loss.base
                 wider = np.abs((wide.above - base) + (wide.below - base))
                 found.append(rows[wider < GROWS * np.abs(bend[rows])][:HEARD])
-        return np.unique(np.concatenate([np.zeros(0, np.intp), *found]))
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.intp)
 
     def _has_time(self, evaluations: int) -> bool:
         return self.left is None or self.left() > evaluations * self._seconds

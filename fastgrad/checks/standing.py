@@ -137,7 +137,11 @@ class Standing:
 
     def _is_useful(self) -> Mask:
         """Whether the bar is narrow beside the scale, or the block is zero."""
+        narrow = self.bar <= USEFUL_BAR * np.maximum(self.scale, self.typical)
         is_zero = np.maximum(np.abs(self.a), np.abs(self.D)) <= self.bar
+        if not is_zero.any():
+            self.zero_block = is_zero
+            return narrow
         exact = (self.D == 0) & (self.a == 0)
         self.zero_block = np.bincount(self.block, ~is_zero, self.blocks)[self.block] == 0
         exact_block = np.bincount(self.block, ~exact, self.blocks)[self.block] == 0
@@ -145,7 +149,7 @@ class Standing:
         return np.where(
             self.zero_block,
             exact_block | (self.bar <= USEFUL_BAR_OF_ZERO * zero_scale),
-            self.bar <= USEFUL_BAR * np.maximum(self.scale, self.typical),
+            narrow,
         )
 
     def _is_resolved(self) -> Mask:

@@ -189,10 +189,11 @@ def entries_of(judged: Judged, layout: Layout, rule: Rule) -> tuple[EntryCheck, 
 
 
 def _worst(judged: Judged, rule: Rule) -> Indices:
-    residual = np.abs(judged.analytic - judged.numeric)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        excess = residual / rule.allowance(judged.bar, judged.scales.entry)
-    excess[np.isnan(excess)] = np.where(np.isfinite(judged.analytic), 0.0, np.inf)[np.isnan(excess)]
+        excess = judged.residual / rule.allowance(judged.bar, judged.scales.entry)
+    untold = np.isnan(excess)
+    if untold.any():
+        excess[untold] = np.where(np.isfinite(judged.analytic[untold]), 0.0, np.inf)
     chosen = np.flatnonzero(judged.verdict != Verdict.AGREES)
     most = MOST_ENTRIES
     if chosen.size == 0 and excess.size:

@@ -38,6 +38,8 @@ def smallest_rtol(judged: Judged | None) -> float | None:
     fine &= judged.verdict != Verdict.INCONCLUSIVE
     if (judged.verdict == Verdict.KINK_OUTSIDE).any():
         return None
+    if fine.all():
+        return 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         needed = np.where(fine, 0.0, (error + bar) / scale)
     largest = float(np.max(needed))
