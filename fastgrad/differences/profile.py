@@ -55,7 +55,8 @@ GROWING, GROWTH = 8, 2.0**4
 """What is left beside a pole grows by more than that in the last so many halvings, as it doubles but for
 where in the interval the pole lies; a jump stays what it is."""
 MOVES = 7
-"""So many of the nine values of a first look must differ, or it is a staircase or nothing at all."""
+"""So many of the nine values of a first look must differ, or it is a staircase or nothing at all, and so
+many changes of f where it is asked again."""
 TURNED = 0.3
 """Part of its distance to a claim that a slope must be for wide steps to confirm it."""
 SQUARE = (0.5, 2.0)
@@ -80,8 +81,9 @@ ROUNDED_AT = 2
 """The step, counted from the widest, over which f shows what its rounding is a part of: 2^-4 units."""
 KNOWN_BESIDE_JUMP = 3.0
 """A slope between two jumps of size J, the nearer at a distance d, is known to so many J / d."""
-ASKED_AGAIN = 16
-"""Pairs that tell whether slopes lean towards a claim by chance: a window has five."""
+ASKED_AGAIN, NEARER = 64, 4.0
+"""Pairs that tell whether slopes lean towards a claim by chance, and how much nearer to x they are: a
+kink in the middle of the window that leans is beyond them."""
 REACHES = (2.0**-2, 2.0**-5)
 """How far, in units, f is looked at on the side of x where it did not jump."""
 EVEN_STEPS = 16
@@ -395,10 +397,12 @@ class Profile:
         step = leaning(self.windows, plateau, claim)
         if step is None:
             return False
-        t = step * (1 - (np.arange(ASKED_AGAIN) * GOLDEN) % 1.0 / 2)
+        t = step / NEARER * (1 - (np.arange(ASKED_AGAIN) * GOLDEN) % 1.0 / NEARER)
         above, below = np.split(line(np.concatenate([t, -t])), 2)
         slope = float(np.sum((above - below) / 2 * t) / np.sum(t * t))
-        return not abs(slope - claim) > abs(slope - plateau.slope(self.windows))
+        known = plateau.slope(self.windows)
+        told = np.unique(above - below).size >= MOVES  # over fewer grains rounding is no chance
+        return not (told and abs(slope - known) <= abs(known - claim) / NEARER)
 
     def _is_noise(self, plateau: Stretch, held: Stretch) -> bool:
         """Whether a fine plateau is but a ripple of f: it moves f by less than `RIPPLE` of itself."""

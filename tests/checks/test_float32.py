@@ -52,22 +52,35 @@ def counted(seeds):
     return counts
 
 
-def test_what_chance_hid_is_found():
-    """A sign passed for a subgradient of a kink that one window showed, 30% for noise."""
-    counts = counted((84, 87, 104, 145))
-    assert set(counts) == {("right", "agrees"), ("wrong", "disagrees")}
+def test_a_bend_of_one_window_is_no_kink():
+    """A sign passed for a subgradient of a kink that one window showed."""
+    counts = counted((84, 87, 104))
+    assert counts["right", "agrees"] == 3
+    assert counts["wrong", "agrees"] == 0
+    assert counts["wrong", "disagrees"] >= 46
+
+
+def test_what_leans_the_claims_way_is_open_and_does_not_agree():
+    loss, right, x = smooth_in_float32(145)
+    wrong = right * np.where(np.arange(x.size) == 1, 1.3, 1.0)
+    report = fg.check_grad(loss, wrong, x, **OPTIONS)
+    assert report.verdict == "inconclusive"
+    assert report.counts["inconclusive"] == 1
 
 
 @pytest.mark.slow
 def test_errors_in_float32_counted():
     counts = counted(range(150))
     assert counts["right", "agrees"] == 150
-    assert set(counts) == {("right", "agrees"), ("wrong", "disagrees")}
-    assert counts["wrong", "disagrees"] > 2000
+    assert counts["wrong", "agrees"] == 0
+    assert counts["wrong", "disagrees"] >= 0.99 * (counts.total() - 150) > 2000
 
 
-def test_a_kink_nearer_than_the_finest_of_a_first_look():
-    """Three octaves say one slope, and finer ones another: the bend that they share tells."""
-    problem = net(13, (20, 16, 16, 5), ("relu", "relu"), "float32")
+@pytest.mark.parametrize(
+    ("seed", "sizes"), [(13, (20, 16, 16, 5)), (2071, (8, 24, 6))], ids=["a bend", "a lean"]
+)
+def test_a_kink_nearer_than_the_plateau_of_wider_steps(seed, sizes):
+    """Three octaves say one slope, and finer ones another: a bend tells, or finer steps that lean."""
+    problem = net(seed, sizes, ("relu",) * (len(sizes) - 2), "float32")
     report = fg.check_grad(problem.loss, problem.grad(problem.theta), problem.theta, **OPTIONS)
     assert report.verdict == "agrees"
