@@ -38,6 +38,8 @@ class Reading:
     """Whether neither kinks nor errors within rtol explain an alarm."""
     bends: bool = False
     """Whether the loss bends too much for twice the step."""
+    made: int = 0
+    """Evaluations of the loss made by then, of an alarm that stands."""
 
     @property
     def alarms(self) -> bool:
@@ -98,7 +100,8 @@ class Residuals:
             return confirmation
         kink = KINK * max(abs(far.y - near.y), abs(less_bend - bend / FINER))
         doubt = kink + TOLERATED * self.rule.rtol * claimed[1]
-        return Reading(near.y, near.bar, proves=abs(near.y) > near.bar + doubt)
+        made = self.lines.loss.run.evaluations
+        return Reading(near.y, near.bar, proves=abs(near.y) > near.bar + doubt, made=made)
 
     def _reading(
         self, found: Quotients, claimed: tuple[float, float, float]

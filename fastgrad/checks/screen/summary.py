@@ -55,13 +55,16 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     located = frozenset(b for b, kind in kinds.items() if kind == "entries")
     lines = frozenset(b for b, kind in kinds.items() if kind == "lines")
     shown = () if found.refuted is None else (found.refuted,)
+    verdict = _verdict(found, blocks, sight)
+    proof = _first_proof(found, layout) if verdict == "disagrees" and not shown else ""
     return Outcome(
-        _verdict(found, blocks, sight),
+        verdict,
         blocks,
         error / (2 * sight.norm) if sight.norm and finite else 0.0 if finite else float("inf"),
         (
             *_reasons(found, blocks, loss, sight),
             *about_the_loss(loss),
+            *filter(None, [proof]),
             *_remarks(found, layout, sight),
             cost,
         ),
@@ -82,6 +85,23 @@ def with_refuted(outcome: Outcome, refuted: Along, layout: Layout) -> Outcome:
     )
     told = beside(outcome.told, laws_of([refuted], layout))
     return replace(outcome, verdict="disagrees", blocks=blocks, told=told)
+
+
+def _first_proof(found: Found, layout: Layout) -> str:
+    """Which direction showed first that something is wrong, and how soon; nothing if none did."""
+    if found.screen is None:
+        return ""
+    named = [("everything", reading) for reading in found.screen.readings]
+    for block, own in zip(layout.blocks, found.screen.blocks, strict=True):
+        named += [(block.name, reading) for reading in own]
+    named = [(name, reading) for name, reading in named if reading.proves]
+    if not named:
+        return ""
+    name, reading = min(named, key=lambda shown: shown[1].made)
+    return (
+        f"After {reading.made} evaluations: a random direction v through {name} shows v . (a - D) = "
+        f"{reading.y:.3g} +- {reading.bar:.1g}, more than kinks or errors within rtol make of it."
+    )
 
 
 def _directions(found: Found, layout: Layout) -> tuple[tuple[str, float, float], ...]:
