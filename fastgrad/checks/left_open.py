@@ -21,12 +21,12 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.screen import screen_together, with_noise
-from fastgrad.checks.screen.first_look import rounding_of
 from fastgrad.checks.screen.noisy import ROUGH, is_coarse, may_be_rough, useful_limits
-from fastgrad.checks.screen.noisy.again import PARTS
+from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.stages import LONGEST_STEP
 from fastgrad.checks.standing import RESOLVED
 from fastgrad.checks.sweep import sweep
+from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.bars import noise_bar
 from fastgrad.numerics.norms import norm

@@ -17,7 +17,9 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
+from fastgrad.differences.directions import Directions
 from fastgrad.differences.entries import Entries
+from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse, rounding_of
 from fastgrad.differences.loss import FEW_ROUNDINGS, Loss
 from fastgrad.differences.profile import (
     PLAIN_GRAINS,
@@ -29,7 +31,8 @@ from fastgrad.differences.profile import (
     Ruling,
     plainly_off,
 )
-from fastgrad.numerics.bars import WIDER
+from fastgrad.numerics.bars import WIDER, noise_bar
+from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
 
 HEARD = 8
@@ -40,6 +43,8 @@ HEARD_ONE_BY_ONE = 64
 """The most that are heard of a block where one was not convicted."""
 LOOK_EVALUATIONS = 9
 """What a first look takes."""
+FEW_DIGITS = 2.0**-36
+"""A loss that is rounded to more than this part of it may be one of few digits."""
 BENDS = 2.0**-6
 """A second difference beyond this part of the first over the same step is looked at again."""
 JUMP_SDS = 16.0
@@ -47,6 +52,9 @@ JUMP_SDS = 16.0
 GROWS = 2.0**1.5
 """At 8 times the step the second difference of a jump is what it was, that of a kink has grown by 8."""
 
+TREADS = (
+    'few digits of theta and of the loss hide it: it is seen along directions (strategy="screen")'
+)
 NO_TIME = "there was no time to look at it again, at other steps"
 UNHEARD = "others of its block depend on the step: it was not looked at again"
 
@@ -92,6 +100,32 @@ class Referee:
     def grain(self) -> float:
         """The coarsest grain of the loss that was seen."""
         return self.entries.loss.measured.grain
+
+    @cached_property
+    def treads(self) -> float:
+        """The noise of a loss of few digits between points at which theta is rounded anew; else 0."""
+        loss, value = self.entries.loss, abs(self.entries.loss.value)
+        rounding = rounding_of(loss) / value if value else 0.0
+        single = loss.measured.float32 or rounding > FEW_DIGITS
+        if not single or loss.run.structured or not self._has_time(HEARD_EVALUATIONS):
+            return 0.0
+        known = heard(loss, Directions(loss.units.entry, loss.free, 0), rounding)
+        return known.noise if is_coarse(known) else 0.0
+
+    def _is_hidden(self, k: int, error: float, step: float) -> bool:
+        """Whether the treads of a loss of few digits may make such an error of an entry, over a step.
+
+        Steps are no wider than a part of what the entry is, or its block: where it stands still over
+        those, it saturates beyond, and its slope there is none at theta.
+        """
+        if not self.treads:
+            return False
+        block = self.entries.loss.layout.blocks[int(self.before.block[k])]
+        size = max(
+            abs(float(self.entries.x[k])), rms(self.entries.loss.theta[block.start : block.stop])
+        )
+        widest = WIDE_LOOK * (size or float(self.before.scales.unit[k]))
+        return error <= float(noise_bar(self.treads, min(step, widest)))
 
     def hear(self) -> Judged:
         """The same entries, their verdicts confirmed or withdrawn where other steps may gainsay them."""
@@ -207,6 +241,9 @@ class Referee:
             return None
         before = self.before
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
+        if self._is_hidden(k, abs(float(before.analytic[k]) - D), step):
+            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, TREADS
+            return False
         a, unit = float(before.analytic[k]), float(before.scales.unit[k])
         second = before.differences.second
         bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
@@ -237,6 +274,9 @@ class Referee:
         beyond_telling = self._is_rounding(k, judgment) or error <= profile.least_error
         if judgment.ruling is Ruling.WRONG and beyond_telling:
             self.verdict[k] = Verdict.INCONCLUSIVE
+            return
+        if judgment.ruling is Ruling.WRONG and self._is_hidden(k, error, judgment.step):
+            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, TREADS
             return
         if judgment.ruling is Ruling.OPEN and loss.measured.silent:
             least = untold(profile, loss)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad.checks.screen.noisy.again import PARTS, _judged, part_of
+from fastgrad.checks.screen.noisy.again import _judged, part_of
+from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.screen.noisy.noise import POINTS, center_of
 from fastgrad.differences.loss import Loss, Measured, NoiseLine, Repeats
 from fastgrad.evaluate.backends import evaluator

@@ -18,10 +18,10 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.directions import Directions, Part
+from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, TURNED, Profile, Ruling
 from fastgrad.numerics.steps import power_of_two
-from fastgrad.numerics.windows import grain_of
 from fastgrad.parameters.layout import Block
 
 FIRST_EVALUATIONS = 2
@@ -250,27 +250,3 @@ class FirstLook:
 
 OTHER = 1 << 31
 """Directions from here on bear a factor out."""
-
-
-def rounding_of(loss: Loss) -> float:
-    """One rounding of the loss, by its value alone: of single or half precision if that is one.
-
-    Or of so many decimals, if it ends after few.
-    """
-    value = abs(loss.value)
-    least = max(loss.noise, grain_of(np.array([value])))
-    with np.errstate(over="ignore"):
-        single = float(np.float32(value))  # beside a float32 a number is rounded to one
-    if value == 0.0 or single != value:
-        return least
-    fraction, exponent = np.frexp(value)
-    digits = 24
-    while digits > HALF_DIGITS and (fraction * 2.0 ** (digits - 1)).is_integer():
-        digits -= 1
-    return max(
-        least, float(np.ldexp(1.0, exponent - (HALF_DIGITS if digits == HALF_DIGITS else 24)))
-    )
-
-
-HALF_DIGITS = 8
-"""Binary digits of bfloat16."""

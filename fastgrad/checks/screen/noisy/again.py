@@ -13,12 +13,11 @@ from itertools import count
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Block
 
-PARTS = 6
-"""Parts of a block, halves by the first axis, by the last, and by turns."""
 PARTS_EVALUATIONS = 6 * PARTS
 FALSE = 1e-3
 """The probability with which chance alone confirms an alarm, one line in 300 by itself, if the parts'

@@ -13,8 +13,10 @@ from fastgrad.arrays import CHUNK, Floats
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.first_look import LARGEST_SHARE
-from fastgrad.checks.screen.noisy.noise import center_of, is_coarse
+from fastgrad.checks.screen.noisy.limits import PARTS, SHARED_IF_COARSE, SHARED_IF_SMALL
+from fastgrad.checks.screen.noisy.noise import center_of
 from fastgrad.differences.directions import Directions
+from fastgrad.differences.few_digits import is_coarse
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.rough import RUNG, Slope, rough_slope
@@ -118,6 +120,16 @@ class NoisyLines:
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(sizes > 0, largest / sizes, 1.0)
         return np.asarray(power_of_two(np.clip(share, 1.0, LARGEST_SHARE)))
+
+    def is_small(self, b: int) -> bool:
+        """Whether a block has so few entries that all its parts are alike."""
+        return self.loss.layout.blocks[b].size < 2 * PARTS
+
+    def shared(self, b: int) -> float:
+        """What all slopes along signs of a block may be off by alike, in what is claimed of them."""
+        if not self.coarse:
+            return 0.0
+        return SHARED_IF_SMALL if self.is_small(b) else SHARED_IF_COARSE
 
     def random(
         self, stream: int, blocks: Sequence[int] | None = None, alike: bool = False

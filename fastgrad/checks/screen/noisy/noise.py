@@ -1,41 +1,23 @@
 """The noise of a loss that is rough: what changes between points so near that kinks hardly do."""
 
-from dataclasses import replace
-from math import comb
-
 import numpy as np
 
-from fastgrad.arrays import Floats
-from fastgrad.checks.screen.first_look import rounding_of
 from fastgrad.differences.directions import Directions
-from fastgrad.differences.loss import Loss, NoiseLine
-from fastgrad.numerics.steps import power_of_two
+from fastgrad.differences.few_digits import (
+    LINES,
+    NOISE_STREAM,
+    POINTS,
+    is_coarse,
+    rounding_of,
+)
+from fastgrad.differences.loss import Loss
 
 ROUGH = 2.0**-36
 """Noise beyond this part of the loss is not the rounding of float64."""
 FEW_ENTRIES = 128
 """Fewer are checked one by one for what lines would take."""
-POINTS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
-"""Places along a line, in spacings, beside theta itself."""
 CURVED = np.stack([np.ones(POINTS.size), POINTS**2], axis=1)
 KINKED = np.stack([np.ones(POINTS.size), np.abs(POINTS)], axis=1)
-LINES = 2
-HEARD_EVALUATIONS = 2 * LINES * POINTS.size
-"""What `heard` takes at most."""
-ORDER = 3
-"""The differences that are taken: those of a smooth f vanish, and noise grows by the root of 20."""
-NEAR = 2.0**-5
-"""Spacing, in the root of the relative noise: there rounding has not died out, and kinks hardly show."""
-LEAST_NOISE = 0.5
-"""Noise, in roundings of the value, at least."""
-COARSE = 2.0**-19
-"""Noise beyond this part of the loss is of fewer digits than float32 has, or of a solver. It may be
-about the same at near points, which round alike, or stop after as many iterations: it is heard
-farther off too."""
-FAR = 2.0**-9
-"""The spacing there, in units: three of them move most entries by what bfloat16 rounds them to."""
-NOISE_STREAM = 1 << 30
-"""Directions from here on are for it."""
 
 
 def is_rough(loss: Loss) -> bool:
@@ -44,42 +26,10 @@ def is_rough(loss: Loss) -> bool:
     return value > 0.0 and loss.count > FEW_ENTRIES and loss.noise > ROUGH * value
 
 
-def is_coarse(loss: Loss) -> bool:
-    """Whether its noise is that of fewer digits than float32 has."""
-    return loss.noise > COARSE * abs(loss.value)
-
-
 def may_be_rough(loss: Loss) -> bool:
     """Whether its value alone says so: it is one of single precision."""
     value = abs(loss.value)
     return value > 0.0 and loss.count > FEW_ENTRIES and rounding_of(loss) > ROUGH * value
-
-
-def heard(loss: Loss, directions: Directions, relative: float) -> Loss:
-    """The loss with the noise that shows between near points, in 12 evaluations; 24 if that is `COARSE`.
-
-    Parameters
-    ----------
-    relative : float
-        About the relative noise.
-    """
-    near = _heard(loss, directions, float(power_of_two(NEAR * np.sqrt(relative))))
-    if not is_coarse(near):
-        return near
-    far = _heard(loss, directions, FAR)
-    return far if far.noise >= near.noise else near
-
-
-def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
-    lines = []
-    for k in range(LINES):
-        v = directions.along(NOISE_STREAM + k)
-        values = loss.along(v, spacing * POINTS)
-        sigma = _noise(
-            np.insert(values, POINTS.size // 2, loss.base), LEAST_NOISE * rounding_of(loss)
-        )
-        lines.append(NoiseLine(sigma, values + loss.run.reference))
-    return replace(loss, measured=replace(loss.measured, lines=tuple(lines)))
 
 
 def jumps(loss: Loss, directions: Directions) -> bool:
@@ -134,11 +84,3 @@ def center_of(loss: Loss) -> float:
         center, bend = np.linalg.lstsq(KINKED, even.mean(axis=0))[0]
         return float(center if abs(bend) > BENT * loss.noise else np.mean(values))
     return float(np.mean(np.linalg.lstsq(CURVED, even.T)[0][0]))  # points far apart show curvature
-
-
-def _noise(values: Floats, least: float) -> float:
-    table = np.diff(values, ORDER)
-    table = table[np.isfinite(table)]
-    if not table.size:
-        return least
-    return max(least, float(np.sqrt(np.mean(table**2) / comb(2 * ORDER, ORDER))))

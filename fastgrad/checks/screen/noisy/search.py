@@ -11,7 +11,6 @@ from fastgrad.checks.screen.noisy.again import (
     BASES,
     EXPECTED,
     FRESH,
-    PARTS,
     PARTS_EVALUATIONS,
     Again,
     again_by_parts,
@@ -20,7 +19,12 @@ from fastgrad.checks.screen.noisy.again import (
     stands,
 )
 from fastgrad.checks.screen.noisy.found import Blame, NoisyFound
-from fastgrad.checks.screen.noisy.limits import BARS, PARTS_SDS
+from fastgrad.checks.screen.noisy.limits import (
+    BARS,
+    PARTS_SDS,
+    PARTS_SDS_IF_COARSE,
+    PARTS_SDS_IF_SMALL,
+)
 from fastgrad.checks.screen.noisy.lines import Look
 from fastgrad.checks.screen.noisy.looking import (
     ALIKE,
@@ -71,9 +75,6 @@ ALIBI = 16.0
 """A step, in the one of the look, at which a right gradient has its alibi: 2 of 120 in bfloat16 had it,
 and errors of a factor of 2 show alike there."""
 MEAN_EVALUATIONS = 4 * MEAN_LINES
-SHARED_IF_COARSE = 0.03
-"""What slopes along signs may be off by all alike where the loss has few digits, beside what they
-scatter by: treads and kinks near by. In five families of nets it was 2% of weights, 5% of biases."""
 ROUNDS = 4
 """Rounds of parts at most where the loss has few digits: six errors of single lines, which scatter by
 as much as what is looked for, decide only if they are alike."""
@@ -180,7 +181,11 @@ class NoisySearch(Looking):
         """Whether a line through several blocks says too little of one of them for a verdict."""
         missed = max(BARS * look.bar, self.found.parts.get(group[0], 0.0))
         sizes = self.lines.sums * self.lines.shares(self.lines.sums)
-        return any(0 < self.agrees[0] * sizes[b] < missed for b in group)
+        return any(0 < self._most((b,)) * sizes[b] < missed for b in group)
+
+    def _most(self, group: tuple[int, ...]) -> float:
+        """The widest limit of the blocks of a group with which they agree, less what lines share."""
+        return self.agrees[0] - max(map(self.lines.shared, group))
 
     def _wanted(self, look: Look) -> float:
         """The bar of a line along signs that needs no more lines."""
@@ -194,7 +199,8 @@ class NoisySearch(Looking):
         step, between base points that differ, so that what they scatter by holds rounding and kinks;
         truncation is what they share.
         """
-        wanted, agrees = self._wanted(first), self.agrees[0] * first.size / (BARS * len(group))
+        wanted = self._wanted(first)
+        agrees = self._most(group) * first.size / (BARS * len(group))
         off: list[float] = []
         apart: list[float] = []
         while (
@@ -218,8 +224,10 @@ class NoisySearch(Looking):
             return PARTS_SDS * float(np.std(off, ddof=1)) * first.size
         self.require(MEAN_EVALUATIONS + 2)
         off = off or self._means(group, first, range(1, 1 + MEAN_LINES))[0]
-        confirmed = PARTS_SDS * float(np.std(off, ddof=1)) * first.size
-        if any(map(self._is_small, group)):
+        small = any(map(self._is_small, group))
+        sds = PARTS_SDS_IF_SMALL if small else PARTS_SDS_IF_COARSE
+        confirmed = sds * float(np.std(off, ddof=1)) * first.size
+        if small:
             far = self._far(first, self.lines.signs(SIGNS, group))
             confirmed = max(confirmed, 2 * abs(far - first.slope.value))
         return confirmed
@@ -290,7 +298,8 @@ class NoisySearch(Looking):
         """Whether parts of a block confirm the error of a line; at two steps where digits are few."""
         if not self.lines.coarse:
             return parts.beyond(look.bar / look.size)
-        return parts.beyond(look.bar / look.size, SHARED_IF_COARSE) and parts.lasts
+        shared = self.lines.shared(look.blocks[0])
+        return parts.beyond(look.bar / look.size, shared) and parts.lasts
 
     def _stands_unevenly(self, b: int, look: Look, parts: Again) -> bool:
         """Whether an error that differs from part to part, as that of a row, shows in one of them again.
@@ -316,7 +325,7 @@ class NoisySearch(Looking):
 
         A bias moves sums that are rounded.
         """
-        return self.lines.coarse and self.layout.blocks[b].size < 2 * PARTS
+        return self.lines.coarse and self.lines.is_small(b)
 
     def _far(self, look: Look, v: Floats) -> float:
         """The slope along a direction over a wide step."""

@@ -58,7 +58,7 @@ class Summary:
         shares = self.lines.shares(sums) if len(look.blocks) > 1 else np.ones(sums.size)
         size = float(shares[b] * sums[b])
         limit = max(BARS * look.bar, self.found.parts.get(b, 0.0))
-        return limit / size if size else float("inf")
+        return limit / size + self.lines.shared(b) if size else float("inf")
 
     def _shape(self, b: int) -> float:
         """The smallest error of any shape that would be missed, over the norm of the gradient there."""
