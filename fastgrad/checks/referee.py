@@ -43,8 +43,6 @@ HEARD_ONE_BY_ONE = 64
 """The most that are heard of a block where one was not convicted."""
 LOOK_EVALUATIONS = 9
 """What a first look takes."""
-FEW_DIGITS = 2.0**-36
-"""A loss that is rounded to more than this part of it may be one of few digits."""
 BENDS = 2.0**-6
 """A second difference beyond this part of the first over the same step is looked at again."""
 JUMP_SDS = 16.0
@@ -105,10 +103,10 @@ class Referee:
     def treads(self) -> float:
         """The noise of a loss of few digits between points at which theta is rounded anew; else 0."""
         loss, value = self.entries.loss, abs(self.entries.loss.value)
-        rounding = rounding_of(loss) / value if value else 0.0
-        single = loss.measured.float32 or rounding > FEW_DIGITS
-        if not single or loss.run.structured or not self._has_time(HEARD_EVALUATIONS):
+        single = value > 0.0 and loss.measured.float32 and not loss.run.structured
+        if not (single and self._has_time(HEARD_EVALUATIONS)):
             return 0.0
+        rounding = rounding_of(loss) / value
         known = heard(loss, Directions(loss.units.entry, loss.free, 0), rounding)
         return known.noise if is_coarse(known) else 0.0
 

@@ -12,7 +12,7 @@ from fastgrad.differences.loss import Loss, Measured, NoiseLine, Repeats
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.numerics.rough import rough_slope
+from fastgrad.numerics.rough import TELLS, rough_slope
 from fastgrad.parameters.layout import flatten
 from tests.checks.nets import FAULTS, changed, net, screened
 
@@ -305,6 +305,46 @@ def test_parts_are_uneven_by_chance_less_than_once_in_300():
     told = _judged(one_row, np.zeros(PARTS), rng.standard_normal(PARTS))
     assert told.is_uneven(0.0)
     assert not told.is_one
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_line_of_treads_is_looked_along_wider_steps(seed):
+    """Sums of order 1 that are rounded to a last place stand still over steps that are finer."""
+    rng = np.random.default_rng(seed)
+    at, slopes, tread = rng.uniform(0, 1, 300), 1 + rng.normal(size=300), 2.0**-7
+    base = (slopes * np.round(at / tread)).sum() * tread
+
+    def f(t):
+        return (slopes * np.round((at + t[:, None]) / tread)).sum(axis=1) * tread - base
+
+    finest, few = 1e-4, (2.0**-10, 2.0**-30, 1.0)
+    told = rough_slope(f, 0.0, finest, few, coarse=True)
+    assert abs(told.value - slopes.sum()) <= told.bar <= TELLS * slopes.sum()
+    narrow = rough_slope(f, 0.0, finest, few)
+    assert narrow.bar > 2 * told.bar
+
+
+OPEN_BEFORE = 1009, 1030, 1054, 1059
+"""Seeds of right nets in bfloat16 whose biases were left open, for all steps lay within a tread."""
+BLAMED_BY_TREADS = 1197, 1249, 1281
+"""And of those in which all lines shared an error, by treads or a kink nearer than all steps."""
+
+
+@pytest.mark.parametrize("seed", OPEN_BEFORE + BLAMED_BY_TREADS)
+def test_right_nets_in_bfloat16_agree(seed):
+    problem = net(seed, dtype="bfloat16")
+    report = screened(problem, problem.grad(problem.theta), seed)
+    assert report.verdict == "agrees", report
+    assert max(report.in_noise["along"].values()) <= 0.5
+
+
+@pytest.mark.parametrize("fault", ["zero", "the bias's mean", "10% too large"])
+def test_faults_in_bfloat16_are_found_that_were_missed(fault):
+    for seed in (109, 156, 168):
+        problem = net(seed, dtype="bfloat16")
+        right, rng = problem.grad(problem.theta), np.random.default_rng(seed)
+        report = screened(problem, FAULTS[fault](problem, right, rng), seed)
+        assert report.verdict == "disagrees", (seed, report)
 
 
 def test_parts_cover_a_block():

@@ -1,11 +1,24 @@
 """Nets of five families in float32 and bfloat16, as torch computes them: verdicts counted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import fastgrad as fg
+
 torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[test,torch]'")
 
-from bench.noise import FAMILIES, FAULTS, LARGE, count, first_refuted, net, screened  # noqa: E402
+from bench.noise import (  # noqa: E402
+    FAMILIES,
+    FAULTS,
+    LARGE,
+    count,
+    first_refuted,
+    mlp,
+    net,
+    screened,
+)
 
 torch.set_num_threads(1)  # many small products
 MOST = {"float64": 250, "float32": 250, "bfloat16": 400}
@@ -27,6 +40,31 @@ def test_right_ones_agree_and_a_factor_of_one_block_is_found(family, dtype, fact
     report = screened(problem, wrong)
     assert [b.name for b in report.blocks if b.verdict == "disagrees"] == [largest], report
     assert first_refuted(report) <= MOST[dtype]
+
+
+def small(seed):
+    """A net of 154 parameters in bfloat16."""
+    made = mlp(np.random.default_rng([seed, 13]), "relu", (8, 8, 6, 4))
+    theta = {k: a.astype(np.float32) for k, a in made.theta.items()}
+    return replace(made, theta=theta, dtype="bfloat16")
+
+
+def swept(problem, gradient, seed):
+    return fg.check_grad(
+        problem.loss, gradient, problem.theta, backend="python", strategy="sweep", seed=seed
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_entry_that_treads_hide_is_left_open_by_a_sweep(seed):
+    """The loss stands still over a last place of bfloat16, and moves by treads beyond it."""
+    problem = small(seed)
+    right = problem.grad(problem.theta)
+    report = swept(problem, right, seed)
+    assert report.verdict == "inconclusive", report
+    wrong = {**right, "W3": np.float32(-10) * right["W3"]}
+    report = swept(problem, wrong, seed)
+    assert {b.name for b in report.blocks if b.verdict == "disagrees"} <= {"W3"}, report
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome, merged
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.findings import WHOLE_BLOCK, Finding
-from fastgrad.checks.screen.first_look import Along, FirstLook, rounding_of
+from fastgrad.checks.screen.first_look import Along, FirstLook
 from fastgrad.checks.screen.found import Found, block_rms
 from fastgrad.checks.screen.limits import USEFUL_LIMIT, USEFUL_NORM, entry_limit, norm_limit
 from fastgrad.checks.screen.locate import ALL_STAGES, Locator, most_evaluations
@@ -41,6 +41,7 @@ from fastgrad.checks.screen.told import sentence_of
 from fastgrad.checks.standing import AWAY
 from fastgrad.checks.sweep import sweep_evaluations
 from fastgrad.differences.directions import Directions
+from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.lines import Lines
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.unknown_units import in_claimed_units
