@@ -19,6 +19,7 @@ from fastgrad.differences.estimate import differences
 from fastgrad.differences.few import measured
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.misfit import misfit, shows_rounding
+from fastgrad.differences.noisy_steps import suited
 from fastgrad.errors import StepWarning
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import (
@@ -98,6 +99,8 @@ class GradientFunction:
         self._has_warned = False
         self._has_looked = False
         """Whether values that a direct gradient does not give were looked at."""
+        self._is_noisy = False
+        """Whether default steps were lost in noise, which a direct gradient tells when it is done."""
         self.root = root_name(loss, argnum)
         """The name of a theta that is a single array."""
         self.__name__ = self.__qualname__ = name_of(loss)
@@ -332,7 +335,9 @@ class GradientFunction:
 
     def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
         """A shorter way to gradients at thetas of the same layout, if there is one."""
-        return run.direct(self._stencil, not self._has_looked) if self._is_plain else None
+        if not self._is_plain or self._is_noisy:
+            return None
+        return run.direct(self._stencil, not self._has_looked)
 
     @property
     def _is_plain(self) -> bool:
@@ -347,6 +352,11 @@ class GradientFunction:
         if self._scale is not None:
             return self._stencil.step * units.entry
         return units.steps(theta, layout, self._stencil)
+
+    def _asks_for_noise(self, layout: Layout, run: Evaluator) -> bool:
+        """Whether a few entries are asked first if default steps are lost in noise."""
+        plain = layout.linear and not run.structured
+        return plain and self._stencil is CENTRAL[2] and self._scale is None
 
     def _bar(self, run: Evaluator, expected: int) -> AbstractContextManager[Any]:
         return progress_bar(run, "gradient", expected) if self._progress else nullcontext()
@@ -374,7 +384,8 @@ class GradientFunction:
             value = finite_value(run)
         base = 0.0 if value is None else value - run.reference
         whole = None
-        if steps is None and self._scale is None and (run.structured or self._is_plain):
+        briefly = run.structured or (self._is_plain and not self._is_noisy)
+        if steps is None and self._scale is None and briefly:
             watch = not self._has_looked
             whole = run.gradient(self._stencil, watch) if layout.linear else None
         if whole is not None and np.isfinite(whole).all():
@@ -385,18 +396,33 @@ class GradientFunction:
         gradient = np.zeros(layout.size)
         units = self._units(layout, run)
         unit, default = units.entry, steps is None
+        asked = None
         if steps is None:
             steps = self._default_steps(units, run.theta, layout)
+            if layout.finest is not None:
+                steps = np.maximum(steps, layout.finest)
+        rest = chosen
         with self._bar(run, count * len(self._stencil.multiples)):
+            if default and self._asks_for_noise(layout, run):
+                asked = suited(run, layout.stops, units.one_unit, mask, steps)
+                which, rest = asked.which, asked.others(mask)
+                offsets = self._stencil.offsets(asked.steps[which])
+                gradient[which] = self._stencil.combine(
+                    asked.values, base, run.theta[which], offsets
+                )
+                count = layout.size if rest is None else rest.size
+                self._is_noisy |= asked.steps is not steps
             for start in range(0, count, run.chunk):
                 stop = min(start + run.chunk, count)
-                part = slice(start, stop) if chosen is None else chosen[start:stop]
-                indices = np.arange(start, stop) if chosen is None else chosen[start:stop]
+                part = slice(start, stop) if rest is None else rest[start:stop]
+                indices = np.arange(start, stop) if rest is None else rest[start:stop]
                 x = run.theta[part]
-                h = steps[part]
-                if default and layout.finest is not None:
-                    h = np.maximum(h, layout.finest[part])
+                h = steps[part] if asked is None else asked.steps[part]
                 values, h = sample_inside(run, layout, self._stencil, indices, h, default)
+                if asked is not None and (bent := asked.bent(part, values)).size:
+                    values[bent], h[bent] = sample_inside(
+                        run, layout, self._stencil, indices[bent], steps[part][bent], default
+                    )
                 offsets = self._stencil.offsets(h)
                 gradient[part] = self._stencil.combine(values, base, x, offsets)
                 if not self._has_warned:
@@ -466,7 +492,8 @@ def grad(
         The absolute step h; by default a power of two that suits the stencil and the unit of the
         entry, near the step of least error (2^-17 for central differences of order 2; for an array
         of numbers about a far point between its width and that), and where the loss is not finite
-        there, one that suits the distance to the edge of its domain.
+        there, one that suits the distance to the edge of its domain. Steps of order 2 of an array of
+        eight entries or more are lengthened where three of them show more than 1e-4 of noise.
         ``"adaptive"`` measures the noise of the loss and extrapolates from four steps, shortened or
         lengthened for every entry until truncation has sunk into that noise, with some 10
         evaluations each, 20 near a pole: for most digits, and for losses that are noisy or badly

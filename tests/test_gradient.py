@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -171,6 +172,51 @@ def test_numbers_about_a_far_point_vary_over_their_width_or_over_its_distance(me
     np.testing.assert_allclose(g(1e4 + away), np.exp(away), rtol=near)
     g = fg.grad(lambda x: float(np.exp(x / 1e4).sum()), backend="python", **method)
     np.testing.assert_allclose(g(1e4 + away), np.exp(1 + away / 1e4) / 1e4, rtol=far)
+
+
+def exp_with_noise(relative, stiff=0.0):
+    """Also of one entry that turns within a longer step, and how often it is called."""
+
+    def loss(x):
+        loss.calls += 1
+        noise = relative * (zlib.crc32(x.tobytes()) / 2**31 - 1)
+        return float((np.exp(x).sum() + 0.1 * np.sin(stiff * x[5])) * (1 + noise))
+
+    loss.calls = 0
+    return loss
+
+
+@pytest.mark.parametrize("relative", [1e-8, 1e-6, 1e-4])
+def test_steps_that_are_lost_in_noise_are_lengthened(relative):
+    """For six evaluations more, of five seeds."""
+    better = []
+    for seed in range(5):
+        x = np.random.default_rng(seed).uniform(-2, 2, 40)
+        loss = exp_with_noise(relative)
+        got = fg.grad(loss, backend="python")(x)
+        assert loss.calls == 2 * 40 + 6
+        plain = fg.grad(loss, backend="python", step=2.0**-17)(x)
+        better.append(np.abs(plain - np.exp(x)).max() / np.abs(got - np.exp(x)).max())
+    assert min(better) > 20
+
+
+def test_an_entry_that_turns_within_a_longer_step_keeps_its_own():
+    x = np.random.default_rng(0).uniform(-2, 2, 40)
+    loss = exp_with_noise(1e-6, stiff=3000.0)
+    got = fg.grad(loss, backend="python")(x)
+    exact = np.exp(x)
+    exact[5] += 300 * np.cos(3000.0 * x[5])
+    assert loss.calls == 2 * 40 + 6 + 2
+    np.testing.assert_allclose(np.delete(got, 5), np.delete(exact, 5), atol=0.05)
+    assert abs(got[5] - exact[5]) < 30  # 2e-6 of f, 60, over 2^-16
+
+
+@pytest.mark.parametrize("stiff", [0.0, 3000.0])
+def test_where_nothing_is_lost_nothing_more_is_evaluated(stiff):
+    x = np.random.default_rng(0).uniform(-2, 2, 40)
+    loss = exp_with_noise(0.0, stiff)
+    fg.grad(loss, backend="python")(x)
+    assert loss.calls == 2 * 40
 
 
 def test_rates_below_one_bend_on_their_own_scale_and_round_on_that_of_one():

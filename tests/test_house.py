@@ -88,6 +88,7 @@ LAYERS = {
         differences.pairs differences.profile differences.second_looks differences.misfit
         differences.second differences.confined differences.shared_looks
         differences.unknown_units differences.few_digits
+        differences.noisy_steps
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss
-from fastgrad.evaluate.in_numpy import BAD, SHOWS
+from fastgrad.evaluate.in_numpy import BAD, NOISE, SHOWS
 from fastgrad.evaluate.on_demand import central_gradient
 from fastgrad.evaluate.process import NOTHING_KEPT, state_kept
 from fastgrad.evaluate.schedule import WORTH_A_LAUNCH, Cost, LaunchCost
@@ -101,7 +101,7 @@ class DirectGradient:
         seconds = time.perf_counter() - began
         if seconds > BRIEF_SECONDS:  # evaluations have become dearer
             self._cost.saw(self._evaluations, 1, seconds)
-        if good == BAD or (guard is not None and not guard.unchanged()):
+        if good in (BAD, NOISE) or (guard is not None and not guard.unchanged()):
             return None
         if guard is not None and guard.is_large:
             self._writes = self._writes.from_now_on()  # samples in other places

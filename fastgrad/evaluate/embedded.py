@@ -23,8 +23,8 @@ def embedded(
     """An njit function of the arguments of the loss: its gradient by one of them.
 
     The parameters are an array of any shape, a number, or tuples, NamedTuples and typed Lists of them;
-    each entry is differenced as by `fastgrad.grad`. Nothing is raised: where the loss is not finite at
-    any step, the slope is NaN.
+    each entry is differenced as by `fastgrad.grad`, but that steps are not lengthened in noise. Nothing
+    is raised: where the loss is not finite at any step, the slope is NaN.
 
     Parameters
     ----------

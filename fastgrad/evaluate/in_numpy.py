@@ -15,10 +15,11 @@ from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 
 RAISED, WROTE, INTERRUPTED = 1, 2, 3
 """What a byte of ``failed`` says: the loss raised, wrote to its parameters, or got a Ctrl-C."""
-BAD, GOOD, SHOWS = 0, 1, 2
-"""What `kernels.central_gradient` says of slopes: one is none; all are; values look like rounding."""
 LANES = 64
 """Sums are kept in so many lanes, one beside the other."""
+BAD, GOOD, SHOWS, NOISE = 0, 1, 2, 3
+"""What `kernels.central_gradient` says of slopes: one is none; all are; values look like rounding; the
+steps of a block are lost in noise, or too long."""
 LINE = 8
 """Doubles in a cache line. Rows start on one: threads share none, and BLAS sees one alignment."""
 LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
@@ -291,6 +292,80 @@ def _band(block: Floats, order: int) -> float:
         return math.inf
     wide, far = math.frexp(width)[1] - 1, math.frexp(middle)[1] - 1
     return math.ldexp(1.0, (order * wide + far) // (order + 1))
+
+
+PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
+"""Where in a block of one unit, as parts of its length, entries are asked for noise: its first and last
+are often dead."""
+NOISY = 2.0**-13
+"""Middles of values on both sides that differ by this part of what a step changes: noise then leaves
+four digits of a difference, or f bends on a scale of 1/60 of its unit."""
+SAME_NOISE = 4.0
+"""Over a longer step middles differ by so many times as much at most if that is noise, and slopes from
+those of the default by so many times their noise."""
+
+
+def asked_in(stops: Indices, one_unit: Mask) -> Indices:
+    """The entries of every block of one unit that are asked for noise, shape (b, p).
+
+    Examples
+    --------
+    >>> asked_in(np.array([2, 10, 110]), np.array([False, True, True])).tolist()
+    [[4, 6, 8], [35, 71, 95]]
+    """
+    starts = np.append(0, stops[:-1])[one_unit]
+    sizes = stops[one_unit] - starts
+    return np.asarray(starts[:, None] + (sizes[:, None] * np.array(PLACES)).astype(np.int64))
+
+
+def middles(values: Floats) -> Floats:
+    """The middles of f above and below entries, along the last axis."""
+    return np.asarray(values[..., 0] / 2 + values[..., 1] / 2)
+
+
+def lengthening(values: Floats) -> float:
+    """By what a step is to be lengthened if the middles of entries differ by noise; 1 if they hardly do.
+
+    Where noise and the truncation of what varies on 1/16 of a unit are alike: the cube root of
+    ``3 r / (16 h)^2``, r the noise by the largest change.
+
+    Parameters
+    ----------
+    values : ndarray, shape (p, 2)
+        f above and below.
+    """
+    middle = middles(values)
+    apart = float(middle.max() - middle.min())
+    change = float(np.abs(values[:, 0] - values[:, 1]).max())
+    if not NOISY * change < apart < math.inf:
+        return 1.0
+    exponent = math.frexp(apart / change)[1] - 1 if change > 0.0 else 0
+    return math.ldexp(1.0, (min(exponent, 0) + LONGEST) // 3)
+
+
+LONGEST = 27
+"""``log2(3 / (16 * 2^-17)^2)``: steps of 2^-8 at most."""
+
+
+def is_noise(values: Floats, found: Floats, h: Floats, wide: Floats) -> bool:
+    """Whether what middles differ by is as much over longer steps, and slopes are the same but for it.
+
+    Parameters
+    ----------
+    values, found : ndarray, shape (p, 2)
+        f above and below entries, over the default steps and over longer ones.
+    h, wide : ndarray, shape (p,)
+        These.
+    """
+    if not np.isfinite(found).all():
+        return False
+    before, after = middles(values), middles(found)
+    apart = float(before.max() - before.min())
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = (values[:, 0] - values[:, 1]) / (2 * h)
+        other = (found[:, 0] - found[:, 1]) / (2 * wide)
+        same = bool(np.all(np.abs(other - slope) <= SAME_NOISE * apart / h))
+    return same and bool(after.max() - after.min() <= SAME_NOISE * apart)
 
 
 def _rms(sizes: Floats) -> float:

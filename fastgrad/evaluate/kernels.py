@@ -28,7 +28,7 @@ WROTE = 2
 
 ORDER = 2
 """The order of the differences that `central_gradient` takes."""
-BAD, GOOD, SHOWS = 0, 1, 2
+BAD, GOOD, SHOWS, NOISE = 0, 1, 2, 3
 """What `central_gradient` says of its slopes, as `in_numpy` has it too."""
 HARDLY_DIFFER = 2.0**-48
 """Values that differ by less than this part of the largest, 16 units in its last place, do so by
@@ -521,7 +521,8 @@ def central_gradient(plan, settings, theta, gradient):
 
     Entry by entry the numbers of `coordinates_serial`, `fill_units` and `fill_steps`. Where anything is
     not as it should be (theta or a value is not finite, the loss raised or wrote to its parameters) it
-    stops. `SHOWS` is good, of values that hardly differ or that all are numbers of single precision.
+    stops. `SHOWS` is good, of values that hardly differ or that all are numbers of single precision;
+    `NOISE` is of a block whose steps are lost in noise.
 
     Parameters
     ----------
@@ -543,7 +544,8 @@ def central_gradient(plan, settings, theta, gradient):
     fill_units(gradient, theta, plan[2:], one_unit, _seven(settings))
     fill_steps(gradient, theta, plan[2:], one_unit, settings[0], ORDER)
     failed = np.zeros(1, np.uint8)
-    found = _central_differences(plan[0], plan[1], row, gradient, failed)
+    asked = _asked_in(plan[2:], one_unit)
+    found = _central_differences(plan[0], plan[1], row, gradient, failed, asked)
     for i in range(n):
         if row[i] != theta[i]:
             return BAD
@@ -563,14 +565,36 @@ def _seven(settings):
     )
 
 
+PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
+NOISY = 2.0**-13
+SAME_NOISE = 4.0
+LONGEST = 27
+"""As `in_numpy` has these, of noise."""
+
+
 @njit
-def _central_differences(loss, arguments, row, gradient, failed):
+def _asked_in(stops, one_unit):
+    """The entries that are asked for noise, three of each block of one unit, ascending."""
+    asked = np.empty(3 * np.count_nonzero(one_unit), np.int64)
+    count, start = 0, 0
+    for b in range(stops.size):
+        if one_unit[b]:
+            for place in PLACES:
+                asked[count] = start + np.int64((stops[b] - start) * place)
+                count += 1
+        start = stops[b]
+    return asked
+
+
+@njit
+def _central_differences(loss, arguments, row, gradient, failed, asked):
     """Slopes in the place of steps; `BAD` if one is not finite or anything failed."""
     function = _function_at(loss)
     lowest, highest, single = math.inf, -math.inf, 2 * row.size >= FEWEST_SINGLE
+    seen, next_asked = np.empty((asked.size, 3)), 0
     for i in range(row.size):
-        x = row[i]
-        above, below = x + gradient[i], x - gradient[i]
+        x, h = row[i], gradient[i]
+        above, below = x + h, x - h
         row[i] = above
         up = function(row.ctypes.data, row.size, failed.ctypes.data, np.uint64(arguments))
         kept = row[i] == above
@@ -583,8 +607,62 @@ def _central_differences(loss, arguments, row, gradient, failed):
             return BAD
         lowest, highest = min(lowest, up, down), max(highest, up, down)
         single = single and np.float32(up) == up and np.float32(down) == down
+        while next_asked < asked.size and asked[next_asked] == i:
+            seen[next_asked, 0], seen[next_asked, 1], seen[next_asked, 2] = up, down, h
+            next_asked += 1
+    for first in range(0, asked.size, len(PLACES)):
+        factor = _lengthening(seen[first : first + len(PLACES)])
+        if factor > 1.0:
+            which, values = asked[first : first + len(PLACES)], seen[first : first + len(PLACES)]
+            if _is_noise(loss, arguments, row, failed, which, values, factor):
+                return NOISE
     size = max(abs(lowest), abs(highest))
     return SHOWS if single or highest - lowest <= HARDLY_DIFFER * size else GOOD
+
+
+@njit
+def _lengthening(seen):
+    """By what steps are to be lengthened if the middles of values differ by noise, else 1."""
+    lowest, highest, change = math.inf, -math.inf, 0.0
+    for k in range(len(PLACES)):
+        middle = seen[k, 0] / 2 + seen[k, 1] / 2
+        lowest, highest = min(lowest, middle), max(highest, middle)
+        change = max(change, abs(seen[k, 0] - seen[k, 1]))
+    apart = highest - lowest
+    if not NOISY * change < apart < math.inf:
+        return 1.0
+    exponent = math.frexp(apart / change)[1] - 1 if change > 0.0 else 0
+    return math.ldexp(1.0, (min(exponent, 0) + LONGEST) // 3)
+
+
+@njit
+def _is_noise(loss, arguments, row, failed, which, seen, factor):
+    """Whether middles differ by as much over steps so much longer, and slopes are the same but for it.
+
+    Also where anything failed: who calls finds out what.
+    """
+    function = _function_at(loss)
+    lowest, highest, low, high = math.inf, -math.inf, math.inf, -math.inf
+    for k in range(len(PLACES)):
+        middle = seen[k, 0] / 2 + seen[k, 1] / 2
+        lowest, highest = min(lowest, middle), max(highest, middle)
+    apart = highest - lowest
+    for k in range(len(PLACES)):
+        i, h = which[k], seen[k, 2]
+        x, wide = row[i], factor * seen[k, 2]
+        row[i] = x + wide
+        up = function(row.ctypes.data, row.size, failed.ctypes.data, np.uint64(arguments))
+        row[i] = x - wide
+        down = function(row.ctypes.data, row.size, failed.ctypes.data, np.uint64(arguments))
+        row[i] = x
+        if failed[0] or not (math.isfinite(up) and math.isfinite(down)):
+            return bool(failed[0])
+        slope, other = (seen[k, 0] - seen[k, 1]) / (2 * h), (up - down) / (2 * wide)
+        if not abs(other - slope) <= SAME_NOISE * apart / h:
+            return False
+        middle = up / 2 + down / 2
+        low, high = min(low, middle), max(high, middle)
+    return high - low <= SAME_NOISE * apart
 
 
 @_kernel()

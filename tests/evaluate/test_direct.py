@@ -1,5 +1,6 @@
 """Gradients in one call of compiled code, and what the optimiser proves of arguments."""
 
+import math
 import threading
 import warnings
 from collections import namedtuple
@@ -377,3 +378,31 @@ def test_an_array_that_is_given_another_shape_is_bound_again():
         warnings.simplefilter("ignore")  # deprecated
         w.shape = (2, 2)
     np.testing.assert_allclose(g(np.ones(2), w), [4.0, 2.0], rtol=1e-8)
+
+
+@njit
+def noisy(x, a, noise):
+    total = 0.0
+    for i in range(x.size):
+        total += a[i] * (x[i] - 1.0) ** 2 + math.sin(x[i])
+    return total * (1.0 + noise * math.sin(1e11 * total))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7, 1e-5])
+def test_steps_that_are_lost_in_noise_are_those_of_entries(noise):
+    """Noise and bends are told apart by a kernel as elsewhere, at minima and away from them."""
+    lengthened = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(8, 40))
+        x, a = rng.normal(size=n), 10.0 ** rng.uniform(-2, 2, n)
+        if seed % 2:
+            x = 1.0 - math.cos(1.0) / (2 * a) + 1e-3 * rng.normal(size=n)
+        direct, by_entries = fg.grad(noisy), fg.grad(noisy, trainable=np.ones(n, bool))
+        for _ in range(3):
+            expected = by_entries(x, a, noise)
+            np.testing.assert_array_equal(direct(x, a, noise), expected)
+        lengthened += direct._is_noisy
+        assert by_entries._is_noisy == direct._is_noisy
+    assert lengthened >= {0.0: 0, 1e-7: 3, 1e-5: 10}[noise]
+    assert noise or not lengthened
