@@ -32,7 +32,7 @@ class Asked:
     middle: Floats | None = None
     """The middles of blocks whose steps were lengthened, shape (n,), NaN of others; None without any."""
     allowed: Floats | None = None
-    """By how much the middle of an entry may differ from it, shape (n,)."""
+    """How much the middle of an entry may differ from it, shape (n,)."""
 
     def bent(self, part: Indices | slice, values: Floats) -> Indices:
         """Which of some entries are not to be differenced over their longer steps."""

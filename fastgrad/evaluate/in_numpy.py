@@ -324,7 +324,7 @@ def middles(values: Floats) -> Floats:
 
 
 def lengthening(values: Floats) -> float:
-    """By what a step is to be lengthened if the middles of entries differ by noise; 1 if they hardly do.
+    """How much longer a step is to be if the middles of entries differ by noise; 1 if they hardly do.
 
     Where noise and the truncation of what varies on 1/16 of a unit are alike: the cube root of
     ``3 r / (16 h)^2``, r the noise by the largest change.

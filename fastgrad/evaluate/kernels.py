@@ -569,7 +569,7 @@ PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
 NOISY = 2.0**-13
 SAME_NOISE = 4.0
 LONGEST = 27
-"""As `in_numpy` has these, of noise."""
+"""What is said of noise, as `in_numpy` has it."""
 
 
 @njit
@@ -622,7 +622,7 @@ def _central_differences(loss, arguments, row, gradient, failed, asked):
 
 @njit
 def _lengthening(seen):
-    """By what steps are to be lengthened if the middles of values differ by noise, else 1."""
+    """How much longer steps are to be if the middles of values differ by noise, else 1."""
     lowest, highest, change = math.inf, -math.inf, 0.0
     for k in range(len(PLACES)):
         middle = seen[k, 0] / 2 + seen[k, 1] / 2
