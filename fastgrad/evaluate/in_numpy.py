@@ -295,7 +295,7 @@ def _band(block: Floats, order: int) -> float:
 
 
 PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
-"""Where in a block of one unit, as parts of its length, entries are asked for noise: its first and last
+"""Parts of the length of a block of one unit at which entries are asked for noise: its first and last
 are often dead."""
 NOISY = 2.0**-13
 """Middles of values on both sides that differ by this part of what a step changes: noise then leaves
@@ -340,10 +340,10 @@ def lengthening(values: Floats) -> float:
     if not NOISY * change < apart < math.inf:
         return 1.0
     exponent = math.frexp(apart / change)[1] - 1 if change > 0.0 else 0
-    return math.ldexp(1.0, (min(exponent, 0) + LONGEST) // 3)
+    return math.ldexp(1.0, (min(exponent, 0) + LONGEST_EXPONENT) // 3)
 
 
-LONGEST = 27
+LONGEST_EXPONENT = 27
 """``log2(3 / (16 * 2^-17)^2)``: steps of 2^-8 at most."""
 
 

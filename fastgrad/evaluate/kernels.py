@@ -568,7 +568,7 @@ def _seven(settings):
 PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
 NOISY = 2.0**-13
 SAME_NOISE = 4.0
-LONGEST = 27
+LONGEST_EXPONENT = 27
 """What is said of noise, as `in_numpy` has it."""
 
 
@@ -632,7 +632,7 @@ def _lengthening(seen):
     if not NOISY * change < apart < math.inf:
         return 1.0
     exponent = math.frexp(apart / change)[1] - 1 if change > 0.0 else 0
-    return math.ldexp(1.0, (min(exponent, 0) + LONGEST) // 3)
+    return math.ldexp(1.0, (min(exponent, 0) + LONGEST_EXPONENT) // 3)
 
 
 @njit

@@ -103,7 +103,7 @@ def test_directions_are_those_of_the_kernel(exact):
 
 def test_constants_are_those_of_the_kernels():
     shared = "WROTE", "LINE", "LEAST_UNIT", "MOST_UNIT", "SMALLER", "SMALL", "OF_NEAR_ONE", "NARROW"
-    shared += "PLACES", "NOISY", "SAME_NOISE", "LONGEST"
+    shared += "PLACES", "NOISY", "SAME_NOISE", "LONGEST_EXPONENT"
     for name in shared:
         assert getattr(kernels, name) == getattr(in_numpy, name)
 
