@@ -84,11 +84,13 @@ KNOWN_BESIDE_JUMP = 3.0
 ASKED_AGAIN, NEARER = 64, 4.0
 """Pairs that tell whether slopes lean towards a claim by chance, and how much nearer to x they are: a
 kink in the middle of the window that leans is beyond them."""
-REACHES = (2.0**-2, 2.0**-5)
+REACHES = (1.0, 2.0**-2, 2.0**-5)
 """How far, in units, f is looked at on the side of x where it did not jump."""
-EVEN_STEPS = 16
+EVEN_STEPS = 24
 """At so many places, evenly: jumps that come again, at whatever distance, lie among them."""
-DEGREE = 5
+AGAIN = 1.5
+"""A tooth in which f drifts by so many of the jump that ends it is none."""
+DEGREE = 7
 """A polynomial that f is there without jumps,"""
 UNEVEN = 2.0**-3
 """but for this part of the jump that it would be."""
