@@ -242,4 +242,4 @@ def diagnosed(unsteady: Unsteady, layout: Layout) -> Diagnosis:
 
 def outward_of(theta: Floats, units: Units, free: Mask | None) -> Direction:
     """A unit of every entry that may be perturbed, away from zero, shape (n,)."""
-    return Directions.of(units, free, 0).signs_through(theta, [Part(0, 0, theta.size)])
+    return Directions(units.entry, free, 0).signs_through(theta, [Part(0, 0, theta.size)])

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from fastgrad.arrays import CHUNK, Floats, Mask
 from fastgrad.evaluate.drawn import Direction, Drawn, upper_bits
 from fastgrad.evaluate.on_demand import fill_direction
-from fastgrad.evaluate.units import Units
 from fastgrad.parameters.layout import Block
 
 UNIT_VARIANCE = float(np.sqrt(12 / 13))
@@ -46,19 +45,6 @@ class Directions:
     units: Floats
     mask: Mask | None
     seed: int
-    known: Units | None = None
-    """Whose units they are, if all."""
-
-    @classmethod
-    def of(cls, units: Units, mask: Mask | None, seed: int) -> "Directions":
-        """Directions in the units of entries."""
-        return cls(units.entry, mask, seed, units)
-
-    @classmethod
-    def told(cls, units: Units, mask: Mask | None, seed: int) -> "Directions":
-        """Directions in the units that noise is looked for in, through entries whose unit is told."""
-        own = units.told
-        return cls(own, mask, seed, units if own is units.entry else None)
 
     def moves(self, block: Block) -> Mask:
         """Which entries of a block directions move, flat."""
@@ -136,7 +122,7 @@ class Directions:
 
     @cached_property
     def _upper_bits(self) -> NDArray[np.uint16]:
-        bits = upper_bits(self.units) if self.known is None else self.known.upper_bits
+        bits = upper_bits(self.units)
         return bits if self.mask is None else bits * self.mask
 
     def signs_of(self, a: Floats, start: int = 0, stop: int | None = None) -> Floats:

@@ -307,7 +307,7 @@ class Loss:
         Such noise counts `ONE_LINE` times. Entries whose unit nothing tells stand still, if others do
         not: how f is rounded where a unit is far too large would pass for its noise.
         """
-        _, line = next(_noise_lines(self.run, Directions.told(self.units, self.free, seed)))
+        _, line = next(_noise_lines(self.run, Directions(self.units.told, self.free, seed)))
         values = np.append(self.base, line(FIRST_SPACING * POINTS[:-1]))
         sigma = table_noise(values) if np.isfinite(values).all() else None
         seen = NoiseLine(sigma, values + self.run.reference)
@@ -321,7 +321,7 @@ class Loss:
         All lines are looked at with the first spacing. Only where none of them tells is another
         sought, on the first of them that shows noise at all; the others are looked at with that.
         """
-        directions, spacing = Directions.told(self.units, self.free, seed), FIRST_SPACING
+        directions, spacing = Directions(self.units.told, self.free, seed), FIRST_SPACING
         for attempts in (1, ATTEMPTS):
             known, lines, told = self.measured.least, [], False
             for v, line in _noise_lines(self.run, directions):

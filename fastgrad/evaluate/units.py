@@ -21,14 +21,11 @@ array of numbers about a far point, as of times or positions, is in one between 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.evaluate.drawn import upper_bits
 from fastgrad.evaluate.in_numpy import fill_steps
 from fastgrad.evaluate.on_demand import fill_units
 from fastgrad.numerics.stencils import CENTRAL, Stencil
@@ -82,11 +79,6 @@ class Units:
 
     def __post_init__(self) -> None:
         vars(self).update(near=self.entry if self.reach is None else self.reach)
-
-    @cached_property
-    def upper_bits(self) -> NDArray[np.uint16]:
-        """All that there is to them, for directions that are not written out."""
-        return upper_bits(self.entry)
 
     @classmethod
     def of(cls, theta: Floats, layout: Layout, scale: Any = None) -> "Units":

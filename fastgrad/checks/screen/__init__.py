@@ -94,20 +94,20 @@ def screen_together(
     loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
 ) -> Outcome:
     """What directions through the entries that may be perturbed say of them, if the loss is rough."""
-    directions = Directions.of(loss.units, _movable(loss, claim), options.seed)
+    directions = Directions(loss.units.entry, _movable(loss, claim), options.seed)
     loss = with_noise(loss, claim, options.seed)
     return screen_rough(loss, claim, rule, budget, (directions, (), ""), " of these together")
 
 
 def with_noise(loss: Loss, claim: Claim, seed: int) -> Loss:
     """A loss that is rough by its value or its noise, with the noise between near points."""
-    directions = Directions.of(loss.units, _movable(loss, claim), seed)
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
     return heard(loss, directions, rounding_of(loss) / abs(loss.value))
 
 
 def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
     """The loss with its noise, and whether it is rough: a value of single precision says so at once."""
-    directions = Directions.of(loss.units, _movable(loss, claim), seed)
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
     finite = claim.is_finite
     if finite and not loss.measured.lines and may_be_rough(loss):
         near = heard(loss, directions, rounding_of(loss) / abs(loss.value))
@@ -142,7 +142,7 @@ def _rough(
 ) -> Outcome:
     """The outcome where the loss is rough, with what the first look refuted."""
     seed, refuted = known
-    directions = Directions.of(loss.units, _movable(loss, claim), seed)
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
     said = () if refuted is None else (sentence_of(refuted, loss.layout.blocks[refuted.block]),)
     outcome = screen_rough(loss, claim, rule, budget, (directions, said, _cost(loss, budget)))
     return outcome if refuted is None else with_refuted(outcome, refuted, loss.layout)
@@ -158,7 +158,7 @@ def refute(
     if may_be_rough(loss):
         if not budget.allows(HEARD_EVALUATIONS):
             return None
-        directions = Directions.of(loss.units, _movable(loss, claim), options.seed)
+        directions = Directions(loss.units.entry, _movable(loss, claim), options.seed)
         near = heard(loss, directions, rounding_of(loss) / abs(loss.value))
         if not along.stands_out(near.noise):
             return None
@@ -170,7 +170,7 @@ def refute(
 
 def first_look(loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int) -> Along | None:
     """The block that is grossly wrong along the signs of its gradient, if one is."""
-    directions = Directions.of(loss.units, _movable(loss, claim), seed)
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
     return FirstLook(loss, claim.finite(), rule, directions, budget.allows).refuted()
 
 
@@ -196,7 +196,7 @@ class _Search:
 
     def __init__(self, loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int):
         self.loss, self.claim, self.budget = loss, claim, budget
-        self.directions = Directions.of(loss.units, _movable(loss, claim), seed)
+        self.directions = Directions(loss.units.entry, _movable(loss, claim), seed)
         counts = list(map(self.directions.count, loss.layout.blocks))
         self.found = Found(
             block_rms(loss.layout, claim.values, loss.units.entry, loss.free), counts

@@ -72,6 +72,7 @@ def look(
         Whether the time allows so many more evaluations (two, if not said); asked before each
         direction, and None is returned once it says no.
     """
+    directions = replace(directions)  # what one keeps for its lines is let go with it
     readings = _through_everything(residuals, directions, sum(counts), allows)
     if readings is None:
         return None
@@ -96,7 +97,8 @@ def _through_everything(
             return None
         bends = any(reading.bends for reading in readings)
         first = lines.step if bends else FINER * lines.step
-        readings.append(residuals.confirmed(directions.along(k), first))
+        v = directions.along(k)  # the one before is let go
+        readings.append(residuals.confirmed(v, first))
     return tuple(readings)
 
 
