@@ -216,7 +216,7 @@ def _judged(
     loss, claim, budget, options = opened.loss, opened.claim, opened.budget, opened.options
     layout, made = loss.layout, 0
     if loss.run.structured and strategy != "sweep":  # directions are for the plain loss
-        loss = loss.studied(options.seed)
+        loss = loss.studied(options.seed, brief=True)
         made = loss.run.evaluations
         loss = replace(loss, run=question.evaluator(layout, loss.theta, structure=False))
     said: tuple[str, ...] = ()

@@ -94,7 +94,7 @@ def test_a_correct_gradient_takes_at_most_60_evaluations(large):
         assert "missed with probability at most 1e-06" in str(report)
         made.append(report.evaluations)
     assert max(made) <= 60
-    assert np.mean(made) <= 55
+    assert np.mean(made) <= 50  # 46 of 20 seeds, at most 55
 
 
 def test_six_blocks_take_at_most_60_evaluations_in_nets_of_all_kinds():

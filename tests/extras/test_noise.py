@@ -90,7 +90,8 @@ def test_faults_are_found(family, dtype):
         verdicts, made = count(family, dtype, fault, range(300, 310))
         assert verdicts["disagrees"] >= 9, (fault, verdicts)
         seen += verdicts["disagrees"]
-        assert np.median(made) <= MOST[dtype], (fault, made)
+        most = np.median(made) if dtype == "bfloat16" else max(made)
+        assert most <= MOST[dtype], (fault, made)
     assert seen >= 0.98 * (10 * len(FAULTS) - 10 * (dtype == "bfloat16"))
 
 
