@@ -6,6 +6,7 @@ import warnings
 from collections import namedtuple
 from contextlib import suppress
 
+import numba
 import numpy as np
 import pytest
 from numba import njit, objmode
@@ -406,3 +407,18 @@ def test_steps_that_are_lost_in_noise_are_those_of_entries(noise):
         assert by_entries._is_noisy == direct._is_noisy
     assert lengthened >= {0.0: 0, 1e-7: 3, 1e-5: 10}[noise]
     assert noise or not lengthened
+
+
+def test_lengthened_steps_are_the_same_on_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    x, a = rng.normal(size=300), 10.0 ** rng.uniform(-2, 2, 300)
+    threads, found = numba.get_num_threads(), []
+    try:
+        for count in (1, threads):
+            numba.set_num_threads(count)
+            g = fg.grad(noisy, trainable=np.ones(300, bool))
+            found.append(g(x, a, 1e-5))
+            assert g._is_noisy
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(found[0], found[1])
