@@ -43,6 +43,8 @@ HEARD_ONE_BY_ONE = 64
 """The most that are heard of a block where one was not convicted."""
 LOOK_EVALUATIONS = 9
 """What a first look takes."""
+FAR = 2.0**-10
+"""Part of its unit beyond which an entry of a unit of its own may turn at all steps of a first look."""
 BENDS = 2.0**-6
 """A second difference beyond this part of the first over the same step is looked at again."""
 JUMP_SDS = 16.0
@@ -245,7 +247,8 @@ class Referee:
         a, unit = float(before.analytic[k]), float(before.scales.unit[k])
         second = before.differences.second
         bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
-        if plainly_off(self._line(k), a, (step, D, bar), unit, brief and not bent):
+        turned = step > FAR * unit and bool(self._may_have_turned(np.array([k]))[0])
+        if not turned and plainly_off(self._line(k), a, (step, D, bar), unit, brief and not bent):
             return True
         self._is_late = not self._has_time(PROFILE_EVALUATIONS)
         if self._is_late:
