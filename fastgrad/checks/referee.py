@@ -154,13 +154,16 @@ class Referee:
         """The same entries, those that are called wrong heard; if ``brief``, the worst of them first.
 
         Others are heard only if it has an alibi, or if they have a slope of nothing in a unit of their
-        own, beyond whose turns they may have been looked at; its look is at two wider steps alone. So
-        are those that could not be told.
+        own, beyond whose turns they may have been looked at; its look is at two wider steps alone.
+        Those in units of their own that are off, and could not be told, are heard as well.
         """
         finite = np.isfinite(self.before.analytic)
         accused = np.flatnonzero((self.before.verdict == Verdict.DISAGREES) & finite)
-        unsure = np.flatnonzero((self.before.verdict == Verdict.INCONCLUSIVE) & finite)
-        unsure = unsure[self._may_have_turned(unsure)][:HEARD]
+        off = np.abs(self.before.analytic - self.before.numeric) > self.before.bar
+        off &= ~self.entries.loss.units.one_unit[self.before.block]
+        unsure = np.flatnonzero((self.before.verdict == Verdict.INCONCLUSIVE) & finite & off)[
+            :HEARD
+        ]
         if not (accused.size or unsure.size):
             return self.before
         self._open()

@@ -87,3 +87,44 @@ def test_no_right_entry_is_called_wrong_where_parameters_lie_1e9_of_their_scale_
     planted = check_said(problem, saying, strategy, wrong=True)
     if planted.verdict == "disagrees":
         assert planted.blamed <= {problem.planted}
+
+
+ZEROS = ("l1 at zeros 0", "a drift of zero", "all zero", "affine at its zero")
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["right", "planted"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("name", ZEROS)
+def test_zeros_whose_units_nothing_tells_are_answered_alike(name, strategy, wrong):
+    """All but the evaluations: each unit has to be found."""
+    found = differences(name, "units of 10^k", strategy, wrong, "python")
+    assert [text for text in found if not text.startswith("evaluations")] == []
+
+
+VERDICTS = {
+    "sweep": {("tiny 0", True)},
+    "screen": {("tanh at zero 0", False), ("relu at zero 0", False), ("float32 0", True)},
+}
+"""All that units of 10^k turn, from the plain verdict to "inconclusive" or from "agrees" of an error that
+is below the limit of its block to "inconclusive": no unit is left to judge by."""
+OTHERWISE = {"sweep": 3, "screen": 3}
+"""Problems of which laws or blamed entries differ; before, 8 and 10."""
+EVALUATIONS = {"sweep": 31, "screen": 30}
+"""Problems that take other evaluations: units of zeros are found, and each entry in noise has a step of
+its own."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_all_problems_in_units_of_10k(strategy):
+    """103 problems, right and planted: 12 verdicts of sweeps and 9 of screens were turned before."""
+    kinds = {"verdict": set(), "evaluations": set(), "laws": set(), "blamed": set()}
+    for name in problems():
+        for wrong in (False, True):
+            for text in differences(name, "units of 10^k", strategy, wrong, "python"):
+                kinds[text.partition(":")[0]].add((name, wrong))
+                turned = "agrees -> disagrees", "disagrees -> agrees"
+                assert not text.endswith(turned), (name, wrong, text)
+    assert kinds["verdict"] <= VERDICTS[strategy]
+    assert len(kinds["laws"] | kinds["blamed"]) <= OTHERWISE[strategy]
+    assert len(kinds["evaluations"]) <= EVALUATIONS[strategy]

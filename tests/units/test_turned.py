@@ -42,17 +42,11 @@ def bells(seed):
 @pytest.mark.parametrize("strategy", ["sweep", "screen"])
 @pytest.mark.parametrize("problem", [waves, bells])
 def test_right_entries_are_never_blamed_and_a_sign_is_found(problem, strategy, seeds):
-    """100 of each: of the right ones 399 of 400 agree, and one screen is left open."""
     options = {"strategy": strategy, "backend": "python"}
-    left_open = []
     for seed in seeds:
         loss, g, theta = problem(seed)
-        verdict = fg.check_grad(loss, g, theta, **options).verdict
-        assert verdict != "disagrees", seed
-        if verdict != "agrees":
-            left_open.append(seed)
+        assert fg.check_grad(loss, g, theta, **options).verdict == "agrees", seed
         wrong = g * [-1.0, 1.0, 1.0, 1.0]
         report = fg.check_grad(loss, wrong, theta, **options)
         blamed = [entry.index for entry in report.entries if entry.verdict == "disagrees"]
         assert blamed == [(0,)], seed
-    assert left_open == [] or (strategy, left_open) == ("screen", [10])
