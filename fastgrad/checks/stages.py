@@ -190,7 +190,7 @@ class _Stages(Standing):
         units = self.entries.loss.units
         if units.unknown is None or self.entries.known is not None:  # they were asked at a glance
             return
-        agrees = np.abs(self.a - self.D) <= self.bar
+        agrees = np.abs(self.a - self.D) <= first.bar
         absolute = replace(first, h=first.h * self.s, D=first.D / self.s, bar=first.bar / self.s)
         which, found, untold = found_units(self.entries, absolute, agrees, self.a / self.s)
         self.measure_in(which, found, untold)

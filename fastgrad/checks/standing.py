@@ -49,14 +49,19 @@ class Standing:
         stops = [block.stop for block in entries.loss.layout.blocks]
         self.block = np.searchsorted(stops, entries.indices, side="right")
         self.blocks = len(stops)
-        self.rounding = claim.rounding(self.a, self.block)
-        self.rounding += claim.scatter_at(entries.indices) * self.s
+        self.claim = claim
+        self.rounding = self._rounding()
         self.one_unit = entries.loss.units.one_unit[self.block]
         kinds = entries.loss.layout.kinds
         self.kinds = None if kinds is None else kinds[entries.indices]
         if self.kinds is not None:
             self.one_unit |= self.kinds >= 0
         self.notes: dict[int, str] = {}
+
+    def _rounding(self) -> Floats:
+        """The rounding of the gradient under test, and what it differs by from call to call."""
+        scatter = self.claim.scatter_at(self.entries.indices) * self.s
+        return self.claim.rounding(self.a, self.block) + scatter
 
     def start(self, h: Floats) -> Quotients:
         """Take the first differences, with steps in theta; nothing is judged yet."""
@@ -80,7 +85,11 @@ class Standing:
         self.s = self.s.copy()
         self.s[which] = units
         self.a[which] *= grown
-        self.rounding[which] *= grown
+        rounding = (
+            self._rounding()
+        )  # beside the largest entries, which may have been in wrong units
+        self.bar += rounding - self.rounding
+        self.rounding = rounding
         loss, indices = self.entries.loss, self.entries.indices
         found = loss.units.found(indices, self.s, indices[untold])
         self.entries = replace(self.entries, loss=replace(loss, units=found))
