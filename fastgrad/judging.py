@@ -38,6 +38,7 @@ from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.confined import Confined, confined
 from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured, repeat_loss
+from fastgrad.differences.own_units import in_own_units
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
@@ -205,6 +206,8 @@ def _with_a_glimpse(opened: _Opened, needed: int) -> _Opened | None:
     if options.strategy != "screen" and budget.allows(needed):
         with budget.timing():  # away from theta it may cost more
             loss = loss.glimpsed(options.seed)
+            told = in_own_units(loss, options.seed)
+            loss = loss if told is None else told.glimpsed(options.seed)
         needed -= LINE_EVALUATIONS
     return replace(opened, loss=loss) if budget.allows(needed) else None
 

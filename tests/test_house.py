@@ -87,7 +87,7 @@ LAYERS = {
         differences.steps differences.domain differences.ladder differences.estimate differences.few
         differences.pairs differences.profile differences.second_looks differences.misfit
         differences.second differences.confined differences.shared_looks
-        differences.unknown_units differences.few_digits
+        differences.unknown_units differences.own_units differences.few_digits
         differences.noisy_steps
     """,
     "report": """

@@ -155,11 +155,12 @@ class Referee:
 
         Others are heard only if it has an alibi, or if they have a slope of nothing in a unit of their
         own, beyond whose turns they may have been looked at; its look is at two wider steps alone.
-        Those in units of their own that are off, and could not be told, are heard as well.
+        Those in units of their own that are off, or far out, and could not be told, are heard as well.
         """
         finite = np.isfinite(self.before.analytic)
         accused = np.flatnonzero((self.before.verdict == Verdict.DISAGREES) & finite)
         off = np.abs(self.before.analytic - self.before.numeric) > self.before.bar
+        off |= self.entries.loss.units.given
         off &= ~self.entries.loss.units.one_unit[self.before.block]
         unsure = np.flatnonzero((self.before.verdict == Verdict.INCONCLUSIVE) & finite & off)[
             :HEARD
@@ -251,7 +252,8 @@ class Referee:
         second = before.differences.second
         bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
         turned = step > FAR * unit and bool(self._may_have_turned(np.array([k]))[0])
-        if not turned and plainly_off(self._line(k), a, (step, D, bar), unit, brief and not bent):
+        near, x = (step, D, bar), float(self.entries.x[k])
+        if not turned and plainly_off(self._line(k), a, near, unit, brief and not bent, x):
             return True
         self._is_late = not self._has_time(PROFILE_EVALUATIONS)
         if self._is_late:

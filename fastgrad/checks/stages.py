@@ -29,11 +29,11 @@ from fastgrad.numerics.bars import (
     WIDER,
     truncation,
 )
-from fastgrad.numerics.kinks import KINK, Slopes, find_kinks
+from fastgrad.numerics.kinks import KINK, Kinks, Slopes, find_kinks
 from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.numerics.steps import finest_steps
+from fastgrad.numerics.steps import finest_steps, power_of_two
 
 FINER = (1 / 16, 1 / 2)
 """Steps of the third stage, in h."""
@@ -63,6 +63,13 @@ PART_WITHIN_RTOL, NUMBER_WITHIN_RTOL = 0.125, 8
 bars show that the gradient has no more digits: no second look at each would give it any."""
 KEPT_FOR_HEARINGS = 0.2
 """Part of the time left that is kept for those who are called wrong, whom other steps may clear."""
+FAR_FINER = 2.0**-12
+"""Part of the finest step at which a kink is looked at again."""
+KINK_SDS = 64.0
+"""Noise, in what the one-sided slopes differ by there, is a part 2^-4 or less of their difference."""
+GONE = 0.25
+"""A kink of which so little is left there is none of f at theta."""
+MOST_KINKS = 64
 BATCH = 0.1
 """Part of the time left that is spent before the clock is looked at again."""
 
@@ -418,6 +425,9 @@ class _Stages(Standing):
             # A kink so near that its order passes for 2 lies within twice the change of D.
             change = np.abs(D - other.D)
             wrong &= (change <= bar + other.bar) | (np.abs(a - D) > bar + 2 * change)
+        smooths = self._smooths_out(which, finest, kinks)
+        wrong &= ~smooths
+        kinks.kink[smooths] = False
         inside = (kinks.low <= a) & (a <= kinks.high)
         verdict = np.select(
             [agrees, kinks.kink & inside, kinks.kink, wrong],
@@ -434,6 +444,29 @@ class _Stages(Standing):
                 (low, high),
                 which[k],
             )
+
+    def _smooths_out(self, which: Indices, finest: Quotients, kinks: Kinks) -> Mask:
+        """Whether f is smooth at far finer steps where it has a kink at those that were taken.
+
+        So it is where f turns within them, as beside an epoch. A kink where the entry is exactly zero is
+        where kinks belong.
+        """
+        smooths = np.zeros(which.size, np.bool_)
+        width = kinks.high - kinks.low
+        with np.errstate(divide="ignore", invalid="ignore"):
+            seen = KINK_SDS * finest.sigma / width
+        h = np.maximum(seen, finest_steps(self.entries.x[which]) / self.s[which])
+        h = power_of_two(np.maximum(h, FAR_FINER * finest.h))
+        odd = np.flatnonzero(
+            kinks.kink & (self.entries.x[which] != 0) & (h <= finest.h / WIDER) & (width > 0)
+        )[:MOST_KINKS]
+        if odd.size == 0 or (self.left is not None and self.left() <= 0):
+            return smooths
+        near = self.at(which[odd], h[odd])
+        base = self.entries.loss.base
+        apart = np.abs((near.above - base) + (near.below - base)) / near.h
+        smooths[odd] = apart < GONE * width[odd]
+        return smooths
 
     def _note(
         self,

@@ -142,8 +142,11 @@ def checked_block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
     residual = judged.residual[inside]
     zero = bool(np.all(np.abs(D) <= bar))
     size = judged.scales.overall if zero else float(judged.scales.rms[b])
-    widest = float((bar * judged.scales.unit[inside]).max())
     verdicts = judged.verdict[inside]
+    # An error that was not told is within no limit, whatever the bar of the difference beside it.
+    untold = (verdicts == Verdict.INCONCLUSIVE) | (verdicts == Verdict.KINK_OUTSIDE)
+    seen = np.where(untold, np.fmax(bar, residual), bar)
+    widest = float((seen * judged.scales.unit[inside]).max())
     return BlockCheck(
         name=block.name,
         shape=block.shape,

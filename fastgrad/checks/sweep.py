@@ -26,6 +26,7 @@ from fastgrad.checks.summary import checked_block, relative_error
 from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.own_units import begun
 from fastgrad.differences.steps import chosen_steps
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.report.progress import progress_bar
@@ -92,7 +93,8 @@ def _judged(
         study = budget.allows(STUDY + SECOND_LOOKS)
     seconds = time.perf_counter() - began if known else 0.0
     if study:
-        loss = loss.studied(options.seed)
+        loss, first = begun(loss, options.seed)
+        loss = loss.studied(options.seed, first=first)
     if loss.run.structured:
         loss = loss.entry_by_entry(options.seed)
     entries = Entries(loss, loss.indices, known, seconds)

@@ -39,12 +39,14 @@ class Part(NamedTuple):
 class Directions:
     """Directions in the space of theta, shape (n,); entries that ``mask`` leaves out are 0.
 
-    ``units`` are those of the entries, shape (n,), powers of two.
+    ``units`` are those of the entries, shape (n,), powers of two; entries of ``draw`` are multiples of
+    ``quantum``, shape (n,), where there is one: points along them are exact, if steps are no finer.
     """
 
     units: Floats
     mask: Mask | None
     seed: int
+    quantum: Floats | None = None
 
     def moves(self, block: Block) -> Mask:
         """Which entries of a block directions move, flat."""
@@ -82,7 +84,7 @@ class Directions:
 
     def through(self, parts: Sequence[Part]) -> Direction:
         """The sum of the directions of some parts of theta, in their order."""
-        if self.units.size >= WRITTEN_OUT:
+        if self.units.size >= WRITTEN_OUT and self.quantum is None:
             return self._drawn(parts, UNIT_VARIANCE)
         v = np.zeros(self.units.size)
         for stream, start, stop, share in parts:
@@ -156,5 +158,7 @@ class Directions:
             count = part.stop - part.start
             random = generator.random_raw(-(-count // 4)).view(np.int16)[:count]
             fill_direction(out[part], random, self.units[part], exact, UNIT_VARIANCE)
+            if self.quantum is not None and not exact:
+                out[part] = np.rint(out[part] / self.quantum[part]) * self.quantum[part]
             if self.mask is not None:
                 out[part] *= self.mask[part]

@@ -5,13 +5,15 @@ place of an entry, and moves by treads beyond. Noise is what changes from one tr
 """
 
 from dataclasses import replace
-from math import comb
+from math import comb, sqrt
 
 import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss, NoiseLine
+from fastgrad.evaluate.drawn import Direction
+from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.numerics.windows import grain_of
 
@@ -81,8 +83,8 @@ def heard(loss: Loss, directions: Directions, relative: float) -> Loss:
 def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
     lines = []
     for k in range(LINES):
-        v = directions.along(NOISE_STREAM + k)
-        values = loss.along(v, spacing * POINTS)
+        v = drawn(loss, directions, NOISE_STREAM + k)
+        values = loss.along(v, max(spacing, loss.finest) * POINTS)
         sigma = _noise(
             np.insert(values, POINTS.size // 2, loss.base), LEAST_NOISE * rounding_of(loss)
         )
@@ -91,8 +93,14 @@ def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
 
 
 def _noise(values: Floats, least: float) -> float:
-    table = np.diff(values, ORDER)
+    with np.errstate(invalid="ignore", over="ignore"):  # the loss may be infinite at some
+        table = np.diff(values, ORDER)
     table = table[np.isfinite(table)]
-    if not table.size:
-        return least
-    return max(least, float(np.sqrt(np.mean(table**2) / comb(2 * ORDER, ORDER))))
+    return max(least, rms(table) / sqrt(comb(2 * ORDER, ORDER))) if table.size else least
+
+
+def drawn(loss: Loss, directions: Directions, stream: int) -> Direction:
+    """A direction along which points are exact, where rounding of them would pass for noise of f."""
+    if loss.units.given:
+        return directions.along_exact(stream)
+    return directions.along(stream)

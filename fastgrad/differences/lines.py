@@ -56,20 +56,22 @@ class Lines:
             seen.update(zip(offsets.ravel().tolist(), values.tolist(), strict=True))
             return values.reshape(offsets.shape)
 
-        start = max(STEP_OF_ALL, STEP_OF_ONE / np.sqrt(count))
+        # Alarms are looked at again at half the step, where points are to be exact too.
+        smallest = max(SMALLEST_STEP, 2 * self._exact_from(v))
+        start = max(STEP_OF_ALL, STEP_OF_ONE / np.sqrt(count), smallest)
         h = adaptive_steps(
             sample,
             np.array([start]),
-            np.array([SMALLEST_STEP]),
-            np.array([LARGEST_STEP if count > 1 else STEP_OF_ONE]),
-            self.noise(v),
+            np.array([smallest]),
+            np.array([max(LARGEST_STEP if count > 1 else STEP_OF_ONE, smallest)]),
+            self.noise(v, smallest),
         )
         self.step, self.count = float(h[0]), count
         tried = 2 * self.step
         if tried not in seen:
             return None
         values = np.array([[seen[tried], seen[-tried]]])
-        return Quotients.central(values, np.array([tried]), self.noise(v))
+        return Quotients.central(values, np.array([tried]), self.noise(v, tried))
 
     def step_for(self, count: int) -> float:
         """Half the power law's step along ``count`` entries, a power of two."""
@@ -82,13 +84,21 @@ class Lines:
     def at(self, v: Direction, step: float) -> Quotients:
         """The difference of one step along v; arrays of shape (1,)."""
         values = self.loss.along(v, np.array([step, -step]))
-        return Quotients.central(values[None, :], np.array([step]), self.noise(v))
+        return Quotients.central(values[None, :], np.array([step]), self.noise(v, step))
 
-    def noise(self, v: Direction) -> float:
-        """sd of f along v: its own noise, and that of the points."""
-        if self._rounding <= HARDLY * self.loss.noise:
+    def noise(self, v: Direction, step: float) -> float:
+        """sd of f along v: its own noise, and that of the points, unless steps leave them exact."""
+        if self._rounding <= HARDLY * self.loss.noise or 0 < self._exact_from(v) <= step:
             return self.loss.noise
         return float(np.hypot(self.loss.noise, self._point_noise(written_out(v))))
+
+    def _exact_from(self, v: Direction) -> float:
+        """The least step at which points along v are exact; 0 where none is known to be."""
+        if self.loss.lattice is None:
+            return 0.0
+        quantum, step = self.loss.lattice
+        multiples = written_out(v) / quantum
+        return step if np.array_equal(multiples, np.rint(multiples)) else 0.0
 
     def _point_noise(self, v: Floats | None) -> float:
         """sd of f by the rounding of ``theta + h v``, of all entries where v is None."""

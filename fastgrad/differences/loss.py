@@ -58,6 +58,14 @@ BRIEFLY = 10
 UNLIKE = 3
 """Entries move by 1, 1/2 or 1/4 of their units along that line."""
 FEW_ULPS = 4.0
+LONGER_AT_MOST = 2.0**11
+"""Steps in units that are given are no longer than 2^-6 of them for the noise."""
+FINEST_ALONG = 2.0**-20
+"""Steps along directions, in units, at which points are to be exact."""
+FINEST_QUANTUM, COARSEST_QUANTUM = 2.0**-10, 0.5
+"""Parts of a unit that entries of directions, a half to one and a half, are multiples of."""
+FINE_PART = 2.0**-3
+"""Part of the entries that stand for all where noise is looked for."""
 FEW_ENTRIES = 5
 """Up to so many parameters, directions do not show what single coordinates see: measure those too."""
 
@@ -74,6 +82,8 @@ class Repeats(NamedTuple):
     """How much the answers differed."""
     drifts: bool | None = None
     """Whether they approach a limit; None where they differ by no more than rounding."""
+    away: float = 0.0
+    """f at the other point that was repeated, about a unit away; 0 where there was none."""
 
 
 class NoiseLine(NamedTuple):
@@ -81,6 +91,7 @@ class NoiseLine(NamedTuple):
 
     sigma: float | None
     values: Floats
+    spacing: float = FIRST_SPACING
 
 
 FEW_VALUES = 5
@@ -301,33 +312,86 @@ class Loss:
                 return cls(run, layout, free, units, measured)
         return cls.measure(run, layout, free, units)
 
-    def glimpsed(self, seed: int) -> "Loss":
+    def glimpsed(self, seed: int, points: Floats = POINTS[:-1]) -> "Loss":
         """The same with what a single line says of its noise, in five evaluations.
 
         Such noise counts `ONE_LINE` times. Entries whose unit nothing tells stand still, if others do
         not: how f is rounded where a unit is far too large would pass for its noise.
+
+        Parameters
+        ----------
+        points : ndarray
+            Places on the line beside theta, in spacings: all of `POINTS` are what `studied` begins with.
         """
-        _, line = next(_noise_lines(self.run, Directions(self.units.told, self.free, seed)))
-        values = np.append(self.base, line(FIRST_SPACING * POINTS[:-1]))
+        v, line = self.noise_line(seed)
+        spacing = self._spacing(v, FIRST_SPACING)
+        values = np.append(self.base, line(spacing * points))
         sigma = table_noise(values) if np.isfinite(values).all() else None
-        seen = NoiseLine(sigma, values + self.run.reference)
+        seen = NoiseLine(sigma, values + self.run.reference, spacing)
         return replace(self, measured=replace(self.measured, glimpse=seen))
 
-    def studied(self, seed: int, brief: bool = False) -> "Loss":
+    def noise_line(self, seed: int) -> tuple[Direction, Line]:
+        """The direction that a glimpse goes along, and f at offsets along it."""
+        return next(_noise_lines(self.run, self._noise_directions(seed)))
+
+    def _noise_directions(self, seed: int) -> Directions:
+        """Directions along which noise is looked for: of entries that the first spacing moves exactly.
+
+        Where few of them are told apart at it, as where all lie far out, spacings are longer instead;
+        kinks then show more, where there are any.
+        """
+        if not self.units.given:
+            return Directions(self.units.told, self.free, seed)
+        fine = FEW_ULPS * np.spacing(np.abs(self.theta)) <= FIRST_SPACING * self.units.near
+        fine &= True if self.free is None else self.free
+        enough = np.count_nonzero(fine) >= max(FEW_ENTRIES + 1, FINE_PART * self.count)
+        return Directions(self.units.told, fine if enough else self.free, seed)
+
+    def _spacing(self, v: Direction, spacing: float) -> float:
+        """A spacing along v that moves all entries exactly."""
+        return max(spacing, finest_offset(self.theta, v)) if self.units.given else spacing
+
+    @cached_property
+    def finest(self) -> float:
+        """The smallest offset in units, a power of two, that moves all entries by a few last places.
+
+        0 where theta shows the units: an entry of an array may be some times larger than they are, and
+        where it is, steps are far longer than that.
+        """
+        return finest_offset(self.theta, self.units.entry) if self.units.given else 0.0
+
+    @cached_property
+    def lattice(self) -> tuple[Floats, float] | None:
+        """What entries of a direction are multiples of, shape (n,), and the least exact step.
+
+        None where theta shows the units: rounding of points is then no more than that of f.
+        """
+        if not self.units.given:
+            return None
+        unit, last = self.units.entry, 2 * np.spacing(np.abs(self.theta))  # beyond a power of two
+        quantum = np.clip(last / FINEST_ALONG, FINEST_QUANTUM * unit, COARSEST_QUANTUM * unit)
+        return quantum, float(power_of_two(2 * (last / quantum).max()))
+
+    def studied(self, seed: int, brief: bool = False, first: Floats | None = None) -> "Loss":
         """The same with what all lines say of its noise, in some 30 evaluations.
 
-        If ``brief``, until `BRIEF_LINES` tell of about the same noise.
+        If ``brief``, until `BRIEF_LINES` tell of about the same noise. ``first`` are the values at all
+        of `POINTS` on the first line, if they are known.
 
         All lines are looked at with the first spacing. Only where none of them tells is another
         sought, on the first of them that shows noise at all; the others are looked at with that.
         """
-        directions, spacing = Directions(self.units.told, self.free, seed), FIRST_SPACING
+        directions, spacing = self._noise_directions(seed), FIRST_SPACING
         for attempts in (1, ATTEMPTS):
             known, lines, told = self.measured.least, [], False
             for v, line in _noise_lines(self.run, directions):
-                finest = partial(_finest_offset, self.theta, v)
-                found = settled_noise(line, known, finest, spacing, 1 if told else attempts)
-                lines.append(NoiseLine(found.sigma, found.values + self.run.reference))
+                finest = partial(finest_offset, self.theta, v)
+                near = self._spacing(v, spacing)
+                sample = line if first is None else _known_first(line, first)
+                first = None
+                found = settled_noise(sample, known, finest, near, 1 if told else attempts)
+                values = found.values + self.run.reference
+                lines.append(NoiseLine(found.sigma, values, found.spacing))
                 if found.sigma is not None:
                     known, told = max(known, found.sigma), True
                     spacing = found.spacing if attempts > 1 else spacing
@@ -350,11 +414,22 @@ class Loss:
     def steps(self, indices: Indices, step: float = CENTRAL[2].step) -> Floats:
         """Default steps of some entries, shape (m,): ``step`` in their own units.
 
-        No shorter than what a space needs to move its point by many last places.
+        No shorter than what a space needs to move its point by many last places. In units that are given
+        they suit the noise, which in those of far entries is more than rounding: that of theta itself.
         """
         steps = step * self.units.entry[indices]
+        if self.units.given:
+            steps *= self._longer
         finest = self.layout.finest
         return steps if finest is None else np.maximum(steps, finest[indices])
+
+    @cached_property
+    def _longer(self) -> float:
+        """The times, a power of two, by which noise makes a step of second order longer."""
+        measured = self.measured
+        if self.noise <= UNSURPRISING * measured.least:
+            return 1.0
+        return float(power_of_two(min(np.cbrt(self.noise / measured.least), LONGER_AT_MOST)))
 
     def noise_of(self, indices: Indices) -> Floats | float:
         """sd of one of the `values` of some entries."""
@@ -401,13 +476,14 @@ def repeat_loss(run: Evaluator, outward: Direction | None = None) -> Repeats:
     value = require_finite(float(here[0]))
     require_deterministic(there, SCATTER)
     spread = require_deterministic(here, SCATTER)
+    away = 0.0 if both is None else float(there[0])
     if spread <= REORDERING * abs(value):
-        return Repeats(value, spread)
+        return Repeats(value, spread, away=away)
     more = run.along(np.zeros(run.theta.size), np.zeros(MORE_REPEATS)) + run.reference
     more = np.append(here, more)
     changes = np.abs(np.diff(more))
     drifts = changes[changes.size // 2 :].max() <= APPROACHES * changes[: changes.size // 2].max()
-    return Repeats(value, require_deterministic(more, SCATTER), bool(drifts))
+    return Repeats(value, require_deterministic(more, SCATTER), bool(drifts), away)
 
 
 def _twice_at_both(run: Evaluator, outward: Direction) -> Floats | None:
@@ -443,7 +519,7 @@ def _noise_lines(run: Evaluator, directions: Directions) -> Iterator[tuple[Direc
             yield own, partial(_beside, run, np.array([i]), own[i], away)
 
 
-def _finest_offset(theta: Floats, direction: Direction) -> float:
+def finest_offset(theta: Floats, direction: Direction) -> float:
     """The smallest offset along v, a power of two, that moves all its entries by a few ulps.
 
     Those of v are powers of two, so the ulp of theta over v is that of their quotient.
@@ -454,6 +530,12 @@ def _finest_offset(theta: Floats, direction: Direction) -> float:
         sizes = np.divide(x, moves, out=np.zeros(x.size), where=moves != 0)
         largest = float(np.abs(sizes).max(initial=largest))
     return float(power_of_two(FEW_ULPS * np.spacing(largest)))
+
+
+def _known_first(line: Line, first: Floats) -> Line:
+    """The same line, the values of the first call known."""
+    known = [first]
+    return lambda offsets: known.pop() if known else line(offsets)
 
 
 def _along(run: Evaluator, v: Direction, start: float, offsets: Floats) -> Floats:

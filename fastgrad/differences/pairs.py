@@ -220,10 +220,10 @@ class PairLoss(Loss):
 
     of_many = True
 
-    def glimpsed(self, seed: int) -> "PairLoss":
+    def glimpsed(self, seed: int, points: Floats = POINTS) -> "PairLoss":
         return self
 
-    def studied(self, seed: int, brief: bool = False) -> "PairLoss":
+    def studied(self, seed: int, brief: bool = False, first: Floats | None = None) -> "PairLoss":
         return self
 
 

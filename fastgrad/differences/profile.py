@@ -392,7 +392,10 @@ class Profile:
             one = Stretch(best, best + 1, best)
         apart = None if other is None else (other.slope(w), other.step(w))
         sides = one.one_sided(w) if ruling is Ruling.KINK else None
-        return Judgment(ruling, one.slope(w), one.bar(w), one.step(w), apart, jump, finest, sides)
+        bar = one.bar(w)
+        if ruling is Ruling.OPEN and jump is not None and jump.size:
+            bar = max(bar, KNOWN_BESIDE_JUMP * jump.size / jump.at)
+        return Judgment(ruling, one.slope(w), bar, one.step(w), apart, jump, finest, sides)
 
     def _is_left(self, plateau: Stretch, claim: float, line: Line) -> bool:
         """Whether finer steps leave a plateau for the claim; where they seem to, f is asked again."""
@@ -534,6 +537,7 @@ def plainly_off(
     near: tuple[float, float, float],
     unit: float,
     brief: bool = False,
+    x: float = 0.0,
 ) -> bool:
     """Whether a claim is off at every scale alike, by a look at two wider and two finer steps.
 
@@ -550,6 +554,8 @@ def plainly_off(
         Whether to look at the wider steps alone, where others are known already: the claim must not be
         nearer than the slope to what the widest says. A slope of nothing beside that distance is not
         confirmed by them: beyond its turns f has none at every step.
+    x : float
+        What offsets are added to: no step is finer than it can take.
     """
     h, slope, bar = near
     distance = abs(claim - slope)
@@ -558,8 +564,10 @@ def plainly_off(
     if not (np.isfinite(distance) and distance > least * bar):
         return False
     widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
+    finest = max(finest, min(FINEST_ULPS * np.spacing(abs(x)), h))
     t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
     t *= 1 + WOBBLE * np.array([0.5, -0.3, 0.4, -0.6])
+    t = ((x + t) - (x - t)) / 2
     if brief:
         far, above, below, near_far = line(np.array([t[0], t[1], -t[1], -t[0]]))
         off = abs((above - below) / (2 * t[1]) - slope)

@@ -11,6 +11,8 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
   of what the loss is there would pass for its noise everywhere.
 - Where no array of one unit is there to tell, the unit of a zero is a guess: `Units.unknown` has those,
   whose unit is found by the loss where the guess does not do (`fastgrad.differences.unknown_units`).
+- What lies far from where it is measured from, as an epoch does, moves the loss over a tiny part of
+  itself: where f bends between the points of its noise, it is asked (`fastgrad.differences.own_units`).
 - What is near one from below is taken as a pure number, of unit 1: an entry from 1/8 up, an array from
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
 
@@ -74,6 +76,8 @@ class Units:
     """What noise is looked for within, where the user gave steps; powers of two, shape (n,)."""
     unknown: Mask | None = None
     """Entries whose unit nothing tells, shape (n,); None if there are none."""
+    given: bool = False
+    """Whether somebody else than theta gave them: the user, or the loss."""
     near: Floats = field(init=False)
     """The units that noise is looked for in."""
 
@@ -115,7 +119,7 @@ class Units:
                 "the typical size of the parameter"
             )
         _, exponent = np.frexp(given)
-        return cls(np.ldexp(1.0, np.clip(exponent - 1, -900, 900)), one_unit)
+        return cls(np.ldexp(1.0, np.clip(exponent - 1, -900, 900)), one_unit, given=True)
 
     def within(self, steps: Floats | str | None) -> "Units":
         """The same for steps that the user gave, one an entry, which nothing is to leave unasked."""

@@ -393,7 +393,8 @@ def noisily(factor: float, part: float, size: int, sampled: int, located: bool) 
         (-1.0005, 1e-3, "sign"),
         (-1.005, 1e-3, ""),
         (2.7, 1e-3, ""),
-        (-1.0, 0.03, ""),
+        (-1.0, 0.05, "sign"),
+        (-1.0, 0.07, ""),
     ],
 )
 @pytest.mark.parametrize("located", [False, True])

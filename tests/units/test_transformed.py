@@ -18,7 +18,9 @@ from tests.units.transformed import (
 )
 
 SOME = ("debye relaxation", "hubble", "tanh 0", "deep (0.01, 0.001) 0", "true zero 0")
-PLAIN = Answer("disagrees", frozenset({2}), frozenset({("theta", "sign")}), 100, 1e-8, 1e-16)
+PLAIN = Answer(
+    "disagrees", frozenset({2}), frozenset({("theta", "sign")}), 100, 1e-8, 1e-16, share=1e-5
+)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -120,8 +122,16 @@ def test_where_noise_grows_a_verdict_may_be_left_open_and_never_be_turned():
     assert _loosely(PLAIN, wider, {2}, 1e6) == []
     assert _loosely(PLAIN, wider, {2}, 1e2) != []  # the limit grew by more than the noise
     assert _loosely(PLAIN, wider._replace(limit=1e-8), {2}, 1e6) != []  # and here not at all
-    assert _loosely(PLAIN, wider._replace(verdict="agrees"), {2}, 1e6) != []
+    assert _loosely(PLAIN, wider._replace(limit=1e-8, open_limit=1e-4), {2}, 1e6) == []
+    passed = wider._replace(verdict="agrees")
+    assert _loosely(PLAIN, passed, {2}, 1e6) == []  # a smaller error than it says that it sees
+    assert _loosely(PLAIN, passed._replace(limit=1e-6), {2}, 1e6) != []
+    assert _loosely(PLAIN, passed._replace(limit=1e-6, open_limit=1e-4), {2}, 1e6) != []
     assert _loosely(PLAIN, wider._replace(blamed=frozenset({1})), {2}, 1e6) != []
+    right = PLAIN._replace(verdict="agrees", blamed=frozenset())
+    assert _loosely(right, right._replace(verdict="inconclusive", limit=1e-7), set(), 1e6) == []
+    assert _loosely(right, right._replace(verdict="inconclusive"), set(), 1e6) != []
+    assert _loosely(right, right._replace(verdict="disagrees", limit=0.5), set(), 1e6) != []
     open_before = wider._replace(limit=1e-6)
     assert _loosely(open_before, PLAIN, {2}, 1.0) == []  # the truth, found after all
     assert _loosely(open_before, PLAIN._replace(verdict="agrees"), {2}, 1.0) != []

@@ -15,9 +15,11 @@ JACOBIANS = (1.0, 0.5)
 """What the log-density of a change of variables adds to the derivative, by a log or a log variance."""
 SURE_SIGN = 0.1
 """A sign is known where the bar is at most this part of the difference."""
-SURE_SIGN_AMONG = 2.0**-6
-"""A sign of a few entries among others, at most this part: they may be wrong by any factor, and one in a
-hundred comes as near to -1 by chance."""
+SURE_SIGN_AMONG = 2.0**-4
+"""A sign of a few entries among others, at most this part: they may be wrong by any factor, and a few in
+a hundred come as near to -1 by chance."""
+FEW_FLIPPED = 2
+"""Entries whose sign is told where their bars hide other laws."""
 SURE_WHOLE = 1e-6
 """A whole number, or one over it, is believed of a single entry that is known this well."""
 SURE_TERM = 1e-6
@@ -241,6 +243,17 @@ def flipped(case: Case) -> Finding | None:
     if not sure or np.any(np.abs(case.a + case.D) > slack):
         return None
     return Finding(("sign",), {"factor": -1.0}, "the analytic gradient has the wrong sign")
+
+
+def few_flipped(case: Case) -> Finding | None:
+    """The few entries of a block that are wrong have the wrong sign, though nothing else can be told."""
+    some = case.take(case.wrong)
+    found = flipped(some) if 0 < some.k <= FEW_FLIPPED else None
+    if found is None or (case.complete and some.k == case.k):
+        return found
+    entries = ", ".join(some.entry(k) for k in range(some.k))
+    clause = f"{case.counted(some.k)} ({entries}): there {found.clause}"
+    return Finding(found.words, {"entries": float(some.k), **found.constants}, clause)
 
 
 def same_size(case: Case) -> str:

@@ -14,6 +14,7 @@ from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, rounded, zero
 from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
 from fastgrad.checks.diagnose.few_entries import (
     exchanged,
+    few_flipped,
     of_another_number,
     one_number,
     one_term,
@@ -197,7 +198,7 @@ def _named(case: Case) -> Finding | None:
     many = wrong >= MANY_WRONG or ALL_WRONG <= wrong == np.count_nonzero(case.telling)
     laws: tuple[Law, ...] = LAWS if clear >= CLEAR else ()
     if not laws and clear >= NEAR:
-        laws = CONSTANTS_OF_ONE if many else (one_number,)
+        laws = CONSTANTS_OF_ONE if many else (one_number, few_flipped)
     return next((found for law in laws if (found := law(case)) is not None), None)
 
 

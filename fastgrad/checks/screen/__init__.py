@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from fastgrad.arrays import Indices, Mask
+from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.budget import Budget, would_do
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
@@ -44,7 +44,9 @@ from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.lines import Lines
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.own_units import begun, turns
 from fastgrad.differences.unknown_units import in_claimed_units
+from fastgrad.numerics.noise import POINTS
 from fastgrad.report.progress import progress_bar
 
 ATTEMPTS = 3
@@ -69,9 +71,14 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     """Look along the signs of the gradient and along random ones, and locate what is wrong."""
     expected = screen_evaluations(loss)
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
+        shown = loss
         loss = in_claimed_units(loss, claim.values)
         refuted = first_look(loss, claim, rule, budget, options.seed)
-        loss, rough = _noise_of(loss, claim, options.seed)
+        looked = budget.allows(POINTS.size) and not may_be_rough(loss)
+        loss, first = begun(loss, options.seed) if looked else (loss, None)
+        if loss.units.given and not shown.units.given:
+            refuted = first_look(loss, claim, rule, budget, options.seed)
+        loss, rough = _noise_of(loss, claim, options.seed, first)
         if refuted is not None and not refuted.stands_out(loss.noise):
             refuted = None  # few digits, that the value alone does not tell of
         if rough:
@@ -105,7 +112,7 @@ def with_noise(loss: Loss, claim: Claim, seed: int) -> Loss:
     return heard(loss, directions, rounding_of(loss) / abs(loss.value))
 
 
-def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
+def _noise_of(loss: Loss, claim: Claim, seed: int, first: Floats | None) -> tuple[Loss, bool]:
     """The loss with its noise, and whether it is rough: a value of single precision says so at once."""
     directions = Directions(loss.units.entry, _movable(loss, claim), seed)
     finite = claim.is_finite
@@ -114,7 +121,7 @@ def _noise_of(loss: Loss, claim: Claim, seed: int) -> tuple[Loss, bool]:
         if is_rough(near) and near.measured.float32:
             return near, True
     if not loss.measured.lines:
-        loss = loss.studied(seed, brief=True)
+        loss = loss.studied(seed, brief=True, first=first)
     if not (finite and is_rough(loss)):
         return loss, False
     return heard(loss, directions, loss.noise / max(abs(loss.value), loss.noise)), True
@@ -196,7 +203,8 @@ class _Search:
 
     def __init__(self, loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int):
         self.loss, self.claim, self.budget = loss, claim, budget
-        self.directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+        quantum = None if loss.lattice is None else loss.lattice[0]
+        self.directions = Directions(loss.units.entry, _movable(loss, claim), seed, quantum)
         counts = list(map(self.directions.count, loss.layout.blocks))
         self.found = Found(
             block_rms(loss.layout, claim.values, loss.units.entry, loss.free), counts
@@ -270,7 +278,7 @@ class _Search:
         if self.found.counts[b] <= FEW_ENTRIES and self.budget.allows(ALL_STAGES * FEW_ENTRIES):
             finding = self.found.findings.setdefault(b, Finding())
             Locator(self.spot, self.directions).search(block, v, finding, thorough=True)
-        elif self.loss.units.unknown is not None:
+        elif self.loss.units.unknown is not None or turns(self.loss, self.directions.seed):
             return  # what f does far off may be far further than where entries matter
         elif self.found.rms[b] <= entry_limit(self.found.readings_of(b)) and self.budget.allows():
             direction = self.directions.draw(v, block.start, block.stop)

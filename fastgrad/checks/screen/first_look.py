@@ -111,6 +111,7 @@ class FirstLook:
         self.noise = rounding_of(self.loss)
         relative = self.noise / max(abs(self.loss.value), self.noise)
         self.step = float(power_of_two(PART_OF_ROOT * np.sqrt(relative)))
+        self.step = max(self.step, self.loss.finest)
         total, claimed = self._everything(shares)
         suspicious = max(SUSPICIOUS, 2 * self.rule.rtol, 2 * float(self.claim.unit.max()))
         zeros = bool(np.any((shares > 0) & (self._sizes == 0)))
@@ -202,7 +203,7 @@ class FirstLook:
                 None  # a slope of nothing may lie beyond the turns of an entry in a unit of its own
             )
         v = self.directions.signs_of(self.claim.values, block.start, block.stop)
-        least = CLEAR * self.noise / max(off, abs(first.slope))
+        least = max(CLEAR * self.noise / max(off, abs(first.slope)), self.loss.finest)
         fine, finest = (max(first.step * part, least) for part in FINER)
         far = max(FURTHEST, first.step)
         values = self.loss.along(v, np.array([far, -far, finest, -finest]))

@@ -7,6 +7,7 @@ from fastgrad.differences.few_digits import (
     LINES,
     NOISE_STREAM,
     POINTS,
+    drawn,
     is_coarse,
     rounding_of,
 )
@@ -38,7 +39,7 @@ def jumps(loss: Loss, directions: Directions) -> bool:
     The interval that is least straight is halved: across kinks and bends what is not straight falls with
     its length, across a jump it does not.
     """
-    v = directions.draw(NOISE_STREAM + LINES)
+    v = drawn(loss, directions, NOISE_STREAM + LINES)
     at = JUMP_SPACING * np.arange(-3.0, 4.0)
     values = loss.along(v, at)
     if not np.isfinite(values).all():
@@ -48,6 +49,8 @@ def jumps(loss: Loss, directions: Directions) -> bool:
     k, first = int(off.argmax()), float(off.max())
     low, high, below, above = at[k], at[k + 1], values[k], values[k + 1]
     for _ in range(HALVINGS):
+        if high - low <= loss.finest:  # a point in between is rounded to one of them
+            break
         middle = (low + high) / 2
         value = float(loss.along(v, np.array([middle]))[0])
         lower = abs(value - below - slope * (middle - low))
