@@ -120,7 +120,8 @@ class CompiledEvaluator(Evaluator):
         """The same loss with the same arguments, as they are now, at another theta of its layout."""
         other = copy(self)
         other.theta, other._evaluations, other.outside = theta, 0, None
-        other.rows = Rows(theta, self.writes.own())
+        own = self.writes.own()  # which each row has a copy of: no more rows than are needed
+        other.rows = Rows(theta, own, self.rows.array.shape[0] if own is None else 1)
         other.writes = self.writes.from_now_on()
         other.sharing = Sharing(self.compiled, self._arguments, self.cost)
         other._to_repeat = self._may_differ

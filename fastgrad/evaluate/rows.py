@@ -17,13 +17,17 @@ class Rows:
     theta : ndarray, shape (n,)
     bind : callable, optional
         ``bind()``: arguments that no other row shares; by default all rows share theirs.
+    count : int
+        How many to begin with.
     """
 
-    def __init__(self, theta: Floats, bind: Callable[[], BoundArguments] | None = None):
+    def __init__(
+        self, theta: Floats, bind: Callable[[], BoundArguments] | None = None, count: int = 1
+    ):
         self.theta, self._bind = theta, bind
         self.own: list[BoundArguments] = []
         """The arguments of each row; empty where all share theirs."""
-        self.make(1)
+        self.make(count)
 
     def make(self, threads: int) -> None:
         """Begin anew with so many."""
