@@ -6,7 +6,7 @@ net rounds to what it computes in. `screened` is one check; ``python -m bench.no
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -232,20 +232,24 @@ def first_refuted(report: GradientCheck) -> int:
     return min(map(int, said), default=report.evaluations)
 
 
+def screens(
+    family: str, dtype: str, fault: str | None, seeds: range
+) -> Iterator[tuple[Theta, Theta, GradientCheck]]:
+    """The right gradient, the one that is screened, and what is said of it, seed by seed."""
+    for seed in seeds:
+        problem = net(family, seed, dtype)
+        right, rng = problem.grad(problem.theta), np.random.default_rng(seed)
+        gradient = right if fault is None else FAULTS[fault](problem, right, rng)
+        yield right, gradient, screened(problem, gradient, seed)
+
+
 def count(
     family: str, dtype: str, fault: str | None, seeds: range
 ) -> tuple[Counter[str], list[int]]:
     """Verdicts of screens, and evaluations: until something was refuted, if anything was."""
-    verdicts, evaluations = Counter[str](), []
-    for seed in seeds:
-        problem = net(family, seed, dtype)
-        gradient, rng = problem.grad(problem.theta), np.random.default_rng(seed)
-        if fault is not None:
-            gradient = FAULTS[fault](problem, gradient, rng)
-        report = screened(problem, gradient, seed)
-        verdicts[report.verdict] += 1
-        evaluations.append(report.evaluations if fault is None else first_refuted(report))
-    return verdicts, evaluations
+    reports = [report for _, _, report in screens(family, dtype, fault, seeds)]
+    verdicts = Counter(report.verdict for report in reports)
+    return verdicts, [r.evaluations if fault is None else first_refuted(r) for r in reports]
 
 
 def main(arguments: list[str]) -> None:
