@@ -37,6 +37,9 @@ GLANCED = 64
 """Up to so many entries, a right gradient is told by two evaluations each and a line of noise."""
 STUDY = 45
 """Evaluations that look at noise along all lines, and at steps."""
+EACH_UNIT = 16
+"""Evaluations that find the unit of an entry, at most but for the rarest: without time for them guesses
+stand."""
 SECOND_LOOKS = 24
 """Evaluations that look again at the worst three entries: time is kept for them."""
 
@@ -84,6 +87,11 @@ def _judged(
     """Every entry judged, by the cheapest that decides, and the loss as it is known then."""
     known, began = None, time.perf_counter()
     study = loss.run.structured or budget.allows(2 * loss.count + STUDY + SECOND_LOOKS)
+    unknown = loss.units.unknown
+    if unknown is not None:
+        count = int(np.count_nonzero(unknown[loss.indices]))
+        if not budget.allows(2 * loss.count + STUDY + SECOND_LOOKS + EACH_UNIT * count):
+            loss = replace(loss, units=replace(loss.units, unknown=None))
     if _may_glance(loss, options, study):
         entries = Entries(loss, loss.indices)
         judged, seen = glance(entries, claim, rule, _default_steps(entries, options))

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
+from fastgrad.checks import stages, sweep
+from fastgrad.differences.unknown_units import found_units
 
 N = 8
 PENALTY = 0.3
@@ -160,3 +162,21 @@ def test_a_screen_leaves_open_what_nothing_tells_of_zeros_that_are_said_to_do_no
     assert screened(loss, g, np.zeros(60)).verdict != "disagrees"
     g[58] *= -1.0
     assert screened(loss, g, np.zeros(60)).verdict != "agrees"
+
+
+def test_units_are_not_sought_where_there_is_no_time_for_them(monkeypatch):
+    asked = []
+
+    def spy(entries, first, agrees, claims):
+        asked.append(entries.loss.units.unknown.sum())
+        return found_units(entries, first, agrees, claims)
+
+    monkeypatch.setattr(stages, "found_units", spy)
+    loss, grad, theta, _ = problem(0, ZEROS["half"])
+    options = {"strategy": "auto", "backend": "python", "budget": 1e3}
+    fg.check_grad(loss, grad, theta, **options)
+    assert asked == [4]
+    monkeypatch.setattr(sweep, "EACH_UNIT", 1e12)
+    report = fg.check_grad(loss, grad, theta, **options)
+    assert asked == [4]
+    assert report.verdict != "disagrees"

@@ -39,13 +39,13 @@ from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks, Sus
 from fastgrad.checks.screen.summary import outcome_of, with_refuted
 from fastgrad.checks.screen.told import sentence_of
 from fastgrad.checks.standing import AWAY
-from fastgrad.checks.sweep import sweep_evaluations
+from fastgrad.checks.sweep import EACH_UNIT, sweep_evaluations
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.lines import Lines
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.own_units import begun, turns
-from fastgrad.differences.unknown_units import in_claimed_units
+from fastgrad.differences.unknown_units import SOUGHT, in_claimed_units
 from fastgrad.numerics.noise import POINTS
 from fastgrad.report.progress import progress_bar
 
@@ -72,7 +72,8 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
     expected = screen_evaluations(loss)
     with progress_bar(loss.run, "screen", expected) if options.progress else nullcontext():
         shown = loss
-        loss = in_claimed_units(loss, claim.values)
+        if budget.allows(expected + EACH_UNIT * SOUGHT):
+            loss = in_claimed_units(loss, claim.values)
         refuted = first_look(loss, claim, rule, budget, options.seed)
         looked = budget.allows(POINTS.size) and not may_be_rough(loss)
         loss, first = begun(loss, options.seed) if looked else (loss, None)
