@@ -55,6 +55,9 @@ GROWS = 2.0**1.5
 TREADS = (
     'few digits of theta and of the loss hide it: it is seen along directions (strategy="screen")'
 )
+ODD = 0.25
+"""A slope of nothing where f bends has less than this part of the bend in its odd part, at a wide step."""
+
 NO_TIME = "there was no time to look at it again, at other steps"
 UNHEARD = "others of its block depend on the step: it was not looked at again"
 
@@ -313,29 +316,30 @@ class Referee:
     def _suspects_among_agreeing(self) -> Indices:
         """Those that agree with a difference that its neighbours may refute.
 
-        A difference of exactly 0 wants one pair at a wide step, for a flat loss hides any zero. A second
-        difference that does not grow with the step is a jump within it.
+        A difference of exactly 0 wants one pair at a wide step, for a flat loss hides any zero; one that
+        bends is even there, where rounding alone is not. A second difference that does not grow with the
+        step is a jump within it.
         """
         agrees = self.before.verdict == Verdict.AGREES
         second = self.before.differences.second
         still = agrees & (self.before.numeric == 0.0)
-        if second is not None:  # f that bends is not flat, though its slope be zero
-            still &= second == 0.0
-        flat = np.flatnonzero(still)[:HEARD_ONE_BY_ONE]
+        bends = np.zeros_like(still) if second is None else still & (second != 0.0)
+        flat = np.concatenate(
+            [np.flatnonzero(still & ~bends)[:HEARD_ONE_BY_ONE], np.flatnonzero(bends)[:HEARD]]
+        )
         unit, step = self.before.scales.unit, self.before.differences.step
         found = []
         if flat.size and self._has_time(2 * flat.size):
             wide = self.entries.at(flat, WIDE_LOOK * unit[flat])
-            found.append(flat[np.isfinite(wide.D) & (wide.above != wide.below)][:HEARD])
+            base = self.entries.loss.base
+            even = np.where(bends[flat], np.abs((wide.above - base) + (wide.below - base)), 0.0)
+            odd = np.abs(wide.above - wide.below)
+            found.append(flat[np.isfinite(wide.D) & (odd > ODD * even)][:HEARD])
         if second is not None:
             bend = second * step**2
             sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))
-            # Those whose difference is 0 were looked at above.
-            bent = (
-                agrees
-                & (self.before.numeric != 0.0)
-                & (np.abs(bend) > BENDS * np.abs(self.before.numeric) * step)
-            )
+            bent = agrees & ~still
+            bent &= np.abs(bend) > BENDS * np.abs(self.before.numeric) * step
             bent &= np.abs(bend) > JUMP_SDS * sigma
             bent &= np.abs(bend) > step * np.maximum(self.before.bar, 0.0)
             rows = np.flatnonzero(bent)[:HEARD_ONE_BY_ONE]

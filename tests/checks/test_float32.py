@@ -68,6 +68,34 @@ def test_what_leans_the_claims_way_is_open_and_does_not_agree():
     assert report.counts["inconclusive"] == 1
 
 
+def zeros_of_one_number(seeds):
+    """Verdicts on a slope of 0, of a loss that no fine step moves one way more than the other."""
+    f32 = np.float32
+    counts = Counter()
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        a, b = f32(rng.normal(scale=0.3, size=12)), f32(rng.uniform(-1, 1))
+        x = np.array([float(f32(rng.normal() * 0.3))])
+
+        def loss(t, a=a, b=b):
+            return float(b + f32(0.1) * np.sin(a * f32(t[0])).sum(dtype=f32))
+
+        counts[fg.check_grad(loss, np.zeros(1), x, **OPTIONS).verdict] += 1
+    return counts
+
+
+def test_a_bend_that_is_rounding_hides_no_zero():
+    seeds = (24, 168, 203, 232, 268, 281, 291, 314, 319, 332)
+    assert zeros_of_one_number(seeds) == {"disagrees": 10}
+
+
+@pytest.mark.slow
+def test_zeros_in_float32_counted():
+    counts = zeros_of_one_number(range(1000, 1400))
+    assert counts["agrees"] == 0
+    assert counts["disagrees"] >= 390
+
+
 @pytest.mark.slow
 def test_errors_in_float32_counted():
     counts = counted(range(150))
