@@ -55,8 +55,9 @@ GROWS = 2.0**1.5
 TREADS = (
     'few digits of theta and of the loss hide it: it is seen along directions (strategy="screen")'
 )
-ODD = 0.25
-"""A slope of nothing where f bends has less than this part of the bend in its odd part, at a wide step."""
+ODD, SINGLE = 0.25, 2.0**-18
+"""The part of a wide bend that the odd part of f may be where its slope is nothing; and of f itself that
+a bend may be and yet be 32 roundings in single precision."""
 
 NO_TIME = "there was no time to look at it again, at other steps"
 UNHEARD = "others of its block depend on the step: it was not looked at again"
@@ -321,24 +322,13 @@ class Referee:
         step is a jump within it.
         """
         agrees = self.before.verdict == Verdict.AGREES
-        second = self.before.differences.second
+        second, step = self.before.differences.second, self.before.differences.step
         still = agrees & (self.before.numeric == 0.0)
-        bends = np.zeros_like(still) if second is None else still & (second != 0.0)
-        flat = np.concatenate(
-            [np.flatnonzero(still & ~bends)[:HEARD_ONE_BY_ONE], np.flatnonzero(bends)[:HEARD]]
-        )
-        unit, step = self.before.scales.unit, self.before.differences.step
-        found = []
-        if flat.size and self._has_time(2 * flat.size):
-            wide = self.entries.at(flat, WIDE_LOOK * unit[flat])
-            base = self.entries.loss.base
-            even = np.where(bends[flat], np.abs((wide.above - base) + (wide.below - base)), 0.0)
-            odd = np.abs(wide.above - wide.below)
-            found.append(flat[np.isfinite(wide.D) & (odd > ODD * even)][:HEARD])
+        found = [self._odd_far_off(still)]
         if second is not None:
             bend = second * step**2
             sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))
-            bent = agrees & ~still
+            bent = agrees & ~still  # those whose difference is 0 were looked at above
             bent &= np.abs(bend) > BENDS * np.abs(self.before.numeric) * step
             bent &= np.abs(bend) > JUMP_SDS * sigma
             bent &= np.abs(bend) > step * np.maximum(self.before.bar, 0.0)
@@ -348,7 +338,25 @@ class Referee:
                 base = self.entries.loss.base
                 wider = np.abs((wide.above - base) + (wide.below - base))
                 found.append(rows[wider < GROWS * np.abs(bend[rows])][:HEARD])
-        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.intp)
+        return np.unique(np.concatenate(found))
+
+    def _odd_far_off(self, still: Mask) -> Indices:
+        """Those of which a difference of 0 says nothing: far off f moves one way more than the other.
+
+        A flat f moves at all; one whose bend may be a few roundings in single precision has an odd part.
+        """
+        second, step = self.before.differences.second, self.before.differences.step
+        unit, base = self.before.scales.unit, self.entries.loss.base
+        bend = np.zeros(still.size) if second is None else np.abs(second) * (WIDER * step) ** 2
+        little = still & (bend > 0.0) & (bend <= SINGLE * abs(base))
+        flat = np.flatnonzero(still & (bend == 0.0))[:HEARD_ONE_BY_ONE]
+        rows = np.concatenate([flat, np.flatnonzero(little)[:HEARD]])
+        if not (rows.size and self._has_time(2 * rows.size)):
+            return rows[:0]
+        wide = self.entries.at(rows, WIDE_LOOK * unit[rows])
+        even = np.where(little[rows], np.abs((wide.above - base) + (wide.below - base)), 0.0)
+        odd = np.abs(wide.above - wide.below)
+        return rows[np.isfinite(wide.D) & (odd > ODD * even)][:HEARD]
 
     def _has_time(self, evaluations: int) -> bool:
         return self.left is None or self.left() > evaluations * self._seconds
