@@ -16,7 +16,12 @@ from fastgrad.checks.diagnose.lookups import whole_numbers, with_lookups
 from fastgrad.checks.diagnose.named_constants import lengths
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
-from fastgrad.checks.left_open import kept_for_what_is_left, sweep_and_screen, sweeps_in_vain
+from fastgrad.checks.left_open import (
+    kept_for_what_is_left,
+    sweep_and_screen,
+    sweep_and_tell,
+    sweeps_in_vain,
+)
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.partial import judged_so_far
@@ -31,7 +36,6 @@ from fastgrad.checks.sweep import (
     ADAPTIVE_PAIRS,
     SECOND_LOOKS,
     studies_at_once,
-    sweep,
     sweep_evaluations,
 )
 from fastgrad.checks.tolerance import with_tolerances
@@ -62,7 +66,7 @@ MOST_ENTRIES = 0.5
 
 Strategy = Callable[[Loss, Claim, Rule, Budget, Options], Outcome]
 
-STRATEGIES: dict[str, Strategy] = {"sweep": sweep, "screen": screen}
+STRATEGIES: dict[str, Strategy] = {"sweep": sweep_and_tell, "screen": screen}
 """Strategies by the names that users give; "auto" takes one of the two."""
 
 

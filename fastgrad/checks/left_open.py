@@ -117,12 +117,29 @@ def sweep_and_screen(
     return Joined(swept, screened, left.narrowed(budget)).outcome()
 
 
+def sweep_and_tell(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options
+) -> Outcome:
+    """Judge every entry, and tell within what those are that noise leaves open, by their bars alone."""
+    swept = sweep(loss, claim, rule, budget, options)
+    judged, known = swept.judged, swept.loss or loss
+    if not kept_for_what_is_left(loss) or judged is None or swept.verdict != "inconclusive":
+        return swept
+    left = Left(judged, known, screens=False)
+    if not left.can_be_screened:
+        return swept
+    nothing = Outcome("agrees", swept.blocks, 0.0, ())
+    return Joined(swept, nothing, left.narrowed(budget)).outcome()
+
+
 @dataclass(frozen=True)
 class Left:
     """What a sweep left open, and what it knows of it; errors are in units of theta."""
 
     judged: Judged
     loss: Loss
+    screens: bool = True
+    """Whether directions look at it, too."""
 
     @cached_property
     def open(self) -> Mask:
@@ -135,12 +152,13 @@ class Left:
 
     @cached_property
     def together(self) -> Mask:
-        """Those of them that are screened, shape (m,): not the few of a block.
+        """Those of them that are screened, if any, shape (m,): not the few of a block.
 
         All directions through these cross the same kink at theta, which passes for an error.
         """
         counts = np.bincount(self.judged.block[self.open], minlength=len(self.loss.layout.blocks))
-        return np.asarray(self.open & (counts >= 2 * PARTS)[self.judged.block])
+        many = (counts >= 2 * PARTS)[self.judged.block]
+        return np.asarray(self.open & many & self.screens)
 
     @cached_property
     def size(self) -> Floats:
@@ -216,7 +234,7 @@ class Left:
                 D[k], bar[k] = found.value / unit, found.bar / unit + own
                 step[k] = found.step * unit
         differences = replace(self.judged.differences, D=D, bar=bar, step=step)
-        return Left(replace(self.judged, differences=differences), self.loss)
+        return replace(self, judged=replace(self.judged, differences=differences))
 
     @property
     def _step(self) -> Floats:
@@ -350,5 +368,7 @@ class Joined:
                 "They were screened together."
                 if any(self.rest)
                 else "They are too few to be screened."
+                if self.left.screens
+                else "Each is known by its own differences alone."
             )
         )

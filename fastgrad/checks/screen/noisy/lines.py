@@ -209,7 +209,7 @@ class NoisyLines:
             self.center,
             self.sigma,
             (start, smallest, largest),
-            coarse=self.coarse and (kind == "signs" or len(blocks) == 1),
+            coarse=self.coarse and (kind in ("signs", "zeros") or len(blocks) == 1),
         )
         self._known[kind, blocks] = slope.step * RUNG
         claimed, size, known = self.claim.along(v)

@@ -17,7 +17,6 @@ from fastgrad.checks.screen.noisy.lines import Look
 from fastgrad.checks.screen.noisy.looking import (
     FRESH_STREAM,
     MORE_RANDOM,
-    RANDOM,
     ZERO_BLOCKS,
     ZEROS,
     Looking,
@@ -29,10 +28,12 @@ from fastgrad.numerics.rough import RUNG
 ZEROS_AWAY = 0.25
 """How far base points of these are away, in steps: entries are few, so steps are wide, and slopes
 change."""
-STRAIGHT, BENT, BEND_NOISE = 1 / 9, 1 / 4, 2.0
-"""Squares of halves of second differences, less what noise makes of them in squares of e, are at most
-a ninth of those of slopes that are no kinks', and kinks make more than a fourth. They make both alike;
-by chance it is a ninth along a dozen lines once in 3,000, a fourth once in 80."""
+STRAIGHT, BENT = 1 / 4, 1 / 2
+"""Squares of halves of second differences, at the step or a quarter of it, are at most a fourth of those
+of slopes that are no kinks', and kinks make more than half. Those at theta make both alike: it is a
+fourth by chance along two dozen lines once in 2,000. Those further off show less at a finer step."""
+BEND_NOISE = 2.0
+"""What noise makes of them, in squares of e."""
 LOOKS = 3
 """Directions through entries that are zero, until one alarms: one missed 4 of 100 rows in float32."""
 NOT_FALLING = 0.8
@@ -86,13 +87,16 @@ class Zeros:
         if not alarms:
             return None
         told = Again(np.abs(wide.y) / (wide.noise or 1.0), 1.0)
-        shown = rms(np.array(wide.y)) ** 2 - rms(np.array(wide.e)) ** 2
-        kinks = self._bend(look, b) ** 2 - BEND_NOISE * rms(np.array(wide.e)) ** 2
+        finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
+        noise = rms(np.array(wide.e)) ** 2
+        shown = rms(np.array(wide.y)) ** 2 - noise
+        kinks = self._bend(look, b) ** 2
+        if kinks > STRAIGHT * shown and BEND_NOISE * RUNG**2 * noise <= BENT * shown:
+            kinks = self._bend(finer, b) ** 2 - BEND_NOISE * RUNG**2 * noise
         if kinks <= STRAIGHT * shown:
             return told
-        if kinks > BENT * shown:  # as beside a kink nearer than all steps
+        if kinks - BEND_NOISE * noise > BENT * shown:  # as beside a kink nearer than all steps
             return None
-        finer = replace(look, slope=replace(look.slope, step=look.slope.step / RUNG))
         fine, alarms = self._pooled_zeros(finer, b)
         if not alarms:
             return None
@@ -102,13 +106,16 @@ class Zeros:
         return None if falls else told
 
     def _bend(self, look: Look, b: int) -> float:
-        """Half of the second differences along some directions through what is zero in a block, rms."""
+        """Half of the second differences along some directions through what is zero in a block, rms.
+
+        Beside the loss at theta itself: most of its sums are not rounded anew along these.
+        """
         lines, h = self.looking.lines, look.slope.step
-        self.looking.require(2 * RANDOM)
+        self.looking.require(2 * MORE_RANDOM)
         bends = []
-        for k in range(RANDOM):
+        for k in range(MORE_RANDOM):
             above, below = lines.loss.along(self._through_zeros(k, b), np.array([h, -h]))
-            bends.append(float(above - 2 * lines.center + below) / (2 * h))
+            bends.append(float(above - 2 * lines.loss.base + below) / (2 * h))
         return rms(np.array(bends))
 
     def _through_zeros(self, k: int, b: int | None) -> Floats:
