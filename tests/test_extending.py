@@ -16,6 +16,7 @@ from fastgrad.checks.diagnose import laws
 from fastgrad.checks.diagnose.evidence import Finding
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.summary import unchecked_block
+from fastgrad.checks.sweep import sweep
 from fastgrad.evaluate import backends
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.numerics import stencils
@@ -116,7 +117,7 @@ def spot_strategy(loss, claim, rule, budget, options):
     drawn = np.random.default_rng(options.seed).choice(loss.indices, 3, replace=False)
     free = np.zeros(loss.layout.size, bool)
     free[drawn] = True
-    outcome = judging.sweep(replace(loss, free=free), claim, rule, budget, options)
+    outcome = sweep(replace(loss, free=free), claim, rule, budget, options)
     if outcome.verdict != "agrees":
         return outcome
     blocks = tuple(unchecked_block(block) for block in loss.layout.blocks)

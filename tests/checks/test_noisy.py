@@ -187,7 +187,7 @@ def counted(seeds, dtype, fault=None):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "count", "most"),
-    [("float64", 400, 0.0), ("float32", 500, 0.02), ("bfloat16", 200, 0.1)],
+    [("float64", 400, 0.0), ("float32", 500, 0.02), ("bfloat16", 200, 0.03)],
 )
 def test_no_false_alarm_in_screens(dtype, count, most):
     verdicts = counted(range(1000, 1000 + count), dtype)
@@ -195,17 +195,8 @@ def test_no_false_alarm_in_screens(dtype, count, most):
     assert verdicts.count("inconclusive") <= most * len(verdicts)
 
 
-IN_BFLOAT16 = {
-    "10% too large": 87,
-    "the sign": 95,
-    "zero": 95,
-    "twice": 95,
-    "no L2": 96,
-    "a mistaken derivative": 95,
-    "the bias's mean": 92,
-    "a zero row": 92,
-}
-"""Of 100, where eight digits tell less: 90 to 99 were found."""
+ROWS_IN_BFLOAT16 = 94
+"""Of 100 zero rows, where eight digits tell less: 96 were found, the others beyond the stated limits."""
 
 
 @pytest.mark.slow
@@ -214,7 +205,7 @@ IN_BFLOAT16 = {
 def test_faults_are_found_in_99_of_100(fault, dtype):
     if (dtype, fault) == ("bfloat16", "1% too large"):
         pytest.skip("beyond what its digits tell")
-    least = IN_BFLOAT16.get(fault, 99) if dtype == "bfloat16" else 99
+    least = ROWS_IN_BFLOAT16 if (dtype, fault) == ("bfloat16", "a zero row") else 99
     assert counted(range(100, 200), dtype, fault).count("disagrees") >= least
 
 
