@@ -100,7 +100,8 @@ def check_grad(
         Absolute steps; by default a power of two near 2^-17, adapted where probes of a block show
         that it does not fit. ``"adaptive"`` adapts every entry.
     scale : float or structure shaped like theta, optional
-        The unit of each entry, as for `grad`.
+        The unit of each entry, as for `grad`. Entries at zero whose unit nothing tells, as those of a
+        vector of seconds and metres, are else asked for it, in some ten evaluations each.
     bounds : (low, high), optional
         Each a number, None, or shaped like theta: no point outside is ever evaluated. Near a bound
         differences are one-sided, of the same order; at one, the verdict is about the one-sided slope.
