@@ -42,9 +42,9 @@ NOISE_SHOWN = 2.0
 CHANGE_OF_NOISE, BEND_OF_NOISE = 0.73, 1.73
 """What noise of sd 1 makes of ``(D(4h) - D(h)) h``, and of a second difference beside a value at x that
 is known better than others, but not exactly."""
-TELLS = 0.2
-"""A bar of this part of the slope tells something of it: where noise alone is more, steps that are wider
-are looked at, though this one seems rough."""
+TELLS, PLAIN = 0.2, 2.0**12
+"""A bar of this part of the slope tells something of it. Where none does, and f moves by no more than
+so many sds of its noise, steps that are wider are looked at, though this one seems rough."""
 LASTS = 0.5
 """What changes f by so much of what it did at the step before, four times as wide, is noise: what kinks
 make falls by 4 at least."""
@@ -105,10 +105,6 @@ class _Ladder:
             shown.append(self.shown(k + 1) * float(np.sqrt(RUNG)))
         return ROUGH_SDS * max(shown)
 
-    def is_hidden(self, k: int) -> bool:
-        """Whether it is noise that hides the slope at step k: at a wider one there is less."""
-        return self.rounding(k) > TELLS * abs(self.D[k])
-
     def noise_at(self, k: int) -> Floats:
         """The noise of f that step k shows, were it nothing else."""
         shown = [abs(self.E[k]) * self.step(k) / BEND_OF_NOISE]
@@ -132,6 +128,12 @@ class _Ladder:
         """Whether some of these steps tell more than that there is a slope."""
         known = self.best(steps)
         return known.bar <= TELLS * abs(known.value)
+
+    def is_hidden(self, steps: range) -> bool:
+        """Whether these tell nothing, and noise may be why: over the widest f moves by little more."""
+        widest = steps.start - 1
+        moved = 2 * self.step(widest) * abs(self.D[widest])
+        return moved <= PLAIN * self.sigma and not self.tells(steps)
 
     def slope(self, k: int) -> Slope:
         rounding, rough = self.rounding(k), self.rough(k)
@@ -198,7 +200,7 @@ def rough_slope(
     doubtful = 1.0 if coarse else DOUBTFUL
     while len(ladder.D) < most and ladder.step(widest - 1) <= largest:
         is_rough = ladder.rough(widest + 1) > doubtful * ladder.rounding(widest + 1)
-        if is_rough and not (coarse and ladder.is_hidden(widest + 1)):
+        if is_rough and not (coarse and ladder.is_hidden(range(widest + 1, finest + 1))):
             break
         ladder.take(widest - 1)
         if not np.isfinite(ladder.E[widest - 1]):

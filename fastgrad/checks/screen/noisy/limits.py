@@ -21,10 +21,10 @@ Six parts of the block, of sqrt(2) times the sd each, must show it by a t statis
 PARTS_SDS_IF_COARSE, PARTS_SDS_IF_SMALL = 4.0, 2.8
 """The same where the loss has few digits, and there are four rounds of parts: ``(3.8 + 2.3) sqrt(2 / 24)
 = 1.8`` sds, and twice that; and of blocks of so few entries that a part is all of it."""
-SHARED_IF_COARSE, SHARED_IF_SMALL = 0.03, 0.2
+SHARED_IF_COARSE, SHARED_IF_SMALL = 0.03, 0.1
 """What slopes along signs may be off by all alike where the loss has few digits, beside what they
 scatter by: treads and kinks near by. In five families of nets it was 2% of weights, 5% of biases, and up
-to 15% of blocks of so few entries that all parts are alike."""
+to 15% of blocks of so few entries that all parts are alike, beside their own bar of 6%."""
 HALVED = 4.0
 """Lines that make limits half as wide, for each that there was."""
 AGREES_ALONG = 0.1
