@@ -21,6 +21,7 @@ from fastgrad.differences.directions import Directions
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse, rounding_of
 from fastgrad.differences.loss import FEW_ROUNDINGS, Loss
+from fastgrad.differences.own_units import is_lost
 from fastgrad.differences.profile import (
     PLAIN_GRAINS,
     PROFILE_EVALUATIONS,
@@ -32,6 +33,7 @@ from fastgrad.differences.profile import (
     plainly_off,
 )
 from fastgrad.numerics.bars import WIDER, noise_bar
+from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
 from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
 
@@ -59,6 +61,9 @@ ODD, SINGLE = 0.25, 2.0**-18
 """The part of a wide bend that the odd part of f may be where its slope is nothing; and of f itself that
 a bend may be and yet be 32 roundings in single precision."""
 
+LOST_EVALUATIONS = 13
+"""Evaluations that tell whether f turns within a last place of theta."""
+LOST = "the loss turns between neighbouring numbers: nothing can be told of its slope"
 NO_TIME = "there was no time to look at it again, at other steps"
 UNHEARD = "others of its block depend on the step: it was not looked at again"
 
@@ -203,6 +208,7 @@ class Referee:
         self.beside_jumps = set(self.before.beside_jumps)
 
     def _judged(self) -> Judged:
+        self._leave_what_is_lost()
         return replace(
             self.before,
             differences=self.found,
@@ -210,6 +216,20 @@ class Referee:
             notes=self.notes,
             beside_jumps=frozenset(self.beside_jumps),
         )
+
+    def _leave_what_is_lost(self) -> None:
+        """Call nothing wrong along which f turns within a last place of theta."""
+        loss = self.entries.loss
+        if loss.run.structured:
+            return
+        wrong = np.flatnonzero((self.verdict == Verdict.DISAGREES) & np.isfinite(self.found.D))
+        if loss.noise <= UNSURPRISING * rounding_noise(loss.value):
+            wrong = wrong[self._may_have_turned(wrong)]
+        for k in wrong[:HEARD_ONE_BY_ONE].tolist():
+            place = float(np.spacing(abs(self.entries.x[k])))
+            wide = WIDE_LOOK * float(self.before.scales.unit[k])
+            if self._has_time(LOST_EVALUATIONS) and is_lost(self._line(k), place, wide):
+                self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, LOST
 
     def _hear_accused(self, accused: Indices) -> None:
         """Hear those of one block that are called wrong, the worst first.

@@ -195,6 +195,34 @@ def begun(loss: Loss, seed: int) -> tuple[Loss, Floats | None]:
     return (loss, seen.measured.glimpse.values[1:]) if told is None else (told, None)
 
 
+def is_lost(line: Line, place: float, wide: float) -> bool:
+    """Whether f turns within a last place of theta, so that no difference is a slope of it.
+
+    Between neighbouring points it then changes by as much as over any distance, and never straight.
+
+    Parameters
+    ----------
+    line : callable
+    place : float
+        The least offset that moves theta.
+    wide : float
+        One over which f does what it can do.
+
+    Examples
+    --------
+    >>> is_lost(lambda t: np.sin(1e7 * (1.7e9 + t)), 2.0**-22, 2.0**10)
+    True
+    >>> is_lost(lambda t: np.sin(1.7e9 + t), 2.0**-22, 2.0**10)
+    False
+    """
+    near = line(place * np.arange(-4.0, 5.0))
+    far = line(wide * np.array([-1.0, -0.3, 0.6, 1.1]))
+    rises = np.diff(near)
+    first, apart = np.abs(rises).max(), np.ptp(rises)
+    change = float(np.max(np.abs(far - near[4]), where=np.isfinite(far), initial=0.0))
+    return bool(first > 0 and apart > STRAIGHT * first and first >= change / REGULAR**2)
+
+
 def told_units(loss: Loss, indices: Indices) -> Floats:
     """The units that f shows of some entries, shape (m,); NaN where it shows no other than theta does.
 

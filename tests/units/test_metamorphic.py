@@ -2,10 +2,10 @@
 
 Held here for smooth models and nets, in other units, scaled down and permuted; and for all problems in
 other units but for what is listed, since the units of entries at zero are found by what these do to the
-loss. Not held for all: losses plus 1e6 of themselves, shifted by 1e9 and in other blocks, of which
-`python -m tests.units.transformed` counts what differs. Blocks in which noise hides entries beside their
-own rms take other evaluations than the vector that they are packed in. Of shifts it is held that no
-right entry is called wrong: steps must be sought, which takes more than 20%.
+loss; and for all, plus 1e6 of themselves, shifted by up to 1e9 and screened in other ways, verdicts,
+blamed entries and laws, but for what is listed. Blocks in which noise hides entries beside their own rms
+take other evaluations than the vector that they are packed in; of few entries that are shifted each unit
+is asked for, which takes eight evaluations.
 """
 
 import pytest
@@ -154,3 +154,61 @@ def test_sweeps_of_all_problems_in_other_blocks():
     ]
     assert set(differ) <= {"evaluations"}
     assert len(differ) <= IN_BLOCKS
+
+
+LOOSE = ("loss plus 1e6 of it", "shifted up to 1e9")
+FAINT = {("tiny 0", True)}
+"""An error below the limit of its block, which passes when it is plainly said, is found where the entry
+lies far out: it is judged in a unit of its own."""
+LARGER_LIMITS = {
+    "sine of 1e9 x",
+    "carrier frequency",
+    "float32 buffers",
+    "all zero",
+    "a drift of zero",
+}
+"""Those whose limits grow by more than the noise of values: theta is rounded by as much."""
+UNNAMED = 3
+"""The most whose law is no longer told, beside noise that hides it."""
+MORE_EVALUATIONS = {
+    ("loss plus 1e6 of it", "sweep"): 46,
+    ("loss plus 1e6 of it", "screen"): 66,
+    ("shifted up to 1e9", "sweep"): 145,
+    ("shifted up to 1e9", "screen"): 180,
+}
+"""The most, of 206, that take other evaluations by over 20%: noise and units are measured."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("saying", LOOSE)
+def test_all_problems_in_more_noise_and_far_out(saying, strategy):
+    """103 problems, right and planted: no verdict is turned, and what is missed is within its limit.
+
+    Of sweeps of shifted ones a planted error passed and right entries were blamed; of screens eleven
+    planted errors passed beyond the limit that was stated, and a right one was called wrong.
+    """
+    kinds = {kind: set() for kind in ("verdict", "blamed", "laws", "limit", "evaluations")}
+    for name in problems():
+        for wrong in (False, True):
+            for text in differences(name, saying, strategy, wrong, "python"):
+                kinds[text.partition(":")[0]].add((name, wrong))
+    assert kinds["verdict"] == set()
+    assert kinds["blamed"] <= FAINT
+    assert {name for name, _ in kinds["limit"]} <= LARGER_LIMITS
+    assert len(kinds["laws"]) <= UNNAMED
+    assert len(kinds["evaluations"]) <= MORE_EVALUATIONS[saying, strategy]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saying", ["permuted", "loss times 1e-200", "loss times 1e200"])
+def test_all_screens_of_problems_that_are_said_otherwise(saying):
+    """103 problems, right and planted; seven verdicts and blames differed, and four raised."""
+    texts = [
+        text
+        for name in problems()
+        for wrong in (False, True)
+        for text in differences(name, saying, "screen", wrong, "python")
+    ]
+    assert [text for text in texts if not text.startswith("evaluations")] == []
+    assert len(texts) <= 4

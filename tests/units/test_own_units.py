@@ -142,6 +142,33 @@ def test_single_entries_are_asked_one_by_one():
 
 
 @STRATEGIES
+@pytest.mark.parametrize("frequency", [1e6, 4e6, 1e8])
+def test_an_epoch_whose_last_place_is_beyond_the_period_is_never_called_wrong(frequency, strategy):
+    """1.7e9 s, whose last place is 0.24 microseconds: right or turned, nothing can be told.
+
+    At 4 MHz it is nearly one period, and whole seconds are so many whole ones.
+    """
+    w, epoch = 2 * np.pi * frequency, 1.7e9
+    for seed in (0, 1, 5, 11):
+        draw = np.random.default_rng([seed, int(frequency)])
+        p = np.array([epoch + draw.uniform(0, 1), 0.7])
+        t = draw.uniform(-1, 1, 9)
+
+        def f(p, t=t):
+            return float(((np.sin(w * (p[0] - epoch)) + p[1] * t - 1) ** 2).mean())
+
+        r = 2 * (np.sin(w * (p[0] - epoch)) + p[1] * t - 1)
+        g = np.array([(r * w * np.cos(w * (p[0] - epoch))).mean(), (r * t).mean()])
+        for factor in (1.0, -1.0):
+            claim = g * np.array([factor, 1.0])
+            report = fg.check_grad(f, claim, p, strategy=strategy, backend="python")
+            assert report.verdict == "inconclusive", (seed, factor)
+        wrong = g * np.array([1.0, -1.0])
+        report = fg.check_grad(f, wrong, p, strategy=strategy, backend="python")
+        assert {e.index for e in report.entries if e.verdict == "disagrees"} <= {(1,)}
+
+
+@STRATEGIES
 def test_with_a_scale_of_the_users_no_step_is_finer_than_theta_can_take(strategy):
     """Along the signs of the gradient as well, where a step of 2^-24 units would be rounded away."""
     theta = 1e9 + OFF

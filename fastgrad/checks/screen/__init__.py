@@ -4,6 +4,7 @@ A verdict in a number of evaluations that hardly grows with theta.
 """
 
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 
@@ -43,10 +44,10 @@ from fastgrad.checks.sweep import EACH_UNIT, sweep_evaluations
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.lines import Lines
-from fastgrad.differences.loss import Loss
-from fastgrad.differences.own_units import begun, turns
+from fastgrad.differences.loss import Loss, finest_offset
+from fastgrad.differences.own_units import begun, is_lost, turns
 from fastgrad.differences.unknown_units import SOUGHT, in_claimed_units
-from fastgrad.numerics.noise import POINTS
+from fastgrad.numerics.noise import POINTS, UNSURPRISING
 from fastgrad.report.progress import progress_bar
 
 ATTEMPTS = 3
@@ -82,6 +83,8 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
         loss, rough = _noise_of(loss, claim, options.seed, first)
         if refuted is not None and not refuted.stands_out(loss.noise):
             refuted = None  # few digits, that the value alone does not tell of
+        if refuted is not None and _is_lost(loss, claim, refuted, options.seed):
+            refuted = None
         if rough:
             return _rough(loss, claim, rule, budget, (options.seed, refuted))
         search = _Search(loss, claim, rule, budget, options.seed)
@@ -111,6 +114,16 @@ def with_noise(loss: Loss, claim: Claim, seed: int) -> Loss:
     """A loss that is rough by its value or its noise, with the noise between near points."""
     directions = Directions(loss.units.entry, _movable(loss, claim), seed)
     return heard(loss, directions, rounding_of(loss) / abs(loss.value))
+
+
+def _is_lost(loss: Loss, claim: Claim, refuted: Along, seed: int) -> bool:
+    """Whether the loss turns within last places of theta along what a first look refuted."""
+    if loss.run.structured or loss.noise <= UNSURPRISING * loss.measured.least:
+        return False
+    block = loss.layout.blocks[refuted.block]
+    directions = Directions(loss.units.entry, _movable(loss, claim), seed)
+    v = directions.signs_of(claim.values, block.start, block.stop)
+    return is_lost(partial(loss.along, v), finest_offset(loss.theta, v), AWAY)
 
 
 def _noise_of(loss: Loss, claim: Claim, seed: int, first: Floats | None) -> tuple[Loss, bool]:

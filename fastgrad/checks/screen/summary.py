@@ -137,15 +137,19 @@ def _block(
         residual[~np.isfinite(judged.analytic[inside])] = np.inf
         worst = block.entry(int(judged.indices[inside[residual.argmax()]]))
         largest = float(np.nan_to_num(residual, nan=0.0, posinf=np.inf).max())
+    verdict = _block_verdict(b, found, verdicts, limit)
+    # What directions show, and was not located, is within no limit.
+    untold = verdict == "inconclusive" and size > 0
+    shown = [abs(r.y) / size for r in found.readings_of(b) if r.alarms] if untold else []
     return BlockCheck(
         name=block.name,
         shape=block.shape,
         size=block.size,
         checked=inside.size,
-        verdict=_block_verdict(b, found, verdicts, limit),
+        verdict=verdict,
         relative_error=error / (2 * size * np.sqrt(block.size)) if size else 0.0,
         max_error=largest,
-        detection_limit=limit,
+        detection_limit=max([limit, *shown]),
         limit_of="away" if b in found.away else "block" if own_size else "all",
         kinks=int(np.sum(verdicts >= Verdict.KINK_VALID)),
         worst=worst,
