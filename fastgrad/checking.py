@@ -86,9 +86,10 @@ def check_grad(
         Which argument of the loss theta is, by position or name, if not the first; of several, theta
         is their tuple. ``args`` are the others in order; the gradient is called as the loss is.
     strategy : {"auto", "sweep", "screen"}
-        ``"sweep"`` checks every trainable entry, with two evaluations each. ``"screen"`` looks
-        along random directions, locates what is wrong, and says what error it would have missed
-        with what probability: some 70 evaluations at any size, and about 15 a wrong entry.
+        ``"sweep"`` checks every trainable entry, with two evaluations each, and says within what
+        those are that noise hides. ``"screen"`` looks along random directions, locates what is
+        wrong, and says what error it would have missed with what probability: some 70 evaluations
+        at any size, and about 15 a wrong entry.
         ``"auto"`` sweeps if that fits in the budget, and then screens together what noise hides
         one by one; it screens all where that does not fit, or noise hides nearly everything.
     budget : float or None
