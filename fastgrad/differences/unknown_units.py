@@ -31,6 +31,12 @@ UNSEEN = 2.0**-20
 """Part of the largest effect: what directions do not show of entries that are said to do less."""
 SOUGHT = 32
 """The most entries that are looked at one by one before directions move them."""
+FINER = 2.0**-10
+LEAST_OVER_FINER, MOST_OVER_FINER = 2.0**-36, 2.0**-5
+"""What a smooth f changes by over so much shorter a step, in parts of what it does over the whole: from
+a third power, with a slack of 64, to a kink's first, with one of 32."""
+PILOTS = 3
+"""Entries at which a screen looks at that."""
 FEWEST = 3
 """So many entries that the guess does for, and none that it does not, show that it does for those too
 that are said to do nothing, and do nothing."""
@@ -64,7 +70,8 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
     if unknown is None or isinstance(loss.run, Confined):
         return Found(nobody, np.zeros(0), nobody)
     noise = loss.measured.least if unknown.all() else loss.noise
-    effect = _effect(entries, first, ~unknown[entries.indices], noise) or abs(loss.value)
+    by_others = _effect(entries, first, ~unknown[entries.indices], noise)
+    effect = by_others or abs(loss.value)
     if not effect:
         return Found(nobody, np.zeros(0), np.flatnonzero(unknown[entries.indices]))
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -98,6 +105,10 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
         found = reaches(sample, near.h, changes[~does], goal, floor[~does], hints)
     loss.run.outside = outside
     known = np.isfinite(found.step)
+    if not by_others and not _is_smooth(
+        loss, entries.indices[which[known]], found.step[known], goal
+    ):
+        return Found(nobody, np.zeros(0), nobody)
     step = np.where(known, found.step / REACH, found.still)
     said = known | (~zero & (step > 0))  # what does nothing may not be said to do something
     return Found(which[said], power_of_two(step[said]), which[~known])
@@ -122,13 +133,17 @@ def in_claimed_units(loss: Loss, claims: Floats) -> Loss:
     moved = np.isfinite(claimed) & (claimed > 0.0)
     if loss.free is not None:
         moved &= loss.free
-    effect = float(claimed.max(initial=0.0, where=moved & ~unknown)) or abs(loss.value)
+    by_others = float(claimed.max(initial=0.0, where=moved & ~unknown))
+    effect = by_others or abs(loss.value)
     if not effect:
         return loss
     units = s.copy()
     asked = unknown & moved
     far = np.flatnonzero(asked & (claimed > GOOD_ENOUGH * effect))
     units[far] = power_of_two(effect / np.abs(claims[far]))
+    pilots = far[:PILOTS]
+    if not by_others and not _is_smooth(loss, pilots, REACH * units[pilots], REACH * effect):
+        return loss
     near = np.flatnonzero(asked & (claimed < UNSEEN * effect))
     guessed_wrong = far.size + near.size > 0  # and so may be those that are said to do nothing
     untold = np.flatnonzero(unknown & (claims == 0.0) & guessed_wrong)
@@ -143,6 +158,18 @@ def in_claimed_units(loss: Loss, claims: Floats) -> Loss:
         untold = np.append(untold, near[~known])
     everyone = np.arange(units.size)
     return replace(loss, units=loss.units.found(everyone, units, untold))
+
+
+def _is_smooth(loss: Loss, indices: Indices, steps: Floats, goal: float) -> bool:
+    """Whether f is smooth on the scale of its own value, where that is what steps were taken from.
+
+    It is not where the value is what cancellation left of larger terms: then it is rounding, and so is
+    what f does over steps that change it by as much.
+    """
+    offsets = np.stack([FINER * steps, -FINER * steps], axis=1)
+    values = loss.values(indices, offsets)
+    changes = _changes(values[:, 0], values[:, 1], loss.base)
+    return bool(np.all((changes >= LEAST_OVER_FINER * goal) & (changes <= MOST_OVER_FINER * goal)))
 
 
 def _sought(loss: Loss, indices: Indices, steps: Floats, goal: float) -> Reach:

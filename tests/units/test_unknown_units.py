@@ -180,3 +180,21 @@ def test_units_are_not_sought_where_there_is_no_time_for_them(monkeypatch):
     report = fg.check_grad(loss, grad, theta, **options)
     assert asked == [4]
     assert report.verdict != "disagrees"
+
+
+@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_a_value_that_cancellation_left_is_no_scale(n, strategy):
+    """At zeros such a loss is its rounding, 1e-17: units by it let signs pass in 16 of 36 checks."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X, c = rng.normal(size=(37, n)), rng.normal(size=37)
+
+        def loss(w, X=X, c=c):
+            return float((np.logaddexp(0, X @ w) * c).sum() / 37 - np.log(2.0) * c.sum() / 37)
+
+        g = X.T @ c / 74
+        options = {"strategy": strategy, "backend": "python"}
+        assert fg.check_grad(loss, g, np.zeros(n), **options).verdict == "agrees", seed
+        g[0] *= -1
+        assert fg.check_grad(loss, g, np.zeros(n), **options).verdict == "disagrees", seed
