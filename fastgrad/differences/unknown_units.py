@@ -35,6 +35,8 @@ FINER = 2.0**-10
 LEAST_OVER_FINER, MOST_OVER_FINER = 2.0**-36, 2.0**-5
 """What a smooth f changes by over so much shorter a step, in parts of what it does over the whole: from
 a third power, with a slack of 64, to a kink's first, with one of 32."""
+LEAST_POWER, MOST_POWER = 0.5, 3.5
+"""Powers of the step that changes grow with, from a slope's to a cube's."""
 PILOTS = 3
 """Entries at which a screen looks at that."""
 FEWEST = 3
@@ -94,10 +96,13 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
     if which.size == 0:
         return Found(which, np.zeros(0), which)
 
+    at_edge = ~(np.isfinite(near.above) & np.isfinite(near.below))
+
     def sample(some: Indices, steps: Floats) -> Floats:
         at = entries.indices[which[some]]
-        values = loss.values(at, np.stack([steps, -steps], axis=1))
-        return _changes(values[:, 0], values[:, 1], loss.base)
+        above, below = loss.values(at, np.stack([steps, -steps], axis=1)).T
+        inside = at_edge[some] | (np.isfinite(above) & np.isfinite(below))
+        return np.where(inside, _changes(above, below, loss.base), np.inf)
 
     outside = loss.run.outside  # what lies so far away is no matter of the loss's domain
     with np.errstate(all="ignore"):
@@ -105,6 +110,10 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
         found = reaches(sample, near.h, changes[~does], goal, floor[~does], hints)
     loss.run.outside = outside
     known = np.isfinite(found.step)
+    indices = entries.indices[which]
+    grows = _keeps_growing(loss, indices, found.step, goal, floor[~does])
+    which, known, found = which[grows], known[grows], Reach(found.step[grows], found.still[grows])
+    zero = zero[grows]
     if not by_others and not _is_smooth(
         loss, entries.indices[which[known]], found.step[known], goal
     ):
@@ -153,11 +162,35 @@ def in_claimed_units(loss: Loss, claims: Floats) -> Loss:
         steps[steps > HINTED_AT * s[near]] = 0.0
         near, steps = near[steps > 0], steps[steps > 0]
         found = _sought(loss, near, steps, goal)
+        noise = np.full(near.size, NOISES * loss.measured.least)
         known = np.isfinite(found.step)
+        known &= _keeps_growing(loss, near, found.step, goal, noise)
         units[near[known]] = power_of_two(found.step[known] / REACH)
         untold = np.append(untold, near[~known])
     everyone = np.arange(units.size)
     return replace(loss, units=loss.units.found(everyone, units, untold))
+
+
+def _keeps_growing(loss: Loss, indices: Indices, steps: Floats, goal: float, floor: Floats) -> Mask:
+    """Whether what entries do grows as a power of the step from the guessed unit to steps far beyond it.
+
+    Where it does not, f has turned on the way, and the guess is the better unit, however little the
+    entry does; so it is where steps are about as long. True where they are far shorter or not known,
+    and where f stands still at the guess.
+    """
+    s = REACH * loss.units.entry[indices]
+    beyond = np.flatnonzero(steps > GOOD_ENOUGH * s)
+    result = ~(steps >= s / GOOD_ENOUGH)
+    result |= np.isnan(steps)
+    if beyond.size == 0:
+        return result
+    above, below = loss.values(indices[beyond], np.stack([s, -s], axis=1)[beyond]).T
+    change = _changes(above, below, loss.base)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = np.log(goal / change) / np.log(steps[beyond] / s[beyond])
+    regular = (power >= LEAST_POWER) & (power <= MOST_POWER)
+    result[beyond] = regular | (change <= floor[beyond])
+    return result
 
 
 def _is_smooth(loss: Loss, indices: Indices, steps: Floats, goal: float) -> bool:
@@ -177,8 +210,9 @@ def _sought(loss: Loss, indices: Indices, steps: Floats, goal: float) -> Reach:
     everyone, noise = np.arange(indices.size), np.full(indices.size, NOISES * loss.measured.least)
 
     def sample(some: Indices, steps: Floats) -> Floats:
-        values = loss.values(indices[some], np.stack([steps, -steps], axis=1))
-        return _changes(values[:, 0], values[:, 1], loss.base)
+        above, below = loss.values(indices[some], np.stack([steps, -steps], axis=1)).T
+        inside = np.isfinite(above) & np.isfinite(below)
+        return np.where(inside, _changes(above, below, loss.base), np.inf)
 
     outside = loss.run.outside
     with np.errstate(all="ignore"):

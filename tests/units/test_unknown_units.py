@@ -198,3 +198,31 @@ def test_a_value_that_cancellation_left_is_no_scale(n, strategy):
         assert fg.check_grad(loss, g, np.zeros(n), **options).verdict == "agrees", seed
         g[0] *= -1
         assert fg.check_grad(loss, g, np.zeros(n), **options).verdict == "disagrees", seed
+
+
+BESIDE = {
+    "sin": (lambda x: np.sin(x + 0.3), np.cos(0.3)),
+    "wave": (lambda x: np.sin(50 * x), 50.0),
+    "sqrt": (lambda x: np.sqrt(1 + x), 0.5),
+    "pole": (lambda x: 1 / (1 + x), -1.0),
+    "exp": (np.exp, 1.0),
+    "bump": (lambda x: (x - 0.1) / (x * x + 1), 1.0),
+}
+
+
+@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+@pytest.mark.parametrize("steep", [1.0, 1e6, 1e12])
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_steep_neighbour_does_not_drive_a_zero_beyond_its_turns(name, steep, strategy):
+    """It does 1e-12 of what the other does, however far it goes: a guess of 1 is the better unit."""
+    h, slope = BESIDE[name]
+
+    def loss(t):
+        with np.errstate(all="ignore"):
+            return float(steep * (t[0] - 2) ** 2 + h(t[1]) + t[2] ** 2)
+
+    theta, g = np.array([1.0, 0.0, 0.5]), np.array([-2 * steep, slope, 1.0])
+    options = {"strategy": strategy, "backend": "python"}
+    assert fg.check_grad(loss, g, theta, **options).verdict == "agrees"
+    report = fg.check_grad(loss, g * [1, -1, 1], theta, **options)
+    assert [e.index for e in report.entries if e.verdict == "disagrees"] == [(1,)]
