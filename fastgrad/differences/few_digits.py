@@ -17,8 +17,8 @@ from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.numerics.windows import grain_of
 
-HALF_DIGITS = 8
-"""Binary digits of bfloat16."""
+HALF_DIGITS, SINGLE_DIGITS = 8, 24
+"""Binary digits of bfloat16 and of float32."""
 POINTS = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
 """Places along a line, in spacings, beside theta itself."""
 LINES = 2
@@ -41,9 +41,10 @@ NOISE_STREAM = 1 << 30
 
 
 def rounding_of(loss: Loss) -> float:
-    """One rounding of the loss, by its value alone: of single or half precision if that is one.
+    """One rounding of the loss, by its values alone: of single or half precision if they are such.
 
-    Or of so many decimals, if it ends after few.
+    Or of so many decimals, if its value at theta ends after few. That may be a round number of single
+    precision: others that were seen tell.
     """
     value = abs(loss.value)
     least = max(loss.noise, grain_of(np.array([value])))
@@ -51,13 +52,14 @@ def rounding_of(loss: Loss) -> float:
         single = float(np.float32(value))  # beside a float32 a number is rounded to one
     if value == 0.0 or single != value:
         return least
-    fraction, exponent = np.frexp(value)
-    digits = 24
-    while digits > HALF_DIGITS and (fraction * 2.0 ** (digits - 1)).is_integer():
-        digits -= 1
-    return max(
-        least, float(np.ldexp(1.0, exponent - (HALF_DIGITS if digits == HALF_DIGITS else 24)))
-    )
+    digits = HALF_DIGITS if _all_half(loss.measured.seen) else SINGLE_DIGITS
+    return max(least, float(np.ldexp(1.0, int(np.frexp(value)[1]) - digits)))
+
+
+def _all_half(values: Floats) -> bool:
+    """Whether all values have no more than `HALF_DIGITS` binary digits."""
+    fractions = np.frexp(values[np.isfinite(values)])[0] * 2.0**HALF_DIGITS
+    return bool(np.all(fractions == np.round(fractions)))
 
 
 def is_coarse(loss: Loss) -> bool:

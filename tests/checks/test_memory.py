@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.differences.loss import FEW_ULPS, _finest_offset
+from fastgrad.differences.loss import FEW_ULPS, finest_offset
 from fastgrad.numerics.steps import power_of_two
 from tests.losses import rosenbrock, rosenbrock_grad
 
@@ -27,7 +27,7 @@ def test_nothing_is_left_in_circles(strategy, backend):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_finest_offset_moves_every_entry(seed):
+def test_thefinest_offset_moves_every_entry(seed):
     rng = np.random.default_rng(seed)
     theta = rng.normal(size=200) * 10.0 ** rng.integers(-200, 200, 200)
     units = power_of_two(np.abs(theta)) * 2.0 ** rng.integers(-60, 60, 200)
@@ -35,4 +35,4 @@ def test_the_finest_offset_moves_every_entry(seed):
     moved = v != 0
     ulps = np.spacing(np.abs(theta[moved])) / np.abs(v[moved])
     expected = power_of_two(FEW_ULPS * max(float(ulps.max()), 2.0**-52))
-    assert _finest_offset(theta, v) == expected
+    assert finest_offset(theta, v) == expected
