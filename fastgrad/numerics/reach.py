@@ -49,8 +49,7 @@ def reaches(
 ) -> Reach:
     """Steps over which f changes by about ``goal``, or by most of what it ever does.
 
-    Where f is no slope but a bend, as at an optimum or a kink,
-    the change counts all the same.
+    Where f is no slope but a bend, as at an optimum or a kink, the change counts all the same.
 
     Parameters
     ----------
