@@ -127,6 +127,10 @@ class Directions:
         bits = upper_bits(self.units)
         return bits if self.mask is None else bits * self.mask
 
+    def let_go(self) -> None:
+        """Keep nothing that is made again when it is asked for."""
+        vars(self).pop("_upper_bits", None)
+
     def signs_of(self, a: Floats, start: int = 0, stop: int | None = None) -> Floats:
         """The units of the entries with the signs of ``a``, zero outside ``start:stop``, shape (n,).
 

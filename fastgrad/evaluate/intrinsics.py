@@ -112,10 +112,10 @@ def releaser(value_type: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def release_of(value_type: Any) -> Any:
-    """`releaser` as a function that Python can call."""
+    """`releaser` as a function that Python can call; compiled here: finalizers that call it may meet."""
     release = releaser(value_type)
 
-    @njit
+    @njit(types.void(types.intp))
     def give_back(address):
         release(address)
 

@@ -25,8 +25,9 @@ def norm(x: Floats) -> float:
         squares = _squares(x) if x.ndim == 1 else float(np.sum(np.square(x)))
         if TINY < squares < HUGE:
             return float(np.sqrt(squares))
-        unit = size_of(x)
-        return unit * float(np.sqrt(np.sum(np.square(x / unit))))
+        unit, flat = size_of(x), x.reshape(-1)
+        parts = (flat[k : k + FEW_ENTRIES] / unit for k in range(0, flat.size, FEW_ENTRIES))
+        return unit * float(np.sqrt(np.sum([np.sum(np.square(part)) for part in parts])))
 
 
 def norm_of_product(x: Floats, y: Floats) -> float:
@@ -71,5 +72,5 @@ def rms(x: Floats) -> float:
 
 def size_of(x: Floats) -> float:
     """A power of two near the largest entry: what may be divided by without rounding."""
-    largest = float(np.abs(x).max(initial=0.0))
+    largest = float(np.maximum(x.max(initial=0.0), -x.min(initial=0.0)))
     return float(power_of_two(largest)) if 0.0 < largest < np.inf else 1.0
