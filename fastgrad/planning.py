@@ -27,8 +27,8 @@ PILOT_SECONDS = 0.2
 """What timing entries may take; at least one is timed."""
 SWEEP_ARRAYS = 35
 """Arrays like theta that a sweep holds at its peak: 34.4 to 34.6 were traced at 20,000 and 40,000."""
-SCREEN_ARRAYS = 10
-"""The same of a screen: 9 to 10."""
+SCREEN_ARRAYS = 8
+"""The same of a screen: 6.9 at 100,000 and a million, 8.8 at 8,000; a search takes one more."""
 WORKER_ARRAYS = 4
 """Arrays like theta on a worker: what came, theta, the point, and what the loss is handed."""
 ANSWER_ARRAYS = 2
