@@ -108,8 +108,7 @@ def sweep_and_screen(
     free = np.zeros(known.layout.size, np.bool_)
     free[judged.indices[left.together]] = True
     if not free.any():
-        nothing = Outcome("agrees", swept.blocks, 0.0, ())
-        return Joined(swept, nothing, left.narrowed(budget)).outcome()
+        return _told_by_bars(swept, left, budget)
     rest = away_from_bounds(replace(known, free=free))[0]
     if rest.count < np.count_nonzero(free):  # directions would not move all of them
         return swept
@@ -128,6 +127,11 @@ def sweep_and_tell(
     left = Left(judged, known, screens=False)
     if not left.can_be_screened:
         return swept
+    return _told_by_bars(swept, left, budget)
+
+
+def _told_by_bars(swept: Outcome, left: "Left", budget: Budget) -> Outcome:
+    """What a sweep decided, and within what the rest is by its bars: directions say nothing of it."""
     nothing = Outcome("agrees", swept.blocks, 0.0, ())
     return Joined(swept, nothing, left.narrowed(budget)).outcome()
 

@@ -85,9 +85,8 @@ class Standing:
         self.s = self.s.copy()
         self.s[which] = units
         self.a[which] *= grown
-        rounding = (
-            self._rounding()
-        )  # beside the largest entries, which may have been in wrong units
+        # Rounding is beside the largest entries, which may have been in wrong units.
+        rounding = self._rounding()
         self.bar += rounding - self.rounding
         self.rounding = rounding
         loss, indices = self.entries.loss, self.entries.indices

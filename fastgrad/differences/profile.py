@@ -88,8 +88,6 @@ REACHES = (1.0, 2.0**-2, 2.0**-5)
 """How far, in units, f is looked at on the side of x where it did not jump."""
 EVEN_STEPS = 24
 """At so many places, evenly: jumps that come again, at whatever distance, lie among them."""
-AGAIN = 1.5
-"""A tooth in which f drifts by so many of the jump that ends it is none."""
 DEGREE = 7
 """A polynomial that f is there without jumps,"""
 UNEVEN = 2.0**-3

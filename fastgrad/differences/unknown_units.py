@@ -6,6 +6,8 @@ as others do, it is good enough; otherwise its unit is the step over which it ch
 the steepest of the others does over its own (`fastgrad.numerics.reach`).
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -97,18 +99,10 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
         return Found(which, np.zeros(0), which)
 
     at_edge = ~(np.isfinite(near.above) & np.isfinite(near.below))
-
-    def sample(some: Indices, steps: Floats) -> Floats:
-        at = entries.indices[which[some]]
-        above, below = loss.values(at, np.stack([steps, -steps], axis=1)).T
-        inside = at_edge[some] | (np.isfinite(above) & np.isfinite(below))
-        return np.where(inside, _changes(above, below, loss.base), np.inf)
-
-    outside = loss.run.outside  # what lies so far away is no matter of the loss's domain
-    with np.errstate(all="ignore"):
+    sample = _sampler(loss, entries.indices[which], at_edge)
+    with _far_off(loss):
         hints = np.where(zero, 0.0, goal / np.abs(claims[which]))
         found = reaches(sample, near.h, changes[~does], goal, floor[~does], hints)
-    loss.run.outside = outside
     known = np.isfinite(found.step)
     indices = entries.indices[which]
     grows = _keeps_growing(loss, indices, found.step, goal, floor[~does])
@@ -184,8 +178,7 @@ def _keeps_growing(loss: Loss, indices: Indices, steps: Floats, goal: float, flo
     result |= np.isnan(steps)
     if beyond.size == 0:
         return result
-    above, below = loss.values(indices[beyond], np.stack([s, -s], axis=1)[beyond]).T
-    change = _changes(above, below, loss.base)
+    change = _changes_over(loss, indices[beyond], s[beyond])
     with np.errstate(divide="ignore", invalid="ignore"):
         power = np.log(goal / change) / np.log(steps[beyond] / s[beyond])
     regular = (power >= LEAST_POWER) & (power <= MOST_POWER)
@@ -199,26 +192,36 @@ def _is_smooth(loss: Loss, indices: Indices, steps: Floats, goal: float) -> bool
     It is not where the value is what cancellation left of larger terms: then it is rounding, and so is
     what f does over steps that change it by as much.
     """
-    offsets = np.stack([FINER * steps, -FINER * steps], axis=1)
-    values = loss.values(indices, offsets)
-    changes = _changes(values[:, 0], values[:, 1], loss.base)
+    changes = _changes_over(loss, indices, FINER * steps)
     return bool(np.all((changes >= LEAST_OVER_FINER * goal) & (changes <= MOST_OVER_FINER * goal)))
 
 
 def _sought(loss: Loss, indices: Indices, steps: Floats, goal: float) -> Reach:
     """How far some entries must go, looked at first over some steps."""
     everyone, noise = np.arange(indices.size), np.full(indices.size, NOISES * loss.measured.least)
+    sample = _sampler(loss, indices, np.zeros(indices.size, np.bool_))
+    with _far_off(loss):
+        return reaches(sample, steps, sample(everyone, steps), goal, noise)
+
+
+def _sampler(loss: Loss, indices: Indices, at_edge: Mask) -> Callable[[Indices, Floats], Floats]:
+    """What some of the entries change f by; infinite outside its domain, but for those at its edge."""
 
     def sample(some: Indices, steps: Floats) -> Floats:
-        above, below = loss.values(indices[some], np.stack([steps, -steps], axis=1)).T
-        inside = np.isfinite(above) & np.isfinite(below)
+        above, below = _around(loss, indices[some], steps)
+        inside = at_edge[some] | (np.isfinite(above) & np.isfinite(below))
         return np.where(inside, _changes(above, below, loss.base), np.inf)
 
+    return sample
+
+
+@contextmanager
+def _far_off(loss: Loss) -> Iterator[None]:
+    """While f is asked so far away that where it is not finite is no matter of the loss's domain."""
     outside = loss.run.outside
     with np.errstate(all="ignore"):
-        found = reaches(sample, steps, sample(everyone, steps), goal, noise)
+        yield
     loss.run.outside = outside
-    return found
 
 
 def _effect(entries: Entries, first: Quotients, known: Mask, noise: float) -> float:
@@ -230,6 +233,17 @@ def _effect(entries: Entries, first: Quotients, known: Mask, noise: float) -> fl
         moves = [np.where(part > NOISES * noise, part, 0.0) for part in (rise, bend)]
         effects = np.maximum(moves[0] * steps, moves[1] * steps**2)
     return float(np.max(effects, initial=0.0, where=known & np.isfinite(effects)))
+
+
+def _around(loss: Loss, indices: Indices, steps: Floats) -> Floats:
+    """f above and below entries, shape (2, m)."""
+    return loss.values(indices, np.stack([steps, -steps], axis=1)).T
+
+
+def _changes_over(loss: Loss, indices: Indices, steps: Floats) -> Floats:
+    """What entries change f by over some steps, shape (m,)."""
+    above, below = _around(loss, indices, steps)
+    return _changes(above, below, loss.base)
 
 
 def _changes(above: Floats, below: Floats, base: float) -> Floats:

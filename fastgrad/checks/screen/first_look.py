@@ -197,11 +197,10 @@ class FirstLook:
     def _again(self, first: Along) -> Along | None:
         """The same block at steps far apart, and along random signs; None if it has an alibi."""
         block, off = self.loss.layout.blocks[first.block], first.off
+        # A slope of nothing may lie beyond the turns of an entry in a unit of its own.
         turned = not self.loss.units.one_unit[first.block] and abs(first.slope) <= TURNED * off
         if turned or not self.allows(LAST_EVALUATIONS):
-            return (
-                None  # a slope of nothing may lie beyond the turns of an entry in a unit of its own
-            )
+            return None
         v = self.directions.signs_of(self.claim.values, block.start, block.stop)
         least = max(CLEAR * self.noise / max(off, abs(first.slope)), self.loss.finest)
         fine, finest = (max(first.step * part, least) for part in FINER)
