@@ -21,8 +21,6 @@ coming close at little cost (a factor that was fitted comes closer than the edit
 CLOSE = 0.9
 """An edit comes close if the residuals shrink to this part of what they were. What mends a dead column
 shrinks them to 0.63 where every entry lacks its penalty too."""
-SAME = 1e-9
-"""Gradients are the same whose projections differ by less than this part of them."""
 SHARED = 1.0
 """What it costs more to edit what the loss runs too."""
 AFTER, AT_LEAST = 0.4, 300

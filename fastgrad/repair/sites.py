@@ -13,7 +13,6 @@ from fastgrad.repair.observe import Observed, Seen
 from fastgrad.repair.of_loss import NOTHING, OfLoss
 from fastgrad.repair.source import Version
 
-Loops = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp | ast.Lambda
 MULTIPLICATIVE = ast.Mult | ast.Div | ast.MatMult
 MOST_ATOMS = 400
 

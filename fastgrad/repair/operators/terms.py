@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 
 from fastgrad.repair.edits import grouped
-from fastgrad.repair.observe import Seen
 from fastgrad.repair.operators.factors import factors_of, fits
 from fastgrad.repair.sites import Atom, Site
 
@@ -170,8 +169,3 @@ def columns(site: Site) -> str:
     if known is not None:
         return f"{known.text}.shape[1]"
     return f"{site.group}.shape[1]"
-
-
-def is_number(seen: Seen) -> bool:
-    """Whether it is one number."""
-    return seen.kind in "fi" and not seen.shape
