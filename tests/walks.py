@@ -1,14 +1,17 @@
 """How far a reader walks: functions, files and returns to a file, of a gradient and of checks.
 
     python -m tests.walks
+    python -m tests.walks "screen, one entry wrong"    # the way itself; "<-": a file come back to
 
 Counted with `sys.setprofile` on a Python loss of 12 entries, once everything was imported and ran.
 A *return* is a step into a file that was left before by another file's function.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -29,8 +32,8 @@ class Walk(NamedTuple):
     returns: int
 
 
-def walk(call: Callable[[], Any]) -> Walk:
-    """The walk of a call: each function counts where it is first entered."""
+def way(call: Callable[[], Any]) -> list[tuple[str, str]]:
+    """The functions of a call with their files, in the order in which they are first entered."""
     order: list[tuple[str, str]] = []
     seen = set()
 
@@ -48,6 +51,12 @@ def walk(call: Callable[[], Any]) -> Walk:
         call()
     finally:
         sys.setprofile(None)
+    return order
+
+
+def walk(call: Callable[[], Any]) -> Walk:
+    """The walk of a call: each function counts where it is first entered."""
+    order = way(call)
     files = [file for file, _ in order]
     changes = [b for a, b in pairwise(files) if a != b]
     return Walk(len(order), len(set(files)), len(changes) + 1 - len(set(files)))
@@ -76,7 +85,29 @@ WALKS = {
 }
 
 
-if __name__ == "__main__":
+def show(order: list[tuple[str, str]]) -> None:
+    """Print a way, and the files that are come back to most often."""
+    left: Counter[str] = Counter()
+    for file, functions in groupby(order, key=itemgetter(0)):
+        name = file.removeprefix(PACKAGE)[1:]
+        print(f"{'<-' if left[name] else '  '} {name}: {', '.join(f for _, f in functions)}")
+        left[name] += 1
+    print()
+    for name, visits in left.most_common():
+        if visits > 1:
+            print(f"{visits - 1:4} {name}")
+
+
+def main(names: list[str]) -> None:
+    """Print the table, or the ways of the walks that are named."""
+    for name in names:
+        show(way(WALKS[name]))
+    if names:
+        return
     print(f"{'':26}functions  files  returns")
     for name, call in WALKS.items():
         print(f"{name:26}{walk(call).functions:9}{walk(call).files:7}{walk(call).returns:9}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
