@@ -24,8 +24,9 @@ from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.evaluate.vector_backends import vector_evaluator
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.bounds import Box, bounds_of
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.parameters.trees import real_array
 from fastgrad.spaces.layout import SpaceLayout

@@ -51,8 +51,8 @@ LAYERS = {
     """,
     "parameters": """
         parameters parameters.trees parameters.arguments parameters.native parameters.labels
-        parameters.layout parameters.bounds parameters.steps parameters.operands parameters.outputs
-        parameters.pairs parameters.by_name
+        parameters.blocks parameters.layout parameters.bounds parameters.steps parameters.operands
+        parameters.outputs parameters.pairs parameters.by_name
     """,
     "spaces": """
         spaces spaces.points spaces.charts spaces.verify spaces.space spaces.frames spaces.coordinates

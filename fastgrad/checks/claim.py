@@ -18,8 +18,9 @@ from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import HUGE, TINY, norm
 from fastgrad.parameters.arguments import Argnum, merged, place_of
+from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.labels import matched
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import native_argument
 from fastgrad.parameters.trees import completed, parts_of, real_array, rounding_of
 from fastgrad.spaces.layout import SpaceLayout

@@ -9,7 +9,8 @@ from fastgrad.arrays import Array, Floats
 from fastgrad.errors import MutatedInputError, StructureMismatchError
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.purity import ArgumentGuard
-from fastgrad.parameters.layout import Block, Layout, flatten
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.operands import floating_leaves, is_floating, paired
 from fastgrad.parameters.outputs import Outputs
 from fastgrad.parameters.trees import children, describe, real_array, shortened

@@ -17,7 +17,8 @@ from fastgrad.evaluate.layer import STREAM, Layer
 from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar, truncation
 from fastgrad.numerics.noise import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 from fastgrad.spaces.placed import placed
 
 MOST_PARTS = 64

@@ -12,7 +12,8 @@ from fastgrad.checks.tolerance import smallest_rtol
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BAR, RTOL, STATES, BlockCheck, Diagnosis, EntryCheck
 from fastgrad.numerics.norms import norm
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 from fastgrad.report.arrays import BlockArrays, Kept, Place
 from fastgrad.results import GradientCheck
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastgrad.arrays import CHUNK, Floats, Mask
 from fastgrad.evaluate.drawn import Direction, Drawn, upper_bits
 from fastgrad.evaluate.on_demand import fill_direction
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 UNIT_VARIANCE = float(np.sqrt(12 / 13))
 WEAKEST = 0.5 * UNIT_VARIANCE

@@ -26,7 +26,7 @@ from fastgrad.numerics.noise import (
     straight_stretch,
 )
 from fastgrad.numerics.steps import power_of_two
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 RUNGS = 2.0 ** -np.arange(47.0, 0.0, -6.0)
 """Offsets, in units: from 32 units in the last place of an entry in a unit of its own to 2^-5."""

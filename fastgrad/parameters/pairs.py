@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import Leaf
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats, Indices, Mask
 from fastgrad.errors import LossCompilationError
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import Expression, expression, native_container
 from fastgrad.parameters.trees import Leaf, Node, build, real_array, rounding_of
 from fastgrad.spaces.charts import Chart, require_shape

@@ -9,7 +9,8 @@ import numpy as np
 from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Indices
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import shortened
 
 Deltas: TypeAlias = CPUDispatcher | Mapping[str, CPUDispatcher]

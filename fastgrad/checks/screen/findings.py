@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgrad.arrays import Mask
 from fastgrad.checks.rules import Verdict
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 WHOLE_BLOCK = ("whole", "dense", "many", "tolerable")
 """Kinds that speak of a whole block, which is then left out of what fresh directions certify."""

@@ -22,7 +22,7 @@ from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, TURNED, Profile, Ruling
 from fastgrad.numerics.steps import power_of_two
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 FIRST_EVALUATIONS = 2
 """What it takes where nothing is wrong."""

@@ -18,7 +18,7 @@ from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
 from fastgrad.differences.directions import Directions
 from fastgrad.numerics.norms import size_of
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 SMALL_INTERVAL = 4
 """Blocks and intervals of so few entries are checked one by one."""

@@ -18,7 +18,7 @@ from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
 from fastgrad.differences.directions import Directions
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm, rms
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 from fastgrad.spaces.charts import Chart
 
 FIRST = 10

@@ -11,7 +11,7 @@ from fastgrad.checks.screen.findings import Checked, Finding
 from fastgrad.checks.screen.residuals import Residuals
 from fastgrad.checks.stages import judge
 from fastgrad.differences.entries import Entries
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 WRONG_ENTRY = 4
 """Evaluations that a wrong entry takes where the loss is smooth."""

@@ -27,7 +27,8 @@ from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import rms
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 
 
 class Sight(NamedTuple):

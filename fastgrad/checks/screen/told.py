@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.findings import Diagnosis
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 
 CONFIRMED = {"smeared"}
 """Laws of all entries, after which nothing is left along fresh directions."""

@@ -8,7 +8,8 @@ import numpy as np
 from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.parameters.layout import Block, Layout
+from fastgrad.parameters.blocks import Block
+from fastgrad.parameters.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fastgrad.evaluate.adapters import dispatcher
 from fastgrad.evaluate.process import one_blas_thread
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.numerics.stencils import Stencil
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 from fastgrad.structured.evaluator import StructuredEvaluator
 from fastgrad.structured.layered.chain import Chain, Layer, Objective, inside, named
 from fastgrad.structured.layered.passes import Passes

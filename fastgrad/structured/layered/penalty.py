@@ -8,7 +8,7 @@ from fastgrad.errors import LossError
 from fastgrad.evaluate.adapters import BoundArguments
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.numerics.stencils import Stencil
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 from fastgrad.structured import kernels
 from fastgrad.structured.adapters import typed
 from fastgrad.structured.layered.adapters import penalty_function, penalty_slopes

@@ -16,7 +16,7 @@ from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.numerics.norms import rms
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 PARTS_EVALUATIONS = 6 * PARTS
 FALSE = 1e-3

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.screen.noisy.lines import Look
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 AXES = {0: "row", 1: "column"}
 """What reports call the first axes of a block; others by their number."""

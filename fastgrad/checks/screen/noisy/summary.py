@@ -16,7 +16,7 @@ from fastgrad.checks.screen.noisy.words import diagnosis_of, per_cent, sentence_
 from fastgrad.checks.summary import unchecked_block
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import norm, rms
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 BLOCKS_TOLD = 12
 """Blocks whose limits are told in words; the others' are in ``report.in_noise``."""

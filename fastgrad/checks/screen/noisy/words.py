@@ -3,7 +3,7 @@
 from fastgrad.checks.diagnose import named_constants
 from fastgrad.checks.screen.noisy.found import Blame
 from fastgrad.findings import Diagnosis
-from fastgrad.parameters.layout import Block
+from fastgrad.parameters.blocks import Block
 
 STANDARD_ERRORS = 4.0
 """A constant is taken for a named one within so many."""
