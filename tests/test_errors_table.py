@@ -245,6 +245,21 @@ def test_what_a_loss_may_not_return(name, backend):
     check(info.value, " ".join(word for word in words.split(" ") if word not in kinds))
 
 
+def still_to_be_written(x):
+    if x[0] > 0:
+        raise NotImplementedError
+    raise ValueError("not yet")
+
+
+def test_a_loss_that_raises_whatever_it_is_given():
+    """Compiled code has a type for it, that of None; it is not told to return on every path."""
+    for loss in (still_to_be_written, njit(still_to_be_written)):
+        with pytest.raises(
+            TypeError, match="still_to_be_written raises an exception on every path"
+        ):
+            fg.grad(loss, backend="compiled")(X)
+
+
 @njit
 def nan_above(x):
     return np.sqrt(2.0 - x[1]) + x[0]

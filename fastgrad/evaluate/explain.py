@@ -138,7 +138,18 @@ def wrong_return_type(loss: Any, got: Any) -> TypeError:
         "none": types.NoneType | types.Optional,
     }
     kind = next((kind for kind, its_types in kinds.items() if isinstance(got, its_types)), "")
+    if kind == "none" and not _returns(loss):
+        return TypeError(
+            f"the loss {name_of(loss)} raises an exception on every path: expected one that returns a "
+            "real number (a float)"
+        )
     return _wrong_return(loss, str(got), kind)
+
+
+def _returns(loss: Any) -> bool:
+    """Whether any path of a loss returns; Python writes no return behind what always raises."""
+    operations = dis.get_instructions(getattr(loss, "py_func", loss))
+    return any(operation.opname.startswith("RETURN_") for operation in operations)
 
 
 def wrong_return_value(loss: Any, got: Any) -> TypeError:
