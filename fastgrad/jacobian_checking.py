@@ -8,6 +8,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checking import check_grad
+from fastgrad.checks.block_checks import checked_block
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -18,7 +19,7 @@ from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
 from fastgrad.checks.sparse import sparse_sweep
-from fastgrad.checks.summary import checked_block, summarise
+from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss
 from fastgrad.errors import ExecutorError

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
+from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.budget import Budget, would_do
 from fastgrad.checks.claim import Claim, Gradient, free_by_claim
 from fastgrad.checks.convergence import convergence
@@ -31,7 +32,7 @@ from fastgrad.checks.screen import refute, screen
 from fastgrad.checks.screen.screen import screen_evaluations
 from fastgrad.checks.screen.told import beside
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
-from fastgrad.checks.summary import summarise, unchecked_block
+from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import (
     ADAPTIVE_PAIRS,
     SECOND_LOOKS,

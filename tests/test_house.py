@@ -101,7 +101,7 @@ LAYERS = {
         checks.samples checks.budget checks.rounded
         checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.remarks checks.standing checks.stages checks.sweep checks.curl checks.convergence
-        checks.summary
+        checks.block_checks checks.entry_checks checks.entry_remarks checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
         checks.partial checks.elsewhere checks.far_differences checks.left_open
         checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise

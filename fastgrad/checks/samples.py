@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.claim import flat_gradient
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
@@ -29,7 +30,7 @@ from fastgrad.checks.seeds import (
     WANTED_BIAS,
     Asked,
 )
-from fastgrad.checks.summary import summarise, unchecked_block
+from fastgrad.checks.summary import summarise
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss, Measured, repeat_loss
 from fastgrad.errors import NondeterministicLossError

@@ -12,13 +12,14 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.along import slope_along
+from fastgrad.checks.block_checks import checked_block
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import Evidence, diagnose
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome
 from fastgrad.checks.rules import Rule, Verdict, overall
-from fastgrad.checks.summary import checked_block, summarise
+from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss, scales_of
 from fastgrad.errors import StructureMismatchError

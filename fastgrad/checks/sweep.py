@@ -7,22 +7,22 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.block_checks import checked_block, relative_error
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.edges import judged_at_edges
-from fastgrad.checks.options import Options
-from fastgrad.checks.outcome import Judged, Outcome
-from fastgrad.checks.remarks import (
+from fastgrad.checks.entry_remarks import (
     about_equal_lines,
     about_given_steps,
     about_steps,
     about_the_budget,
     about_the_claim,
-    about_the_loss,
 )
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.rules import Rule, overall
 from fastgrad.checks.stages import glance, judge
-from fastgrad.checks.summary import checked_block, relative_error
 from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss

@@ -9,13 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from fastgrad.checks.entry_checks import smallest_rtol
 from fastgrad.checks.outcome import Judged, Outcome
-from fastgrad.checks.rules import Verdict
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import rms
 
-LARGEST_RTOL = 1.0
-"""At rtol = 1 a gradient of zeros agrees: no use in saying so."""
 SMALL_ERROR = 0.02
 """Errors up to this part of the gradient, by norms, may be those of an approximation."""
 SPREAD = 0.5
@@ -27,37 +25,6 @@ TYPICAL = 1e-3
 FEWEST = 3
 """Entries of which something is everywhere: smaller blocks are looked at with all others."""
 LAW = "tolerance"
-
-
-def smallest_rtol(judged: Judged | None) -> float | None:
-    """The rtol at which all entries judged would agree; None where none below 1 would do."""
-    if judged is None or judged.indices.size == 0:
-        return None
-    error, bar, scale = judged.residual, judged.bar, judged.scales.entry
-    fine = (judged.verdict == Verdict.KINK_VALID) | (error <= bar)
-    fine &= judged.verdict != Verdict.INCONCLUSIVE
-    if (judged.verdict == Verdict.KINK_OUTSIDE).any():
-        return None
-    if fine.all():
-        return 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.where(fine, 0.0, (error + bar) / scale)
-    largest = float(np.max(needed))
-    return rounded_up(largest) if largest < LARGEST_RTOL else None
-
-
-def rounded_up(number: float) -> float:
-    """A number to two digits, not smaller than it is.
-
-    Examples
-    --------
-    >>> rounded_up(4.01e-5), rounded_up(0.0)
-    (4.1e-05, 0.0)
-    """
-    if number <= 0.0:
-        return 0.0
-    unit = 10.0 ** (np.floor(np.log10(number)) - 1)
-    return float(f"{np.ceil(number / unit * (1 - 1e-12)) * unit:.1e}")
 
 
 def is_approximate(judged: Judged, b: int | None = None) -> bool:

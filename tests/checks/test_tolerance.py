@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.checks.tolerance import rounded_up
+from fastgrad.checks.entry_checks import rounded_up
 from tests.rough import fixed_point
 
 X = np.random.default_rng(0).normal(size=12)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.rules import Verdict
@@ -22,7 +23,6 @@ from fastgrad.checks.screen.limits import (
 )
 from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
 from fastgrad.checks.screen.told import beside, laws_of, sentence_of
-from fastgrad.checks.summary import unchecked_block
 from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.remarks import about_the_loss
@@ -13,7 +14,6 @@ from fastgrad.checks.screen.noisy.limits import BARS, HALVED, NOTHING, useful_li
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
 from fastgrad.checks.screen.noisy.pooled import MISSED
 from fastgrad.checks.screen.noisy.words import diagnosis_of, per_cent, sentence_of
-from fastgrad.checks.summary import unchecked_block
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.blocks import Block
