@@ -10,7 +10,7 @@ also hands back numba's own error status, where an exception crossing a C bounda
 
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from types import BuiltinFunctionType, FunctionType
@@ -351,22 +351,6 @@ def _adapt(
     names = names_in(result.library)
     traits = traits_of(names, value_types, inside)
     keeps = traits.has_state or traits.uses_python
-    source = (
-        "def adapter(theta_address, size, failed, arguments_address):\n"
-        "    if size < 0:\n"
-        "        release(arguments_address)\n"
-        "        return 0.0\n"
-        "    if arguments_address == 0:\n"
-        "        arguments_address = own_arguments(theta_address, size)\n"
-        "    row = carray(doubles_at(theta_address), (size,))\n"
-        f"    theta = {'row.copy()' if keeps else 'row'}\n"
-        "    arguments = load(arguments_address)\n"
-        "    table = arguments[0]\n"
-        f"    parameters = {theta.source}\n"
-        f"    value = call(failed, ({', '.join(given)},))\n"
-        f"    {'row[:] = theta' if keeps else ''}\n"  # so that what was written to it is seen
-        "    return value\n"
-    )
     scope = {
         "carray": carray,
         "float64": np.float64,
@@ -377,6 +361,7 @@ def _adapt(
         "call": caller(result, signature),
         **_scope(theta.records),
     }
+    source = _adapter_source(theta.source, given, keeps)
     exec(compile(source, "<fastgrad adapter>", "exec"), scope)
     adapter = cfunc(LOSS_SIGNATURE)(scope["adapter"])
     target = cpu_target.target_context
@@ -394,6 +379,26 @@ def _adapt(
         only_read=_of_values(proved, argnum, len(value_types)),
         leaves_theta=not keeps and all(_of_theta(proved, argnum)),
         listed=theta.listed,
+    )
+
+
+def _adapter_source(parameters: str, given: Sequence[str], keeps: bool) -> str:
+    """The code of an adapter; a loss that may keep its theta gets a copy."""
+    return (
+        "def adapter(theta_address, size, failed, arguments_address):\n"
+        "    if size < 0:\n"
+        "        release(arguments_address)\n"
+        "        return 0.0\n"
+        "    if arguments_address == 0:\n"
+        "        arguments_address = own_arguments(theta_address, size)\n"
+        "    row = carray(doubles_at(theta_address), (size,))\n"
+        f"    theta = {'row.copy()' if keeps else 'row'}\n"
+        "    arguments = load(arguments_address)\n"
+        "    table = arguments[0]\n"
+        f"    parameters = {parameters}\n"
+        f"    value = call(failed, ({', '.join(given)},))\n"
+        f"    {'row[:] = theta' if keeps else ''}\n"  # so that what was written to it is seen
+        "    return value\n"
     )
 
 

@@ -36,10 +36,34 @@ def embedded(
     parallel : bool
         Whether the entries are shared by all of numba's threads.
     """
+    plus, minus, weight = zip(*stencil.pairs, strict=True)
+    scope: dict[str, Any] = {
+        "loss": loss,
+        "flat": _flat,
+        "rows": rows_of_threads if parallel else row_of_one,
+        "shaped": _shaped,
+        "steps": _steps(stencil, step),
+        "isfinite": np.isfinite,
+        "nan": np.nan,
+        "SHORTENED": SHORTENED if step is None else 1,
+        "PLUS": tuple(map(float, plus)),
+        "MINUS": tuple(map(float, minus)),
+        "WEIGHT": tuple(map(float, weight)),
+    }
+    exec(compile(_source(argnum), "<fastgrad gradient>", "exec"), scope)
+    slope = njit(nogil=True, error_model="numpy")(scope["slope"])
+    scope["slopes"] = slopes_of(slope, parallel)
+    made = njit(nogil=True)(scope["gradient"])
+    made.__name__ = f"gradient of {loss.__name__}"
+    return made
+
+
+def _source(argnum: int) -> str:
+    """The code of the slope of an entry, and of the gradient that asks for all of them."""
     before = [f"before{k}" for k in range(argnum)]
     given = ", ".join([*before, "theta", "*rest"])
     named = [f"    {name} = arguments[{k + 1}]\n" for k, name in enumerate(before)]
-    source = (
+    return (
         "def slope(row, theta, i, h, arguments):\n"
         f"{''.join(named)}"
         f"    rest = arguments[{argnum + 1}:]\n"
@@ -66,26 +90,6 @@ def embedded(
         "    slopes(rows(row), theta, gradient, arguments)\n"
         "    return shaped(gradient, theta)\n"
     )
-    plus, minus, weight = zip(*stencil.pairs, strict=True)
-    scope: dict[str, Any] = {
-        "loss": loss,
-        "flat": _flat,
-        "rows": rows_of_threads if parallel else row_of_one,
-        "shaped": _shaped,
-        "steps": _steps(stencil, step),
-        "isfinite": np.isfinite,
-        "nan": np.nan,
-        "SHORTENED": SHORTENED if step is None else 1,
-        "PLUS": tuple(map(float, plus)),
-        "MINUS": tuple(map(float, minus)),
-        "WEIGHT": tuple(map(float, weight)),
-    }
-    exec(compile(source, "<fastgrad gradient>", "exec"), scope)
-    slope = njit(nogil=True, error_model="numpy")(scope["slope"])
-    scope["slopes"] = slopes_of(slope, parallel)
-    made = njit(nogil=True)(scope["gradient"])
-    made.__name__ = f"gradient of {loss.__name__}"
-    return made
 
 
 def _call(before: list[str], theta: str) -> str:

@@ -126,61 +126,90 @@ def observe(
     expressions : sequence of str
         From elsewhere: what each is worth is asked once in every function that has its names.
     """
-    borrowed: dict[Unit, dict[str, Seen]] = {unit: {} for unit in versions}
-    asked = [(text, compile(f"({plain(text)})", "<loss>", "eval")) for text in expressions]
-    read = {unit: _globals_read(version) for unit, version in versions.items()}
-    notes: dict[Unit, dict[int, Seen]] = {unit: {} for unit in versions}
-    scopes: dict[Unit, dict[int, dict[str, Seen]]] = {unit: {} for unit in versions}
-    nudged: list[Any] = [None, None, _nudge]
-    is_asking, spent = False, 0.0
+    notes = _Notes(versions, expressions)
+    notes.install(versions)
+    reach = _reaches(notes, versions, run, stops)
+    return {
+        unit: Observed(notes.seen[unit], notes.scopes[unit], reach[unit], notes.borrowed[unit])
+        for unit in versions
+    }
 
-    for number, (unit, version) in enumerate(versions.items()):
-        tree = _noting(version, number)
-        code = compiled(unit, tree)
-        for function in unit.functions:
-            function.__code__ = code
-    units = list(versions)
 
-    def note(number: int, k: int, value: Any) -> Any:
-        if is_asking:
+class _Notes:
+    """What runs of some versions note, and the expression that they nudge, if any."""
+
+    def __init__(self, versions: Mapping[Unit, Version], expressions: Sequence[str]):
+        self.units = list(versions)
+        self.seen: dict[Unit, dict[int, Seen]] = {unit: {} for unit in versions}
+        """What each expression was worth, by its number in the version."""
+        self.scopes: dict[Unit, dict[int, dict[str, Seen]]] = {unit: {} for unit in versions}
+        """What names each statement knew."""
+        self.borrowed: dict[Unit, dict[str, Seen]] = {unit: {} for unit in versions}
+        """What expressions from elsewhere are worth."""
+        self.nudged: tuple[int, int, Callable[[Any], Any]] | None = None
+        """The number of a unit, of an expression of it, and what is done to its value."""
+        self._asked = [
+            (text, compile(f"({plain(text)})", "<loss>", "eval")) for text in expressions
+        ]
+        self._read = {unit: _globals_read(version) for unit, version in versions.items()}
+        self._is_asking, self._spent = False, 0.0
+
+    def install(self, versions: Mapping[Unit, Version]) -> None:
+        """Have the functions of the units run the versions, and note what they do."""
+        for number, (unit, version) in enumerate(versions.items()):
+            code = compiled(unit, _noting(version, number))
+            for function in unit.functions:
+                function.__code__ = code
+                function.__globals__.update({NOTE: self.note, SCOPE: self.scope})
+
+    def note(self, number: int, k: int, value: Any) -> Any:
+        """The value of an expression, as the function goes on with it."""
+        if self._is_asking:
             return value
-        if nudged[0] is None:
-            notes[units[number]][k] = seen(value)
-        elif nudged[:2] == [number, k]:
-            return nudged[2](value)
+        if self.nudged is None:
+            self.seen[self.units[number]][k] = seen(value)
+        elif self.nudged[:2] == (number, k):
+            return self.nudged[2](value)
         return value
 
-    def scope(number: int, k: int, names: dict[str, Any]) -> None:
-        nonlocal is_asking, spent
-        if is_asking or nudged[0] is not None:
+    def scope(self, number: int, k: int, names: dict[str, Any]) -> None:
+        """Take note of the names that a statement knows."""
+        if self._is_asking or self.nudged is not None:
             return
-        unit = units[number]
-        is_first = k not in scopes[unit]
-        scopes[unit][k] = read[unit] | {name: seen(v) for name, v in names.items()}
-        is_asking = True  # an expression may call what is noted
+        unit = self.units[number]
+        is_first = k not in self.scopes[unit]
+        self.scopes[unit][k] = self._read[unit] | {name: seen(v) for name, v in names.items()}
+        if is_first:
+            self._ask(unit, names)
+
+    def _ask(self, unit: Unit, names: dict[str, Any]) -> None:
+        """What expressions from elsewhere are worth among these names, while there is time."""
+        self._is_asking = True  # an expression may call what is noted
         began = time.process_time()
-        for text, expression in asked if is_first else ():
-            if text not in borrowed[unit] and spent + time.process_time() - began < MOST_SECONDS:
+        for text, expression in self._asked:
+            spent = self._spent + time.process_time() - began
+            if text not in self.borrowed[unit] and spent < MOST_SECONDS:
                 what = _worth(expression, unit, names)
                 if what.kind != "o":
-                    borrowed[unit][text] = what
-        spent += time.process_time() - began
-        is_asking = False
+                    self.borrowed[unit][text] = what
+        self._spent += time.process_time() - began
+        self._is_asking = False
 
-    for unit in versions:
-        for function in unit.functions:
-            function.__globals__.update({NOTE: note, SCOPE: scope})
-    before = run()
+
+def _reaches(
+    notes: _Notes, versions: Mapping[Unit, Version], run: Callable[[], Floats], stops: np.ndarray
+) -> dict[Unit, dict[int, frozenset[int]]]:
+    """The blocks that change with the value of each expression that is a number or an array."""
+    before, began = run(), time.process_time()
     reach: dict[Unit, dict[int, frozenset[int]]] = {unit: {} for unit in versions}
-    began = time.process_time()
     for number, (unit, version) in enumerate(versions.items()):
         for k in heads(version):
-            if notes[unit].get(k, Seen("o")).kind not in "fi":
+            if notes.seen[unit].get(k, Seen("o")).kind not in "fi":
                 continue
             if time.process_time() - began > MOST_SECONDS:
                 break
             for change in (_nudge, _turn):
-                nudged[:] = [number, k, change]
+                notes.nudged = number, k, change
                 try:
                     after = run()
                 except Exception:
@@ -190,9 +219,7 @@ def observe(
                 reach[unit][k] = frozenset(map(int, np.unique(changed)))
                 if reach[unit][k]:
                     break
-    return {
-        unit: Observed(notes[unit], scopes[unit], reach[unit], borrowed[unit]) for unit in versions
-    }
+    return reach
 
 
 def _globals_read(version: Version) -> dict[str, Seen]:
