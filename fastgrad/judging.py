@@ -13,8 +13,8 @@ from fastgrad.checks.claim import Claim, Gradient, free_by_claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.diagnose.lookups import whole_numbers, with_lookups
-from fastgrad.checks.diagnose.named_constants import lengths
+from fastgrad.checks.diagnose.data import data_of
+from fastgrad.checks.diagnose.lookups import with_lookups
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
 from fastgrad.checks.left_open import (
@@ -49,7 +49,6 @@ from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.drawn import written_out
 from fastgrad.evaluate.explain import root_name
-from fastgrad.evaluate.outside import arrays_read
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum
@@ -336,11 +335,11 @@ def _explained(
     if outcome.verdict != "disagrees" or judged is None:
         return summarise(outcome, loss, rule, options, outcome.told)
     names = [block.name for block in loss.layout.blocks]
-    dims = lengths(question.args, arrays_read(question.loss))
+    data = data_of(question.loss, *question.arguments)
     evidence = evidence_of(outcome, loss, claim)
-    why = with_tolerances(diagnose(evidence, dims, rule.rtol, loss.value), outcome, names)
+    why = with_tolerances(diagnose(evidence, data.lengths, rule.rtol, loss.value), outcome, names)
     why = told_elsewhere(why, evidence, loss, claim, budget)
-    why = with_lookups(why, evidence, whole_numbers(question.loss, *question.arguments))
+    why = with_lookups(why, evidence, data.indices)
     diagnoses = beside(why, outcome.told)
     if (
         loss.layout.linear

@@ -5,7 +5,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from fastgrad.checks.diagnose.evidence import Finding
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.findings import Diagnosis
 from fastgrad.report.vocabulary import parts, vocabulary
 

@@ -14,7 +14,7 @@ import fastgrad as fg
 from fastgrad import judging
 from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.diagnose import laws
-from fastgrad.checks.diagnose.evidence import Finding
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.sweep import sweep
 from fastgrad.evaluate import backends

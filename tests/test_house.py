@@ -104,7 +104,8 @@ LAYERS = {
         checks.block_checks checks.entry_checks checks.entry_remarks checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
         checks.partial checks.elsewhere checks.far_differences checks.left_open
-        checks.diagnose checks.diagnose.evidence checks.diagnose.elementwise
+        checks.diagnose checks.diagnose.evidence checks.diagnose.sizes checks.diagnose.data
+        checks.diagnose.finding checks.diagnose.case checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
         checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
         checks.diagnose.linear_words checks.diagnose.fitting checks.diagnose.outliers

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import fastgrad as fg
 from fastgrad import errors
 from fastgrad.checks.diagnose import laws
-from fastgrad.checks.diagnose.evidence import Finding
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.linear import TERMS
 from fastgrad.checks.rules import Verdict
 from fastgrad.cli import app

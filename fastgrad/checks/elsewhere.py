@@ -17,7 +17,9 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.diagnose.evidence import SHOWS, Evidence, Finding
+from fastgrad.checks.diagnose.case import SHOWS
+from fastgrad.checks.diagnose.evidence import Evidence
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.named_constants import coefficient
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.loss import Loss

@@ -11,7 +11,7 @@ import pytest
 import fastgrad as fg
 from fastgrad.checks.curl import curl
 from fastgrad.checks.diagnose import Evidence, diagnose
-from fastgrad.checks.diagnose.evidence import Case
+from fastgrad.checks.diagnose.case import Case
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.parameters.layout import flatten

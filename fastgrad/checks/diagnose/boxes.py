@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastgrad.arrays import Indices, Mask
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, Case
+from fastgrad.checks.diagnose.finding import Finding
 
 RANGE = 3
 """So many indices in a row are said as a range."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.linear import SAMPLES
 from fastgrad.checks.diagnose.linear_words import STANDARD_ERRORS
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastgrad.checks.diagnose.evidence import Case, Finding
+from fastgrad.checks.diagnose.case import Case
+from fastgrad.checks.diagnose.finding import Finding
 
 PAIR = 2
 ALTERNATE = 4

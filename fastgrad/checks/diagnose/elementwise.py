@@ -9,7 +9,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 
 MEMBERS = 3
 """Samples wanted on either side of a law that treats them differently."""

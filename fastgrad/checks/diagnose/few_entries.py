@@ -6,8 +6,9 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.case import SHOWS, Case
 from fastgrad.checks.diagnose.change_of_variables import variable_of_one
-from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.finding import Finding
 
 CLEAR = 100.0
 """Bars between what is taken for alike and what is not."""

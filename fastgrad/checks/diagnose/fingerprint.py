@@ -7,7 +7,8 @@ two exchanged entries show without being guessed.
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.named_constants import coefficient
 
 MATCHES = 4

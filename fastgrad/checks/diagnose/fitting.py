@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import SHOWS, Case
 from fastgrad.checks.diagnose.few_entries import flipped
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.linear import SAMPLES, TERMS, Linear, Shape, identity, linear_laws
 from fastgrad.checks.diagnose.linear_words import STANDARD_ERRORS, finding
 from fastgrad.numerics.norms import rms

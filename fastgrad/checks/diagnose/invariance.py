@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Array, Floats
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.numerics.norms import norm
 from fastgrad.spaces.guess import guess
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastgrad.checks.diagnose.case import Case, Law, case_of
 from fastgrad.checks.diagnose.change_of_variables import (
     by_another_variable,
     factor_of_theta,
@@ -11,7 +12,7 @@ from fastgrad.checks.diagnose.change_of_variables import (
 )
 from fastgrad.checks.diagnose.conjugated import conjugated
 from fastgrad.checks.diagnose.elementwise import ELEMENTWISE, rounded, zero
-from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding, Law, case_of
+from fastgrad.checks.diagnose.evidence import Evidence
 from fastgrad.checks.diagnose.few_entries import (
     exchanged,
     few_flipped,
@@ -22,6 +23,7 @@ from fastgrad.checks.diagnose.few_entries import (
     same_size,
     two_entries,
 )
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fingerprint import fingerprint
 from fastgrad.checks.diagnose.fitting import best_fit, roughly, whole_factor_and_term
 from fastgrad.checks.diagnose.invariance import invariance, not_projected, right_on_a_set
@@ -31,13 +33,14 @@ from fastgrad.checks.diagnose.line_offsets import (
     by_softmax,
 )
 from fastgrad.checks.diagnose.masks import masked
-from fastgrad.checks.diagnose.named_constants import Size, beside_one, numbers_of, sizes_of
+from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.checks.diagnose.outliers import with_outliers
 from fastgrad.checks.diagnose.own_factors import entry_weights, signed_offset
 from fastgrad.checks.diagnose.readings import read_otherwise, smeared
 from fastgrad.checks.diagnose.row_factors import by_lines
 from fastgrad.checks.diagnose.second_derivative import hessian
 from fastgrad.checks.diagnose.several_blocks import shared, unused
+from fastgrad.checks.diagnose.sizes import Size, numbers_of, sizes_of
 from fastgrad.checks.diagnose.symmetric import off_diagonal, one_triangle, triangle
 from fastgrad.checks.diagnose.turned import turned
 from fastgrad.checks.diagnose.where_to_start import start_here

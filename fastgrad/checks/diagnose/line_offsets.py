@@ -10,7 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.numerics.bars import NOISE_SDS
 from fastgrad.numerics.norms import size_of
 

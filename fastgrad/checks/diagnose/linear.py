@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
-from fastgrad.checks.diagnose.evidence import SHOWS, Case
+from fastgrad.checks.diagnose.case import SHOWS, Case
 from fastgrad.checks.diagnose.rearrange import Rearranged, rearrangements
 from fastgrad.numerics.bars import NOISE_SDS
 from fastgrad.numerics.norms import size_of

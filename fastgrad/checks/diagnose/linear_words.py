@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import Case, Finding
+from fastgrad.checks.diagnose.case import Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.linear import RIGHT_L2, Fit, Linear, Term
 from fastgrad.checks.diagnose.named_constants import Constant
 from fastgrad.numerics.norms import norm

@@ -1,33 +1,17 @@
 """Rows that indices among the data name more than once: what each of them sends back must be added."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Indices
-from fastgrad.checks.diagnose.evidence import SHOWS, Evidence
-from fastgrad.evaluate.explain import argument_name
-from fastgrad.evaluate.outside import arrays_read
+from fastgrad.checks.diagnose.case import SHOWS
+from fastgrad.checks.diagnose.evidence import Evidence
 from fastgrad.findings import Diagnosis
-from fastgrad.parameters.arguments import Argnum, place_of
 
 FEWEST_ROWS = 2
 """Wrong rows wanted, and right ones: among some arrays of indices a single one may be hit by chance."""
-
-
-def whole_numbers(
-    loss: Callable[..., Any], argnum: Argnum, args: tuple[Any, ...]
-) -> dict[str, Indices]:
-    """Arrays of whole numbers that a loss is given beside theta, or reads from outside, by name."""
-    given = {
-        argument_name(loss, place_of(k, argnum)): value
-        for k, value in enumerate(args)
-        if isinstance(value, np.ndarray)
-    }
-    known = {**arrays_read(loss), **given}
-    return {name: value for name, value in known.items() if value.dtype.kind in "iu"}
 
 
 def with_lookups(

@@ -15,10 +15,11 @@ from fastgrad.checks.diagnose.boxes import (
     said_of_blocks,
     said_of_box,
 )
+from fastgrad.checks.diagnose.case import MATRIX_AXES, Case
 from fastgrad.checks.diagnose.change_of_variables import factor_of_theta
 from fastgrad.checks.diagnose.elementwise import of_theta, zero
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Finding
 from fastgrad.checks.diagnose.few_entries import factor_of_few, flipped
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.checks.diagnose.fitting import best_fit, whole_factor_and_term
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws

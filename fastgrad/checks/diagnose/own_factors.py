@@ -4,7 +4,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.evidence import Case, Finding
+from fastgrad.checks.diagnose.case import Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.row_factors import by_lines
 
 FEWEST_WRONG = 3

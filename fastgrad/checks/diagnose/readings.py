@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.numerics.norms import norm
 
 FEWEST_SPACE = 2

@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, Case, Evidence
+from fastgrad.checks.diagnose.case import MATRIX_AXES, Case
+from fastgrad.checks.diagnose.evidence import Evidence
 
 ROLLS = (1, -1)
 """Off by one either way; other shifts are found by `fastgrad.checks.diagnose.fingerprint`."""

@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.named_constants import beside_one
 from fastgrad.numerics.bars import NOISE_SDS
 

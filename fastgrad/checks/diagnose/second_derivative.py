@@ -6,7 +6,8 @@ The second differences that a sweep has anyway are rough, to some 1e-5, and enou
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.diagnose.evidence import Case, Finding
+from fastgrad.checks.diagnose.case import Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.numerics.norms import size_of
 
 FEWEST = 3

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgrad.checks.diagnose.evidence import Case, Evidence, Finding
+from fastgrad.checks.diagnose.case import Case
+from fastgrad.checks.diagnose.evidence import Evidence
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fitting import best_fit
 from fastgrad.numerics.norms import norm
 

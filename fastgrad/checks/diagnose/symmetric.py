@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastgrad.checks.diagnose.evidence import MATRIX_AXES, SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import MATRIX_AXES, SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 
 SIDE = 2
 """Rows wanted."""

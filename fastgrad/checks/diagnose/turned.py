@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.diagnose.evidence import SHOWS, Case, Finding
+from fastgrad.checks.diagnose.case import SHOWS, Case
+from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.numerics.norms import norm
 
 AXES = 3

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.sizes import sizes_of
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.findings import Diagnosis
 from fastgrad.parameters.blocks import Block
@@ -20,7 +21,7 @@ def diagnosis_of(along: Along, block: Block) -> Diagnosis | None:
     if along.slope == 0.0 or along.factor is None:
         return None
     tolerance = abs(along.factor) * along.bar / abs(along.slope)
-    sizes = named_constants.sizes_of((), block.name, block.shape)
+    sizes = sizes_of((), block.name, block.shape)
     named = named_constants.factor(along.factor, tolerance, sizes)
     sign = named.named and named.value == -1
     text = (

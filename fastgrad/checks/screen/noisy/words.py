@@ -1,6 +1,7 @@
 """What lines through a rough loss told of a block, in words."""
 
 from fastgrad.checks.diagnose import named_constants
+from fastgrad.checks.diagnose.sizes import sizes_of
 from fastgrad.checks.screen.noisy.found import Blame
 from fastgrad.findings import Diagnosis
 from fastgrad.parameters.blocks import Block
@@ -43,7 +44,7 @@ def diagnosis_of(blame: Blame, block: Block) -> Diagnosis | None:
     name, bar = block.name, blame.again.bar
     if blame.law == "scale":
         tolerance = blame.value**2 * STANDARD_ERRORS * blame.again.standard_error
-        sizes = named_constants.sizes_of((), name, block.shape)
+        sizes = sizes_of((), name, block.shape)
         named = named_constants.factor(blame.value, tolerance, sizes)
         about = "" if named.named else "about "
         text = named.text if named.named else f"{blame.value:.3g}"

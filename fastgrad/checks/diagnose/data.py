@@ -1,0 +1,40 @@
+"""The arrays that a loss computes with beside theta, as far as laws ask for them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastgrad.arrays import Indices
+from fastgrad.checks.diagnose.sizes import Size
+from fastgrad.evaluate.explain import argument_name
+from fastgrad.evaluate.outside import arrays_read
+from fastgrad.parameters.arguments import Argnum, place_of
+
+
+class Data(NamedTuple):
+    """What is known of the arrays that a loss is given, and of those that it reads from outside."""
+
+    lengths: tuple[Size, ...]
+    indices: dict[str, Indices]
+    """Those of whole numbers, by name."""
+
+
+def data_of(loss: Callable[..., Any], argnum: Argnum, args: tuple[Any, ...]) -> Data:
+    """The arrays among the arguments of a loss, which theta is none of, and outside it."""
+    read = arrays_read(loss)
+    given = {k: value for k, value in enumerate(args) if isinstance(value, np.ndarray)}
+    lengths = [
+        Size(len(a), "m", f"m = {len(a)} is the length of an argument of the loss")
+        for a in given.values()
+        if a.ndim
+    ]
+    lengths += [
+        Size(len(a), "m", f"m = {len(a)} is the length of {name}, which the loss reads")
+        for name, a in read.items()
+        if a.ndim
+    ]
+    known = dict(read)
+    known |= {argument_name(loss, place_of(k, argnum)): value for k, value in given.items()}
+    indices = {name: value for name, value in known.items() if value.dtype.kind in "iu"}
+    return Data(tuple(lengths), indices)
