@@ -273,7 +273,7 @@ class GradientFunction:
         count = layout.size if free is None else int(np.count_nonzero(free))
         try:
             with self._bar(run, 2 * len(self._stencil.multiples) * count):
-                units = self._units(layout, run).within(steps)
+                units = Units.of(run.theta, layout, self._scale, steps)
                 few = None
                 if self._stencil is CENTRAL[2] and not isinstance(steps, str):
                     loss, few = measured(run, layout, free, units, steps)

@@ -307,7 +307,7 @@ def _reported(
         _Finished(run.evaluations, layout.size),
         layout,
         None,
-        Units(units, np.ones(len(layout.blocks), np.bool_)),
+        Units(units, np.ones(len(layout.blocks), np.bool_), units),
         Measured(0.0, found.noise, Repeats(0.0)),
     )
     if outcome.verdict != "disagrees":

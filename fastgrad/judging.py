@@ -183,7 +183,7 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
     run = question.evaluator(layout, flat)
     budget = Budget(run, options.seconds)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
-    units = Units.of(flat, layout, question.shaped["scale"]).within(options.steps)
+    units = Units.of(flat, layout, question.shaped["scale"], options.steps)
     outward = outward_of(flat, units, free)
     away = outward
     if isinstance(options.steps, np.ndarray):

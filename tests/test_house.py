@@ -68,7 +68,8 @@ LAYERS = {
         evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
         evaluate.sharing evaluate.disk_cache evaluate.drawn
         evaluate.writes evaluate.failing evaluate.interrupts evaluate.instances
-        evaluate.quicker evaluate.in_numpy evaluate.on_demand evaluate.recording evaluate.vector_backends
+        evaluate.quicker evaluate.in_numpy evaluate.directions_in_numpy evaluate.on_demand
+        evaluate.recording evaluate.vector_backends
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

@@ -340,12 +340,15 @@ class Loss:
         Where few of them are told apart at it, as where all lie far out, spacings are longer instead;
         kinks then show more, where there are any.
         """
-        if not self.units.given:
-            return Directions(self.units.told, self.free, seed)
-        fine = FEW_ULPS * np.spacing(np.abs(self.theta)) <= FIRST_SPACING * self.units.near
+        units, near = self.units, self.units.near
+        if units.unknown is not None and not units.unknown.all():
+            near = np.where(units.unknown, 0.0, near)  # nothing tells their unit
+        if not units.given:
+            return Directions(near, self.free, seed)
+        fine = FEW_ULPS * np.spacing(np.abs(self.theta)) <= FIRST_SPACING * units.near
         fine &= True if self.free is None else self.free
         enough = np.count_nonzero(fine) >= max(FEW_ENTRIES + 1, FINE_PART * self.count)
-        return Directions(self.units.told, fine if enough else self.free, seed)
+        return Directions(near, fine if enough else self.free, seed)
 
     def _spacing(self, v: Direction, spacing: float) -> float:
         """A spacing along v that moves all entries exactly."""

@@ -6,17 +6,29 @@ the step: over a longer one noise stays what it is, and what a bend does grows w
 entries come first and their values are kept: where all is well nothing else is evaluated.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.evaluate.in_numpy import asked_in, is_noise, lengthening, middles
 from fastgrad.evaluate.protocol import Evaluator
 
 BENDS = 64.0
 """An entry whose middle is off by so many times the noise is differenced at its default step after all,
 and by as many times as its step is longer: what bends unseen does less than noise did."""
+
+PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
+"""Parts of the length of a block of one unit at which entries are asked for noise: its first and last
+are often dead."""
+NOISY = 2.0**-13
+"""Middles of values on both sides that differ by this part of what a step changes: noise then leaves
+four digits of a difference, or f bends on a scale of 1/60 of its unit."""
+SAME_NOISE = 4.0
+"""Over a longer step middles differ by so many times as much at most if that is noise, and slopes from
+those of the default by so many times their noise."""
+LONGEST_EXPONENT = 27
+"""``log2(3 / (16 * 2^-17)^2)``: steps of 2^-8 at most."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Asked:
         if self.middle is None or self.allowed is None:
             return np.zeros(0, np.intp)
         with np.errstate(invalid="ignore", over="ignore"):
-            off = np.abs(middles(values) - self.middle[part])
+            off = np.abs(_middles(values) - self.middle[part])
         return np.flatnonzero(off > self.allowed[part])
 
     def others(self, free: Mask | None) -> Indices | None:
@@ -63,7 +75,7 @@ def suited(
         What may be perturbed; a block of which not all that are asked may is left alone.
     steps : ndarray, shape (n,)
     """
-    which = asked_in(stops, one_unit)
+    which = _asked_in(stops, one_unit)
     if free is not None:
         which = which[free[which].all(axis=1)]
     if which.size == 0:
@@ -71,12 +83,12 @@ def suited(
     values = _around(run, which, steps[which])
     good = np.isfinite(values).all(axis=(1, 2))
     which, values = which[good], values[good]
-    factor = np.array([lengthening(each) for each in values])
+    factor = np.array([_lengthening(each) for each in values])
     rows = np.flatnonzero(factor > 1.0)
     h = steps[which[rows]]
     wide = factor[rows, None] * h
     found = _around(run, which[rows], wide) if rows.size else values[:0]
-    holds = [is_noise(*each) for each in zip(values[rows], found, h, wide, strict=True)]
+    holds = [_is_noise(*each) for each in zip(values[rows], found, h, wide, strict=True)]
     if not any(holds):
         return Asked(which.ravel(), values.reshape(-1, 2), steps)
     steps = steps.copy()
@@ -85,8 +97,8 @@ def suited(
         b = int(np.searchsorted(stops, which[row, 0], side="right"))
         part = slice(stops[b - 1] if b else 0, stops[b])
         steps[part] *= factor[row]
-        middle[part] = np.median(middles(more))
-        allowed[part] = min(BENDS, factor[row]) * np.ptp(middles(values[row]))
+        middle[part] = np.median(_middles(more))
+        allowed[part] = min(BENDS, factor[row]) * np.ptp(_middles(values[row]))
         values[row] = more
     return Asked(which.ravel(), values.reshape(-1, 2), steps, middle, allowed)
 
@@ -95,3 +107,62 @@ def _around(run: Evaluator, which: Indices, h: Floats) -> Floats:
     """f above and below entries, shape (b, p, 2)."""
     offsets = np.stack([h.ravel(), -h.ravel()], axis=1)
     return run.coordinates(which.ravel(), offsets).reshape(*which.shape, 2)
+
+
+def _asked_in(stops: Indices, one_unit: Mask) -> Indices:
+    """The entries of every block of one unit that are asked for noise, shape (b, p).
+
+    Examples
+    --------
+    >>> _asked_in(np.array([2, 10, 110]), np.array([False, True, True])).tolist()
+    [[4, 6, 8], [35, 71, 95]]
+    """
+    starts = np.append(0, stops[:-1])[one_unit]
+    sizes = stops[one_unit] - starts
+    return np.asarray(starts[:, None] + (sizes[:, None] * np.array(PLACES)).astype(np.int64))
+
+
+def _middles(values: Floats) -> Floats:
+    """The middles of f above and below entries, along the last axis."""
+    return np.asarray(values[..., 0] / 2 + values[..., 1] / 2)
+
+
+def _lengthening(values: Floats) -> float:
+    """How much longer a step is to be if the middles of entries differ by noise; 1 if they hardly do.
+
+    Where noise and the truncation of what varies on 1/16 of a unit are alike: the cube root of
+    ``3 r / (16 h)^2``, r the noise by the largest change.
+
+    Parameters
+    ----------
+    values : ndarray, shape (p, 2)
+        f above and below.
+    """
+    middle = _middles(values)
+    apart = float(middle.max() - middle.min())
+    change = float(np.abs(values[:, 0] - values[:, 1]).max())
+    if not NOISY * change < apart < math.inf:
+        return 1.0
+    exponent = math.frexp(apart / change)[1] - 1 if change > 0.0 else 0
+    return math.ldexp(1.0, (min(exponent, 0) + LONGEST_EXPONENT) // 3)
+
+
+def _is_noise(values: Floats, found: Floats, h: Floats, wide: Floats) -> bool:
+    """Whether what middles differ by is as much over longer steps, and slopes are the same but for it.
+
+    Parameters
+    ----------
+    values, found : ndarray, shape (p, 2)
+        f above and below entries, over the default steps and over longer ones.
+    h, wide : ndarray, shape (p,)
+        These.
+    """
+    if not np.isfinite(found).all():
+        return False
+    before, after = _middles(values), _middles(found)
+    apart = float(before.max() - before.min())
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = (values[:, 0] - values[:, 1]) / (2 * h)
+        other = (found[:, 0] - found[:, 1]) / (2 * wide)
+        same = bool(np.all(np.abs(other - slope) <= SAME_NOISE * apart / h))
+    return same and bool(after.max() - after.min() <= SAME_NOISE * apart)

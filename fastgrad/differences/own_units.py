@@ -88,13 +88,13 @@ def in_own_units(loss: Loss, seed: int) -> Loss | None:
         _tell(loss, block, inside, entry, one_unit[b : b + 1])
     if np.array_equal(entry, loss.units.entry):
         return None
-    units = replace(loss.units, entry=entry, one_unit=one_unit, given=True)
+    units = replace(loss.units, entry=entry, one_unit=one_unit, near=entry, given=True)
     return replace(loss, units=units, measured=Measured.of(loss.measured.repeats))
 
 
 def _may_ask(loss: Loss) -> bool:
     units = loss.units
-    if units.given or units.reach is not None or loss.run.structured:
+    if units.given or units.near is not units.entry or loss.run.structured:
         return False
     if isinstance(loss.run, Confined):  # offsets would leave the bounds
         return False

@@ -289,7 +289,9 @@ def pair_loss(
     value = rms(base)
     known = pairs.entry_noise(None, seed)
     measured = Measured(value, float(noise.max()), Repeats(value), entry_noise=known)
-    return PairLoss(within_bounds(pairs, degree), layout, None, Units(entry, one_unit), measured)
+    return PairLoss(
+        within_bounds(pairs, degree), layout, None, Units(entry, one_unit, entry), measured
+    )
 
 
 def output_noise(run: VectorEvaluator, base: Floats, directions: Directions) -> Floats:

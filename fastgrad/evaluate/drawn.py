@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.arrays import CHUNK, Floats
-from fastgrad.evaluate.in_numpy import entries_drawn, project_written_out
+from fastgrad.evaluate.directions_in_numpy import entries_drawn, project_written_out
 from fastgrad.evaluate.on_demand import project
 from fastgrad.parameters.native import plain_array
 

@@ -15,8 +15,6 @@ from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 
 RAISED, WROTE, INTERRUPTED = 1, 2, 3
 """What a byte of ``failed`` says: the loss raised, wrote to its parameters, or got a Ctrl-C."""
-LANES = 64
-"""Sums are kept in so many lanes, one beside the other."""
 BAD, GOOD, SHOWS, NOISE = 0, 1, 2, 3
 """What `kernels.central_gradient` says of slopes: one is none; all are; values look like rounding; the
 steps of a block are lost in noise, or too long."""
@@ -103,55 +101,6 @@ def line(
         values[j] = function(here, theta.size, flags + j, arguments)
         if watch and row.tobytes() != given:
             failed[j] = WROTE
-
-
-def entries_drawn(out: Floats, random: Any, upper_bits: Any, share: float, scale: float) -> None:
-    """Entries of a direction that is not written out: ``_drawn`` and ``_sign_drawn`` of `kernels`."""
-    units = (upper_bits.astype(np.uint64) << np.uint64(48)).view(np.float64)
-    fill_direction(out, random, units, scale == 0.0, scale)
-    out *= share
-
-
-def project(values: Floats, way: tuple[Any, ...], sums: Floats) -> None:
-    """`kernels.project`."""
-    _, random, units, spans, shares, scale = way
-    for k, first in enumerate(range(0, values.size, CHUNK)):
-        products = np.zeros(min(CHUNK, values.size - first))
-        for (start, stop), share in zip(spans.tolist(), shares, strict=True):
-            own = slice(max(start, first), min(stop, first + products.size))
-            if own.start < own.stop:
-                part = products[own.start - first : own.stop - first]
-                entries_drawn(part, random[own], units[own], share, scale)
-                part *= values[own]
-        sums[k] = _sum_in_lanes(products), _sum_in_lanes(products * products)
-
-
-def project_written_out(values: Floats, direction: Floats, sums: Floats) -> None:
-    """The same of a direction that is written out."""
-    for k, first in enumerate(range(0, values.size, CHUNK)):
-        part = slice(first, first + CHUNK)
-        products = values[part] * direction[part]
-        sums[k] = _sum_in_lanes(products), _sum_in_lanes(np.square(products, out=products))
-
-
-def _sum_in_lanes(x: Floats) -> float:
-    whole = x.size // LANES * LANES
-    lanes = x[:whole].reshape(-1, LANES).sum(axis=0)
-    lanes[: x.size - whole] += x[whole:]
-    return float(np.cumsum(lanes)[-1])
-
-
-def fill_direction(out: Floats, random: Any, units: Floats, exact: bool, scale: float) -> None:
-    """`kernels.fill_direction`."""
-    u = random * 2.0**-15
-    if exact:
-        np.copysign(1.0, u, out=out)
-    else:
-        np.abs(u, out=out)
-        out += 0.5
-        out *= scale
-        np.copysign(out, u, out=out)
-    out *= units
 
 
 class _Memory:
@@ -252,120 +201,6 @@ def fill_units(
         if counts[b] < block.size:
             of_zero = _unit(typical[b] if typical[b] > 0.0 else overall, near_block)
             np.copyto(own, of_zero, where=block == 0.0)
-
-
-def fill_steps(
-    units: Floats, theta: Floats, stops: Indices, one_unit: Mask, step: float, order: int
-) -> None:
-    """`kernels.fill_steps`."""
-    starts = np.append(0, stops[:-1])
-    for b in np.flatnonzero(one_unit):
-        part = slice(starts[b], stops[b])
-        most = _band(theta[part], order)
-        if most < math.inf:
-            np.minimum(units[part], most, out=units[part])
-    if not one_unit.all():
-        own, size = np.repeat(~one_unit, stops - starts), np.abs(theta)
-        own &= (size >= SMALLER) & (size < 1.0)
-        small = size < SMALL
-        near_one = own & ~small & (units == 1.0)
-        units[own & small & (units < SMALL)] = SMALL
-        units[near_one] = OF_NEAR_ONE
-    units *= step
-
-
-SMALLER, SMALL, OF_NEAR_ONE = 2.0**-5, 2.0**-3, 2.0**-1
-"""Entries in units of their own: those from one of these up to the next are differenced in the unit of
-the latter, and those from the second up to 1 in that of the third."""
-NARROW = 2.0**6
-"""Entries about a point so many times as far away as they are wide, and as 1, are about an offset."""
-
-
-def _band(block: Floats, order: int) -> float:
-    """The largest unit of a block of one unit: of one about an offset, between its width and that."""
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        middle = float(np.cumsum(block)[-1]) / block.size
-        away = block - middle
-        apart = float(np.cumsum(away * away)[-1])
-    width = max(math.sqrt(apart / block.size), 1.0)
-    if apart == 0.0 or not NARROW * width <= abs(middle) < math.inf:
-        return math.inf
-    wide, far = math.frexp(width)[1] - 1, math.frexp(middle)[1] - 1
-    return math.ldexp(1.0, (order * wide + far) // (order + 1))
-
-
-PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
-"""Parts of the length of a block of one unit at which entries are asked for noise: its first and last
-are often dead."""
-NOISY = 2.0**-13
-"""Middles of values on both sides that differ by this part of what a step changes: noise then leaves
-four digits of a difference, or f bends on a scale of 1/60 of its unit."""
-SAME_NOISE = 4.0
-"""Over a longer step middles differ by so many times as much at most if that is noise, and slopes from
-those of the default by so many times their noise."""
-
-
-def asked_in(stops: Indices, one_unit: Mask) -> Indices:
-    """The entries of every block of one unit that are asked for noise, shape (b, p).
-
-    Examples
-    --------
-    >>> asked_in(np.array([2, 10, 110]), np.array([False, True, True])).tolist()
-    [[4, 6, 8], [35, 71, 95]]
-    """
-    starts = np.append(0, stops[:-1])[one_unit]
-    sizes = stops[one_unit] - starts
-    return np.asarray(starts[:, None] + (sizes[:, None] * np.array(PLACES)).astype(np.int64))
-
-
-def middles(values: Floats) -> Floats:
-    """The middles of f above and below entries, along the last axis."""
-    return np.asarray(values[..., 0] / 2 + values[..., 1] / 2)
-
-
-def lengthening(values: Floats) -> float:
-    """How much longer a step is to be if the middles of entries differ by noise; 1 if they hardly do.
-
-    Where noise and the truncation of what varies on 1/16 of a unit are alike: the cube root of
-    ``3 r / (16 h)^2``, r the noise by the largest change.
-
-    Parameters
-    ----------
-    values : ndarray, shape (p, 2)
-        f above and below.
-    """
-    middle = middles(values)
-    apart = float(middle.max() - middle.min())
-    change = float(np.abs(values[:, 0] - values[:, 1]).max())
-    if not NOISY * change < apart < math.inf:
-        return 1.0
-    exponent = math.frexp(apart / change)[1] - 1 if change > 0.0 else 0
-    return math.ldexp(1.0, (min(exponent, 0) + LONGEST_EXPONENT) // 3)
-
-
-LONGEST_EXPONENT = 27
-"""``log2(3 / (16 * 2^-17)^2)``: steps of 2^-8 at most."""
-
-
-def is_noise(values: Floats, found: Floats, h: Floats, wide: Floats) -> bool:
-    """Whether what middles differ by is as much over longer steps, and slopes are the same but for it.
-
-    Parameters
-    ----------
-    values, found : ndarray, shape (p, 2)
-        f above and below entries, over the default steps and over longer ones.
-    h, wide : ndarray, shape (p,)
-        These.
-    """
-    if not np.isfinite(found).all():
-        return False
-    before, after = middles(values), middles(found)
-    apart = float(before.max() - before.min())
-    with np.errstate(over="ignore", invalid="ignore"):
-        slope = (values[:, 0] - values[:, 1]) / (2 * h)
-        other = (found[:, 0] - found[:, 1]) / (2 * wide)
-        same = bool(np.all(np.abs(other - slope) <= SAME_NOISE * apart / h))
-    return same and bool(after.max() - after.min() <= SAME_NOISE * apart)
 
 
 def _rms(sizes: Floats) -> float:

@@ -569,7 +569,7 @@ PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
 NOISY = 2.0**-13
 SAME_NOISE = 4.0
 LONGEST_EXPONENT = 27
-"""What is said of noise, as `in_numpy` has it."""
+"""What is said of noise, as `fastgrad.differences.noisy_steps` has it."""
 
 
 @njit

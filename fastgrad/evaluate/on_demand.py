@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastgrad.arrays import CHUNK
-from fastgrad.evaluate import in_numpy
+from fastgrad.evaluate import directions_in_numpy, in_numpy
 
 LOADING_SECONDS = 5e-3
 """What it takes to find a kernel in the disk's cache, and to link it."""
@@ -35,8 +35,9 @@ class OnDemand:
         Of the kernel.
     instead : callable, optional
         Does the same in NumPy. Without it, whoever calls the kernel has asked `pays` before.
-    longer : callable
-        ``longer(*args)``: seconds that NumPy takes longer over a call.
+    longer : callable, or two numbers
+        ``longer(*args)``: seconds that NumPy takes longer over a call; or seconds of every call, and of
+        every entry of its first argument.
     price : float
         Seconds that compiling it is worth.
     """
@@ -45,7 +46,7 @@ class OnDemand:
         self,
         name: str,
         instead: Callable[..., Any] | None = None,
-        longer: Callable[..., float] = lambda *_: 0.0,
+        longer: Callable[..., float] | tuple[float, float] = (0.0, 0.0),
         price: float = COMPILING_SECONDS,
     ):
         self.name, self._instead, self._longer, self._price = name, instead, longer, price
@@ -58,7 +59,8 @@ class OnDemand:
 
     def __call__(self, *args: Any) -> Any:
         if not self.owned and self._instead is not None:
-            seconds = self._longer(*args)
+            longer = self._longer
+            seconds = longer(*args) if callable(longer) else longer[0] + longer[1] * args[0].size
             if not self.pays(seconds):
                 self.paid += seconds
                 return self._instead(*args)
@@ -124,25 +126,17 @@ def _sums(spans: Any, _: Any) -> float:
     return 5e-6 + 6e-7 * len(spans) + 1.5e-10 * int(spans[:, 1].sum())
 
 
-def _entries(out: Any, *args: Any) -> float:
-    return 2e-6 + 1e-9 * out.size
-
-
-def _products(values: Any, *args: Any) -> float:
-    return 2e-6 + 4e-9 * values.size
-
-
 def _units(units: Any, _: Any, stops: Any, *args: Any) -> float:
     each = 6e-8 if units.size > CHUNK else 1e-9  # beyond the caches it is slow
     return 14e-6 * len(stops) + each * units.size
 
 
 coordinates_serial = OnDemand("coordinates_serial", in_numpy.coordinates, _evaluations)
-project = OnDemand("project", in_numpy.project, _products)
+project = OnDemand("project", directions_in_numpy.project, (2e-6, 4e-9))
 line_serial = OnDemand("line_serial", in_numpy.line, _points)
 coordinates_parallel = OnDemand("coordinates_parallel")
 line_parallel = OnDemand("line_parallel")
 central_gradient = OnDemand("central_gradient", price=IN_A_LOOP_SECONDS)
 checksums = OnDemand("checksums", in_numpy.checksums, _sums)
-fill_direction = OnDemand("fill_direction", in_numpy.fill_direction, _entries)
+fill_direction = OnDemand("fill_direction", directions_in_numpy.fill_direction, (2e-6, 1e-9))
 fill_units = OnDemand("fill_units", in_numpy.fill_units, _units)

@@ -22,13 +22,13 @@ up, where rates and probabilities are, whose losses bend on their own scale and 
 array of numbers about a far point, as of times or positions, is in one between its width and that.
 """
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.evaluate.in_numpy import fill_steps
 from fastgrad.evaluate.on_demand import fill_units
 from fastgrad.numerics.stencils import CENTRAL, Stencil
 from fastgrad.numerics.steps import power_of_two
@@ -57,6 +57,12 @@ SETTINGS = (
     PURE_NUMBERS,
 )
 
+SMALLER, SMALL, OF_NEAR_ONE = 2.0**-5, 2.0**-3, 2.0**-1
+"""Entries in units of their own: those from one of these up to the next are differenced in the unit of
+the latter, and those from the second up to 1 in that of the third."""
+NARROW = 2.0**6
+"""Entries about a point so many times as far away as they are wide, and as 1, are about an offset."""
+
 
 @dataclass(frozen=True)
 class Units:
@@ -72,26 +78,25 @@ class Units:
 
     entry: Floats
     one_unit: Mask
-    reach: Floats | None = None
-    """What noise is looked for within, where the user gave steps; powers of two, shape (n,)."""
+    near: Floats
+    """The units that noise is looked for in: ``entry`` itself, unless the user gave shorter steps."""
     unknown: Mask | None = None
     """Entries whose unit nothing tells, shape (n,); None if there are none."""
     given: bool = False
     """Whether somebody else than theta gave them: the user, or the loss."""
-    near: Floats = field(init=False)
-    """The units that noise is looked for in."""
-
-    def __post_init__(self) -> None:
-        vars(self).update(near=self.entry if self.reach is None else self.reach)
 
     @classmethod
-    def of(cls, theta: Floats, layout: Layout, scale: Any = None) -> "Units":
+    def of(
+        cls, theta: Floats, layout: Layout, scale: Any = None, steps: Floats | str | None = None
+    ) -> "Units":
         """The units that theta shows, or the user's.
 
         Parameters
         ----------
         scale : number or structure shaped like theta, optional
             The user's: the typical size of each entry, or the change of it that matters.
+        steps : ndarray, shape (n,), optional
+            The user's, which nothing is to leave unasked; what is no array tells nothing.
 
         Raises
         ------
@@ -105,28 +110,18 @@ class Units:
             np.copyto(entry, layout.own_units, where=layout.own_units > 0)
         for b, one in layout.own_one_unit.items():
             one_unit[b] = one
-        if scale is None:
+        unknown = None
+        if scale is not None:
+            entry = _given(scale, layout)
+        elif layout.linear and not one_unit.any() and not theta.all():
+            unknown = theta == 0.0
+            if layout.own_units is not None:
+                unknown &= layout.own_units <= 0
+        near = entry
+        if isinstance(steps, np.ndarray):
+            near = np.minimum(entry, power_of_two(steps / CENTRAL[2].step))
             unknown = None
-            if layout.linear and not one_unit.any() and not theta.all():
-                unknown = theta == 0.0
-                if layout.own_units is not None:
-                    unknown &= layout.own_units <= 0
-            return cls(entry, one_unit, unknown=unknown)
-        given = layout.vector(scale, "scale")
-        for k in np.flatnonzero(~((given > 0) & np.isfinite(given)))[:1].tolist():
-            raise ValueError(
-                f"scale is {given[k]} for {layout.name(k)}: expected a positive number, such as "
-                "the typical size of the parameter"
-            )
-        _, exponent = np.frexp(given)
-        return cls(np.ldexp(1.0, np.clip(exponent - 1, -900, 900)), one_unit, given=True)
-
-    def within(self, steps: Floats | str | None) -> "Units":
-        """The same for steps that the user gave, one an entry, which nothing is to leave unasked."""
-        if not isinstance(steps, np.ndarray):
-            return self
-        reach = np.minimum(self.entry, power_of_two(steps / CENTRAL[2].step))
-        return replace(self, reach=reach, unknown=None)
+        return cls(entry, one_unit, near, unknown, given=scale is not None)
 
     def steps(self, theta: Floats, layout: Layout, stencil: Stencil) -> Floats:
         """The default steps of a gradient, shape (n,), of a theta whose units these are."""
@@ -136,20 +131,14 @@ class Units:
             np.copyto(steps, stencil.step * self.entry, where=layout.own_units > 0)
         return steps
 
-    @property
-    def told(self) -> Floats:
-        """The same with 0 for entries whose unit nothing tells, if there are any others."""
-        if self.unknown is None or self.unknown.all():
-            return self.near
-        return np.where(self.unknown, 0.0, self.near)
-
     def found(self, indices: Indices, entry: Floats, untold: Indices) -> "Units":
         """The same with units of some entries as found, and those that still nothing tells."""
         units = self.entry.copy()
         units[indices] = entry
         unknown = np.zeros(units.size, np.bool_)
         unknown[untold] = True
-        return replace(self, entry=units, unknown=unknown if untold.size else None)
+        near = units if self.near is self.entry else self.near
+        return replace(self, entry=units, near=near, unknown=unknown if untold.size else None)
 
     def own(self, theta: Floats, indices: Indices) -> Floats:
         """The units that entries have by themselves, shape (m,)."""
@@ -157,3 +146,48 @@ class Units:
         _, exponent = np.frexp(x)
         size = np.ldexp(1.0, np.clip(exponent - 1, -900, 900))
         return np.where(x == 0.0, self.entry[indices], size)
+
+
+def _given(scale: Any, layout: Layout) -> Floats:
+    """The units that the user gave, shape (n,)."""
+    given = layout.vector(scale, "scale")
+    for k in np.flatnonzero(~((given > 0) & np.isfinite(given)))[:1].tolist():
+        raise ValueError(
+            f"scale is {given[k]} for {layout.name(k)}: expected a positive number, such as the "
+            "typical size of the parameter"
+        )
+    _, exponent = np.frexp(given)
+    return np.ldexp(1.0, np.clip(exponent - 1, -900, 900))
+
+
+def fill_steps(
+    units: Floats, theta: Floats, stops: Indices, one_unit: Mask, step: float, order: int
+) -> None:
+    """`kernels.fill_steps`."""
+    starts = np.append(0, stops[:-1])
+    for b in np.flatnonzero(one_unit):
+        part = slice(starts[b], stops[b])
+        most = _band(theta[part], order)
+        if most < math.inf:
+            np.minimum(units[part], most, out=units[part])
+    if not one_unit.all():
+        own, size = np.repeat(~one_unit, stops - starts), np.abs(theta)
+        own &= (size >= SMALLER) & (size < 1.0)
+        small = size < SMALL
+        near_one = own & ~small & (units == 1.0)
+        units[own & small & (units < SMALL)] = SMALL
+        units[near_one] = OF_NEAR_ONE
+    units *= step
+
+
+def _band(block: Floats, order: int) -> float:
+    """The largest unit of a block of one unit: of one about an offset, between its width and that."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        middle = float(np.cumsum(block)[-1]) / block.size
+        away = block - middle
+        apart = float(np.cumsum(away * away)[-1])
+    width = max(math.sqrt(apart / block.size), 1.0)
+    if apart == 0.0 or not NARROW * width <= abs(middle) < math.inf:
+        return math.inf
+    wide, far = math.frexp(width)[1] - 1, math.frexp(middle)[1] - 1
+    return math.ldexp(1.0, (order * wide + far) // (order + 1))

@@ -7,7 +7,7 @@ from numba import njit
 import fastgrad as fg
 from fastgrad.differences import directions as directions_module
 from fastgrad.differences.directions import UNIT_VARIANCE, WRITTEN_OUT, Directions, Part
-from fastgrad.evaluate import in_numpy, kernels, on_demand
+from fastgrad.evaluate import directions_in_numpy, kernels, on_demand
 from fastgrad.evaluate.drawn import Drawn
 from tests.losses import evaluator_of
 
@@ -111,8 +111,8 @@ def test_sums_of_products_are_those_of_the_kernel_and_right(exact, units):
     for drawn in (whole, directions.through(PARTS[1])):
         sums = np.full((3, -(-N // kernels.CHUNK), 2), np.nan)
         kernels.project(values, drawn.way, sums[0])
-        in_numpy.project(values, drawn.way, sums[1])
-        in_numpy.project_written_out(values, drawn.array, sums[2])
+        directions_in_numpy.project(values, drawn.way, sums[1])
+        directions_in_numpy.project_written_out(values, drawn.array, sums[2])
         np.testing.assert_array_equal(sums[0], sums[1])
         np.testing.assert_array_equal(sums[0], sums[2])
         products = (drawn.array * values).astype(np.longdouble)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.evaluate import direct, in_numpy, kernels, on_demand
+from fastgrad.differences import noisy_steps
+from fastgrad.evaluate import direct, directions_in_numpy, in_numpy, kernels, on_demand, units
 from fastgrad.evaluate.on_demand import COMPILING_SECONDS, LOADING_SECONDS, OnDemand
 from fastgrad.evaluate.purity import _samples
-from fastgrad.evaluate.units import SETTINGS
+from fastgrad.evaluate.units import SETTINGS, fill_steps
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, run_python, steps_of
 
 BLOCKS = 400
@@ -61,7 +62,7 @@ def test_steps_are_those_of_the_kernel(order):
         units = np.empty(theta.size)
         in_numpy.fill_units(units, theta, stops, one_unit, SETTINGS)
         got, expected = units.copy(), units.copy()
-        in_numpy.fill_steps(got, theta, stops, one_unit, 0.5, order)
+        fill_steps(got, theta, stops, one_unit, 0.5, order)
         kernels.fill_steps(expected, theta, stops, one_unit, 0.5, order)
         np.testing.assert_array_equal(got, expected)
         hedged += (got != 0.5 * units).any()
@@ -96,16 +97,22 @@ def test_directions_are_those_of_the_kernel(exact):
     rng = np.random.default_rng(0)
     random = rng.integers(-(2**15), 2**15, 5000).astype(np.int16)
     units, outs = 2.0 ** rng.integers(-9, 9, 5000), np.empty((2, 5000))
-    for fill, out in zip((kernels.fill_direction, in_numpy.fill_direction), outs, strict=True):
+    for fill, out in zip(
+        (kernels.fill_direction, directions_in_numpy.fill_direction), outs, strict=True
+    ):
         fill(out, random, units, exact, 0.96)
     assert outs[0].tobytes() == outs[1].tobytes()
 
 
 def test_constants_are_those_of_the_kernels():
-    shared = "WROTE", "LINE", "LEAST_UNIT", "MOST_UNIT", "SMALLER", "SMALL", "OF_NEAR_ONE", "NARROW"
-    shared += "PLACES", "NOISY", "SAME_NOISE", "LONGEST_EXPONENT"
-    for name in shared:
-        assert getattr(kernels, name) == getattr(in_numpy, name)
+    shared = {
+        in_numpy: ("WROTE", "LINE", "LEAST_UNIT", "MOST_UNIT"),
+        units: ("SMALLER", "SMALL", "OF_NEAR_ONE", "NARROW"),
+        noisy_steps: ("PLACES", "NOISY", "SAME_NOISE", "LONGEST_EXPONENT"),
+    }
+    for module, names in shared.items():
+        for name in names:
+            assert getattr(kernels, name) == getattr(module, name)
 
 
 @pytest.mark.parametrize("problem", [(rosenbrock, 31), (quadratic, 40, 40)])
