@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+import fastgrad as fg
 from tests.units.models import HARD_UNITS, MODELS, Case
-from tests.units.planted import Counts, measure, measure_case, planted_errors
+from tests.units.planted import Counts, judged, measure, measure_case, planted_errors
 
 OPEN_AT_MOST = 0.01
 FOUND_AT_LEAST = 0.999
+FOUND_IN_FLOAT32 = 0.97
+"""Errors of 1%, where bars may be as wide as that: 2,002 of 2,052 and 179 of 180 were found."""
 
 FLOAT32 = [hard for hard in HARD_UNITS if "float32" in hard.name]
 FLOAT64 = [hard for hard in HARD_UNITS if "float32" not in hard.name]
@@ -81,4 +84,21 @@ def test_hard_units(hard):
 @pytest.mark.slow
 @pytest.mark.parametrize("hard", FLOAT32, ids=lambda h: h.name)
 def test_float32_inside(hard):
-    require_the_goals(measure([hard], range(20), strategy="sweep"))
+    """What float32 hides may pass: an error within the limit that the report states."""
+    counts = Counts()
+    for seed in range(20):
+        case = hard.case(seed)
+        right = case.grad(case.theta, *case.args)
+        options = {"strategy": "sweep"}
+        assert (
+            fg.check_grad(case.loss, right, case.theta, *case.args, **options).verdict == "agrees"
+        )
+        for planted in planted_errors(case):
+            report = fg.check_grad(case.loss, planted.gradient, case.theta, *case.args, **options)
+            counts += judged(report, planted, f"seed {seed}")
+            if report.verdict != "disagrees":
+                error = abs(planted.gradient - right)[planted.entry]
+                limit = report.blocks[0].detection_limit * np.sqrt(np.mean(right**2))
+                assert error <= 2 * limit  # that of a from D, and of D from what is right
+    assert counts.neighbours_blamed == 0
+    assert counts.found >= FOUND_IN_FLOAT32 * counts.planted, counts.missed_errors
