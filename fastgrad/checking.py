@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.checks.claim import SeveralGradientsError
+from fastgrad.checks.given import SeveralGradientsError
 from fastgrad.checks.options import Options
 from fastgrad.checks.points import points_of
 from fastgrad.checks.rules import Rule

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.claim import Claim, Gradient
+from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
+from fastgrad.checks.given import Gradient, flat_gradient
 from fastgrad.checks.options import Options
 from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
@@ -138,7 +139,7 @@ def check_by_complex_steps(
         gradient = Gradient(grad, layout, flat, theta, others, argnum)
         claim = Claim(*gradient.here(), gradient.elsewhere)
     else:
-        claim = Claim.read(grad, layout)
+        claim = Claim(*flat_gradient(grad, layout))
     slopes = whole_slopes(layout, steps, options["trainable"])
     free, units = layout.mask(options["trainable"]), Units.of(flat, layout)
     if free is not None:

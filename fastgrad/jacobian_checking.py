@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checking import check_grad
-from fastgrad.checks.block_checks import checked_block
+from fastgrad.checks.block_checks import checked_block, overall
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -17,7 +17,7 @@ from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.partial import judged_so_far
-from fastgrad.checks.rules import SEVERITY, Rule, Verdict, overall
+from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import sweep

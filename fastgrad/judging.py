@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.budget import Budget, would_do
-from fastgrad.checks.claim import Claim, Gradient, free_by_claim
+from fastgrad.checks.claim import Claim
 from fastgrad.checks.convergence import convergence
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
@@ -17,6 +17,7 @@ from fastgrad.checks.diagnose.data import data_of
 from fastgrad.checks.diagnose.lookups import with_lookups
 from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.elsewhere import told_elsewhere
+from fastgrad.checks.given import Gradient, flat_gradient, free_by_claim
 from fastgrad.checks.left_open import (
     kept_for_what_is_left,
     sweep_and_screen,
@@ -35,9 +36,9 @@ from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outwa
 from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import (
     ADAPTIVE_PAIRS,
+    EACH_ENTRY,
     SECOND_LOOKS,
     studies_at_once,
-    sweep_evaluations,
 )
 from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.cluster.campaign import NOTHING, Campaign
@@ -106,6 +107,8 @@ class Question:
         trainable = self.shaped["trainable"]
         if trainable is not None:
             return layout.mask(trainable)
+        if layout.plain:
+            return None
         if callable(self.gradient):
             return self.claim(layout, flat, theta).free()
         return free_by_claim(self.gradient, layout)
@@ -198,7 +201,9 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
         measured = Measured.of(repeat_loss(run, away))
     del outward, away  # an array like theta, which may be large
     with budget.stopped():
-        claim = Claim.read(question.gradient, layout) if answers is None else answers.claim()
+        claim = (
+            Claim(*flat_gradient(question.gradient, layout)) if answers is None else answers.claim()
+        )
     return _Opened(Loss(run, layout, free, units, measured), claim, answers, budget, options)
 
 
@@ -278,7 +283,7 @@ def _cheapest(loss: Loss, options: Options) -> tuple[int, str]:
     screened = screen_evaluations(loss), "screen"
     if options.strategy == "screen" or isinstance(options.steps, str):
         return screened
-    return min(screened, (sweep_evaluations(loss.count) + LINE_EVALUATIONS, "sweep"))
+    return min(screened, (EACH_ENTRY * loss.count + LINE_EVALUATIONS, "sweep"))
 
 
 def _mender(
@@ -314,7 +319,7 @@ def _chosen(loss: Loss, claim: Claim, budget: Budget, options: Options) -> str:
     if options.strategy != "auto":
         return options.strategy
     screened = screen_evaluations(loss)
-    if sweep_evaluations(loss.count) * budget.pairs <= screened:
+    if EACH_ENTRY * loss.count * budget.pairs <= screened:
         return "sweep" if budget.allows_a_sweep(loss) or not budget.allows(screened) else "screen"
     kept = kept_for_what_is_left(loss)
     if not budget.allows_a_sweep(loss, SECOND_LOOKS + kept):

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.screen.screen import SET_UP, screen_evaluations
-from fastgrad.checks.sweep import GLANCED, SECOND_LOOKS, STUDY, sweep_evaluations
+from fastgrad.checks.sweep import EACH_ENTRY, GLANCED, SECOND_LOOKS, STUDY
 from fastgrad.cluster.engines import engine_of
 from fastgrad.cluster.pace import CLIENT_SECONDS, PART_SECONDS
 from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured, repeat_loss
@@ -182,7 +182,7 @@ def plan(
     apiece = _seconds_of_entries(measured, seconds) / 2
     engine = engine_of(executor)
     counts = WORKERS if engine is None else (engine.workers,)
-    sweep = REPEATS + LINE_EVALUATIONS + sweep_evaluations(measured.count)
+    sweep = REPEATS + LINE_EVALUATIONS + EACH_ENTRY * measured.count
     sweep += STUDY if measured.count > GLANCED else 0
     screen = SCREEN_SET_UP - SET_UP + screen_evaluations(measured)
     given = flat.nbytes + sum(getattr(value, "nbytes", 0) for value in args)

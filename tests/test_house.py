@@ -98,8 +98,8 @@ LAYERS = {
         findings estimates results
     """,
     "checks": """
-        checks checks.options checks.rules checks.claim checks.outcome checks.points checks.seeds
-        checks.samples checks.budget checks.rounded
+        checks checks.options checks.rules checks.claim checks.given checks.outcome checks.points
+        checks.seeds checks.samples checks.budget checks.rounded
         checks.state checks.traces checks.referee checks.tolerance checks.ties
         checks.remarks checks.standing checks.stages checks.sweep checks.curl checks.convergence
         checks.block_checks checks.entry_checks checks.entry_remarks checks.summary

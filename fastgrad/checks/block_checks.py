@@ -4,7 +4,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.outcome import Judged
-from fastgrad.checks.rules import Verdict, overall
+from fastgrad.checks.rules import Verdict
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.blocks import Block
@@ -46,6 +46,15 @@ def checked_block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
         kinks=int(np.count_nonzero(verdicts >= Verdict.KINK_VALID)),
         worst=block.entry(int(judged.indices[inside[residual.argmax()]])),
     )
+
+
+def overall(verdicts: np.ndarray) -> str:
+    """The verdict of several entries together."""
+    counts = np.bincount(verdicts, minlength=len(Verdict))
+    if counts[Verdict.DISAGREES]:
+        return "disagrees"
+    right = counts[Verdict.AGREES] + counts[Verdict.KINK_VALID]
+    return "agrees" if right == verdicts.size else "inconclusive"
 
 
 def relative_error(a: Floats, D: Floats) -> float:

@@ -35,7 +35,7 @@ SUMMARIES = {
 def convergence(loss: Loss, claim: Claim, judged: Judged | None) -> Convergence:
     """The table along the residual, or along everything where none is known, in units of theta."""
     indices = np.arange(loss.theta.size) if judged is None else judged.indices
-    a = np.nan_to_num(claim.at(indices), posinf=0.0, neginf=0.0)
+    a = np.nan_to_num(claim.values[indices], posinf=0.0, neginf=0.0)
     residual = np.zeros(a.size) if judged is None else a - judged.numeric
     residual = np.where(np.isfinite(residual), residual, 0.0)
     unit = loss.units.entry[indices]

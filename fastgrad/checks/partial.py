@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgrad.checks.block_checks import checked_block, relative_error, unchecked_block
+from fastgrad.checks.block_checks import checked_block, overall, relative_error, unchecked_block
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.remarks import about_the_loss
-from fastgrad.checks.rules import Rule, overall
+from fastgrad.checks.rules import Rule
 from fastgrad.checks.stages import judge
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss

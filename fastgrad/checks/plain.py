@@ -3,11 +3,11 @@
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.block_checks import checked_block, relative_error
+from fastgrad.checks.block_checks import checked_block, overall, relative_error
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.entry_remarks import about_the_claim
 from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
-from fastgrad.checks.rules import USEFUL_BAR, Rule, Verdict, overall
+from fastgrad.checks.rules import USEFUL_BAR, Rule, Verdict
 from fastgrad.numerics.norms import rms
 from fastgrad.parameters.layout import Layout
 

@@ -72,16 +72,3 @@ class Rule:
     def refuses(self, error: Floats, bar: Floats, scale: Floats) -> Mask:
         """Whether the error is surely beyond the tolerance: ``|r| - B > tau``."""
         return np.asarray(error - bar > self.rtol * scale)
-
-    def allowance(self, bar: Floats, scale: Floats) -> Floats:
-        """The error that an entry may show: ``B + tau``."""
-        return bar + self.rtol * scale
-
-
-def overall(verdicts: np.ndarray) -> str:
-    """The verdict of several entries together."""
-    counts = np.bincount(verdicts, minlength=len(Verdict))
-    if counts[Verdict.DISAGREES]:
-        return "disagrees"
-    right = counts[Verdict.AGREES] + counts[Verdict.KINK_VALID]
-    return "agrees" if right == verdicts.size else "inconclusive"

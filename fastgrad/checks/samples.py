@@ -18,7 +18,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.block_checks import unchecked_block
-from fastgrad.checks.claim import flat_gradient
+from fastgrad.checks.given import flat_gradient
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.block_checks import checked_block, relative_error
-from fastgrad.checks.claim import flat_gradient
+from fastgrad.checks.block_checks import checked_block, overall, relative_error
 from fastgrad.checks.far_differences import FAR, QUADRATURE, far_residuals
+from fastgrad.checks.given import flat_gradient
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
-from fastgrad.checks.rules import Rule, Verdict, overall
+from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.summary import summarise
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.entries import Entries

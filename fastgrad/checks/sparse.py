@@ -12,13 +12,13 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.along import slope_along
-from fastgrad.checks.block_checks import checked_block
+from fastgrad.checks.block_checks import checked_block, overall
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import Evidence, diagnose
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome
-from fastgrad.checks.rules import Rule, Verdict, overall
+from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import pair_loss, scales_of
@@ -254,7 +254,7 @@ def _laws(
     if rows == columns:
         scale = compressed.scales[np.maximum(owners[outputs, colours], 0)]
         turned = compressed.summed(compressed.matrix.T)[outputs, colours] / scale
-        allowed = rule.allowance(judged.bar, judged.scales.entry)
+        allowed = judged.bar + rule.rtol * judged.scales.entry
         if np.all(np.abs(turned - judged.numeric) <= allowed):
             sentence = f"{name}: the analytic Jacobian, transposed, is the numerical one."
             return (Diagnosis(name, "transposed", {}, sentence),)

@@ -45,7 +45,7 @@ class Standing:
         self.evaluation = 0.0
         """Seconds of one evaluation."""
         self.s = entries.units
-        self.a = claim.at(entries.indices) * self.s
+        self.a = claim.values[entries.indices] * self.s
         stops = [block.stop for block in entries.loss.layout.blocks]
         self.block = np.searchsorted(stops, entries.indices, side="right")
         self.blocks = len(stops)

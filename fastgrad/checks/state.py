@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
-from fastgrad.checks.claim import Claim, Gradient
+from fastgrad.checks.claim import Claim
+from fastgrad.checks.given import Gradient
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.directions import Directions, Part

@@ -34,7 +34,7 @@ def summarise(
     laws = {d.block: d.sentence for d in diagnoses}
     allowance, needed = np.zeros(0), None
     if judged is not None:
-        allowance = rule.allowance(judged.bar, judged.scales.entry)
+        allowance = judged.bar + rule.rtol * judged.scales.entry
         if judged.indices.size >= loss.count and not any(d.law in STATES for d in diagnoses):
             needed = smallest_rtol(judged)
     return GradientCheck(

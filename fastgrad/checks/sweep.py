@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.block_checks import checked_block, relative_error
+from fastgrad.checks.block_checks import checked_block, overall, relative_error
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.edges import judged_at_edges
@@ -21,7 +21,7 @@ from fastgrad.checks.entry_remarks import (
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.remarks import about_the_loss
-from fastgrad.checks.rules import Rule, overall
+from fastgrad.checks.rules import Rule
 from fastgrad.checks.stages import glance, judge
 from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
@@ -37,6 +37,8 @@ GLANCED = 64
 """Up to so many entries, a right gradient is told by two evaluations each and a line of noise."""
 STUDY = 45
 """Evaluations that look at noise along all lines, and at steps."""
+EACH_ENTRY = 2
+"""Evaluations that an entry takes where nothing is found."""
 EACH_UNIT = 16
 """Evaluations that find the unit of an entry, at most but for the rarest: without time for them guesses
 stand."""
@@ -44,14 +46,13 @@ SECOND_LOOKS = 24
 """Evaluations that look again at the worst three entries: time is kept for them."""
 
 
-def sweep_evaluations(entries: int) -> int:
-    """What a sweep takes that finds nothing, after the loss was glimpsed."""
-    return 2 * entries
-
-
 def sweep(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options) -> Outcome:
     """Judge every entry that may be perturbed, with two evaluations or more for each."""
-    with progress_bar(loss.run, "sweep", 2 * loss.count) if options.progress else nullcontext():
+    with (
+        progress_bar(loss.run, "sweep", EACH_ENTRY * loss.count)
+        if options.progress
+        else nullcontext()
+    ):
         loss, judged = _judged(loss, claim, rule, budget, options)
         judged, edges = judged_at_edges(loss, claim, rule, judged, budget.left)
         judged, told = judged_together(loss, judged, budget.left)
@@ -86,15 +87,15 @@ def _judged(
 ) -> tuple[Loss, Judged]:
     """Every entry judged, by the cheapest that decides, and the loss as it is known then."""
     known, began = None, time.perf_counter()
-    study = loss.run.structured or budget.allows(2 * loss.count + STUDY + SECOND_LOOKS)
+    study = loss.run.structured or budget.allows(EACH_ENTRY * loss.count + STUDY + SECOND_LOOKS)
     unknown = loss.units.unknown
     if unknown is not None:
         count = int(np.count_nonzero(unknown[loss.indices]))
-        if not budget.allows(2 * loss.count + STUDY + SECOND_LOOKS + EACH_UNIT * count):
+        if not budget.allows(EACH_ENTRY * loss.count + STUDY + SECOND_LOOKS + EACH_UNIT * count):
             loss = replace(loss, units=replace(loss.units, unknown=None))
     if _may_glance(loss, options, study):
-        entries = Entries(loss, loss.indices)
-        judged, seen = glance(entries, claim, rule, _default_steps(entries, options))
+        h = _default_steps(loss, options)
+        judged, seen = glance(Entries(loss, loss.indices), claim, rule, h)
         loss, known = seen.loss, seen.known
         if judged is not None:
             return loss, judged
@@ -109,22 +110,17 @@ def _judged(
     if study or isinstance(options.steps, str):
         h = chosen_steps(entries, CENTRAL[2], options.steps)
     else:
-        h = _default_steps(entries, options)
+        h = _default_steps(loss, options)
     judged = judge(entries, claim, rule, h, left=budget.left)
-    return in_units_of(judged, entries.loss), judged
+    if loss.units.unknown is not None:  # they were found on the way
+        units = loss.units.found(judged.indices, judged.scales.unit, np.zeros(0, np.intp))
+        loss = replace(loss, units=units)
+    return loss, judged
 
 
 def studies_at_once(loss: Loss, options: Options) -> bool:
     """Whether a sweep that was asked for looks at noise along all lines whatever a glimpse says."""
     return options.strategy == "sweep" and not _may_glance(loss, options, study=True)
-
-
-def in_units_of(judged: Judged, loss: Loss) -> Loss:
-    """The loss in the units that were found on the way."""
-    if loss.units.unknown is None:
-        return loss
-    nobody = np.zeros(0, np.intp)
-    return replace(loss, units=loss.units.found(judged.indices, judged.scales.unit, nobody))
 
 
 def _may_glance(loss: Loss, options: Options, study: bool) -> bool:
@@ -137,7 +133,7 @@ def _may_glance(loss: Loss, options: Options, study: bool) -> bool:
     return loss.count <= GLANCED or loss.units.unknown is not None or not study
 
 
-def _default_steps(entries: Entries, options: Options) -> Floats:
+def _default_steps(loss: Loss, options: Options) -> Floats:
     if isinstance(options.steps, np.ndarray):
-        return options.steps[entries.indices]
-    return entries.loss.steps(entries.indices)
+        return options.steps[loss.indices]
+    return loss.steps(loss.indices)

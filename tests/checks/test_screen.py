@@ -11,6 +11,7 @@ from numba import njit
 import fastgrad as fg
 from bench.checked import FAULTS, correct
 from fastgrad.checks.claim import Claim
+from fastgrad.checks.given import flat_gradient
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.residuals import Residuals
 from fastgrad.differences.directions import WEAKEST, Directions
@@ -136,7 +137,7 @@ def test_a_bend_at_twice_the_step_is_told_from_an_error(error):
     layout, flat = flatten(theta)
     run = evaluator(loss, Inputs(layout, flat, ()), backend="python")
     around = Loss.measure(run, layout, None, Units.of(flat, layout))
-    claim = Claim.read(np.full(10, 1.0 + error), layout)
+    claim = Claim(*flat_gradient(np.full(10, 1.0 + error), layout))
     read = Residuals(Lines(around), claim, Rule(1e-5)).confirmed
     reading = read(np.ones(10), h)
     assert reading.bends == (error == 0.0)

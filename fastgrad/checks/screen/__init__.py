@@ -40,7 +40,7 @@ from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks, Sus
 from fastgrad.checks.screen.summary import outcome_of, with_refuted
 from fastgrad.checks.screen.told import sentence_of
 from fastgrad.checks.standing import AWAY
-from fastgrad.checks.sweep import EACH_UNIT, sweep_evaluations
+from fastgrad.checks.sweep import EACH_ENTRY, EACH_UNIT
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.lines import Lines
@@ -152,7 +152,7 @@ def _more(found: Found, loss: Loss, budget: Budget, options: Options) -> str:
     """The budget in which a search that the time ended comes to its end."""
     blocks = [loss.layout.blocks[b] for b in found.findings]
     most = screen_evaluations(loss) + ATTEMPTS * sum(map(most_evaluations, blocks))
-    sweeps = sweep_evaluations(loss.count)
+    sweeps = EACH_ENTRY * loss.count
     if options.strategy == "auto" and most > sweeps:  # all entries are swept then
         most = MORE_IF_WRONG * sweeps
     return f"To its end it takes {most:,} evaluations at most: {would_do(most * budget.mean)}."
