@@ -13,8 +13,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.errors import NonFiniteLossError
-from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.layer import STREAM, Layer
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.findings import Diagnosis, EntryCheck
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import flatten

@@ -18,8 +18,8 @@ from fastgrad.checks.summary import worst_of
 from fastgrad.cluster.campaign import campaign
 from fastgrad.complex_gradient import check_by_complex_steps, refuse_real_options
 from fastgrad.diagonal_checking import check_with_diagonal
-from fastgrad.evaluate.explain import as_arguments, positions, root_name
 from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.signature import as_arguments, positions, root_name
 from fastgrad.judging import STRATEGIES, Question, check_at
 from fastgrad.results import GradientCheck
 from fastgrad.spaces.guess import looks_like

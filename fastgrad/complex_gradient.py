@@ -19,8 +19,8 @@ from fastgrad.differences.loss import Loss, Measured, repeat_loss
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.complex_step import ComplexSteps
-from fastgrad.evaluate.explain import as_arguments, root_name
 from fastgrad.evaluate.protocol import Inputs, finite_value
+from fastgrad.evaluate.signature import as_arguments, root_name
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum, last_of, taken
 from fastgrad.parameters.layout import Layout, flatten

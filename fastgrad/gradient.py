@@ -28,16 +28,10 @@ from fastgrad.evaluate.backends import (
     require_backend,
     warn_of_python,
 )
-from fastgrad.evaluate.explain import (
-    as_arguments,
-    name_of,
-    positions,
-    require_argument_count,
-    root_name,
-    signature_of,
-)
+from fastgrad.evaluate.explain import name_of, require_argument_count
 from fastgrad.evaluate.outside import watch
 from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
+from fastgrad.evaluate.signature import as_arguments, positions, root_name, signature_of
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
 from fastgrad.parameters.arguments import Argnum, last_of, taken

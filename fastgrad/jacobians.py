@@ -13,8 +13,8 @@ from fastgrad.differences.estimate import differences
 from fastgrad.differences.pairs import PairEvaluator, pair_loss, scales_of, within_bounds
 from fastgrad.estimates import JacobianEstimate
 from fastgrad.evaluate.backends import require_backend
-from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.evaluate.vector_backends import vector_evaluator

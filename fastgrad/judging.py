@@ -49,8 +49,8 @@ from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.drawn import written_out
-from fastgrad.evaluate.explain import root_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.signature import root_name
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout

@@ -21,9 +21,10 @@ from fastgrad.dispatchers import is_njit
 from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.evaluate.explain import argument_name, in_python, name_of
+from fastgrad.evaluate.explain import in_python, name_of
 from fastgrad.evaluate.layer import STREAM, Layer, Pushforward, inputs_of
 from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.evaluate.vector_backends import vector_evaluator

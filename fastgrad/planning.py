@@ -15,8 +15,8 @@ from fastgrad.cluster.engines import engine_of
 from fastgrad.cluster.pace import CLIENT_SECONDS, PART_SECONDS
 from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured, repeat_loss
 from fastgrad.evaluate.backends import evaluator
-from fastgrad.evaluate.explain import as_arguments, positions, root_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.signature import as_arguments, positions, root_name
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.layout import Layout

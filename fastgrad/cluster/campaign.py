@@ -13,8 +13,8 @@ from fastgrad.cluster.outputs import SpreadOutputs
 from fastgrad.cluster.spread import Spread
 from fastgrad.cluster.store import Answers, Store
 from fastgrad.cluster.worker import Job
-from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.protocol import Evaluator, Inputs
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.parameters.arguments import place_of
 

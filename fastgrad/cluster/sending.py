@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastgrad.errors import ExecutorError
-from fastgrad.evaluate.explain import argument_name, name_of
+from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.outside import values_read
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.arguments import place_of
 
 NEEDED = "needs cloudpickle: pip install 'fastgrad[distributed]'"

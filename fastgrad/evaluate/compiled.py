@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastgrad.evaluate import explain, on_demand
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher
 from fastgrad.evaluate.direct import STENCIL, DirectGradient, is_brief
 from fastgrad.evaluate.drawn import Direction, Drawn, Way, way_along, written_out
-from fastgrad.evaluate.explain import names_beside, place, place_along
+from fastgrad.evaluate.explain import place, place_along
 from fastgrad.evaluate.failing import Failing, Where
 from fastgrad.evaluate.fitting import fitted
 from fastgrad.evaluate.in_numpy import RAISED
@@ -31,6 +32,7 @@ from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
 from fastgrad.evaluate.rows import Rows
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
 from fastgrad.evaluate.sharing import Sharing
+from fastgrad.evaluate.signature import name_beside
 from fastgrad.evaluate.state import holds_state, kind_of
 from fastgrad.evaluate.writes import AWAY, Writes
 from fastgrad.numerics.stencils import Stencil
@@ -60,7 +62,7 @@ class CompiledEvaluator(Evaluator):
         self._bound = bound_arguments(self.compiled, layout, arguments)
         self.traits = self.compiled.traits
         """What running the loss does to the process."""
-        names = names_beside(self._loss, argnum)
+        names = partial(name_beside, self._loss, argnum)
         self.writes = Writes(self.compiled, layout, (arguments, passed), scratch, names)
         """Its arguments, watched."""
         self.rows = Rows(theta, self.writes.own())

@@ -5,14 +5,14 @@ import functools
 import inspect
 import linecache
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError
 from fastgrad.evaluate.remedies import UNUSUAL, line_of, remedy
-from fastgrad.parameters.arguments import Argnum, place_of, several
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import describe
 
@@ -220,84 +220,6 @@ def _how_to_call(loss: Any, signature: inspect.Signature) -> str:
     return f"arguments go by position: give lambda {taken}: {name_of(loss)}({call})"
 
 
-def positions(loss: Any, argnum: Any) -> Any:
-    """Positions of arguments that are given by position or by name: an int, or a tuple of several.
-
-    Raises
-    ------
-    ValueError
-        No such argument, or one twice.
-    """
-    if not isinstance(argnum, tuple | list):
-        return _position(loss, argnum)
-    found = tuple(_position(loss, which) for which in argnum)
-    if not found or len(set(found)) < len(found):
-        raise ValueError(f"argnum={argnum!r}: expected different arguments, at least one")
-    return found
-
-
-def _position(loss: Any, which: Any) -> int:
-    if isinstance(which, int) and not isinstance(which, bool) and which >= 0:
-        return which
-    names = _parameter_names(loss)
-    if which not in names:
-        raise ValueError(
-            f"argnum={which!r}: expected the position of an argument, from 0, or its name"
-            + (f": {', '.join(map(repr, names))}" if names else "")
-        )
-    return names.index(which)
-
-
-def root_name(loss: Any, argnum: Argnum) -> str:
-    """What entries of a theta that is a single array are called."""
-    return argument_name(loss, argnum) if isinstance(argnum, int) and argnum else "theta"
-
-
-def as_arguments(loss: Any, theta: Any, argnum: Argnum) -> Any:
-    """Theta; of several arguments, in a NamedTuple of their names.
-
-    Raises
-    ------
-    TypeError
-        It is not one part for each argument.
-    """
-    if isinstance(argnum, int):
-        return theta
-    names = tuple(argument_name(loss, k) for k in argnum)
-    if isinstance(theta, Mapping) and set(theta) == set(names):
-        theta = tuple(theta[name] for name in names)
-    if not isinstance(theta, tuple | list) or len(theta) != len(names):
-        raise TypeError(
-            f"argnum={argnum}: expected theta to be a tuple of {', '.join(names)}, got "
-            f"{describe(theta)}"
-        )
-    return several(names)(*theta)
-
-
-def argument_name(loss: Any, position: int) -> str:
-    """What the loss itself calls an argument."""
-    named = _parameter_names(loss)
-    return named[position] if position < len(named) else f"argument{position}"
-
-
-def names_beside(loss: Any, argnum: Argnum) -> Callable[[int], str]:
-    """What the loss calls the arguments beside theta, by their positions among these.
-
-    It holds no evaluator: whatever watches arguments for one would be in a circle with it, and both
-    would keep vectors like theta until a collector comes.
-    """
-    return lambda k: argument_name(loss, place_of(k, argnum))
-
-
-def _parameter_names(loss: Any) -> list[str]:
-    """Names of the arguments that are given by position."""
-    try:
-        parameters = inspect.signature(getattr(loss, "py_func", loss)).parameters.values()
-    except (TypeError, ValueError):  # a builtin that does not tell
-        return []
-    return [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
-
-
 def place(layout: Layout, position: int, offset: float) -> str:
     """A perturbed point in a message: ``W1[3, 17] +7.63e-06``."""
     return f"{layout.name(position)} {offset:+.3g}" if offset else "the given parameters"
@@ -369,22 +291,6 @@ def scratch(names: Sequence[str]) -> str:
 
 RACES = "on several its values were others, so threads disturb each other in it"
 """Why a loss runs on one thread that shares something nobody told of."""
-
-
-def signature_of(loss: Any) -> inspect.Signature:
-    """The parameters of a loss by name; those of any function where it does not tell."""
-    anything = inspect.Signature(
-        [
-            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-        ]
-    )
-    try:
-        found = inspect.signature(getattr(loss, "py_func", loss))
-    except (TypeError, ValueError):  # a builtin that does not tell
-        return anything
-    # Names alone: annotations and defaults may be anything, and gradients are pickled.
-    plain = [p.replace(annotation=p.empty, default=p.empty) for p in found.parameters.values()]
-    return inspect.Signature(plain)
 
 
 def name_of(loss: Any) -> str:

@@ -15,7 +15,6 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import (
     loss_error,
-    names_beside,
     other_position,
     place,
     place_along,
@@ -33,6 +32,7 @@ from fastgrad.evaluate.process import (
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import SCATTER, ArgumentGuard, require_deterministic
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
+from fastgrad.evaluate.signature import name_beside
 from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.native import native_argument
 
@@ -176,16 +176,17 @@ class PythonEvaluator(Evaluator):
     def _take_for_scratch(self, scratch: tuple[int, ...]) -> None:
         """Have arguments that every evaluation overwrites before it reads them."""
         self._scratch = scratch
-        names = list(map(names_beside(self._loss, self._argnum), scratch))
+        names = [name_beside(self._loss, self._argnum, k) for k in scratch]
         self.said = (scratch_remark(names),)
 
     def _guard_of(self, scratch: tuple[int, ...], sampled: bool = False) -> ArgumentGuard:
         """What notices that the loss wrote to an argument that is not scratch."""
         watched = [k for k in range(len(self._passed)) if k not in scratch]
-        name = names_beside(self._loss, self._argnum)
+        loss, argnum = self._loss, self._argnum
+        # Not by way of self: in a circle, both would keep vectors like theta until a collector comes.
         return ArgumentGuard(
             tuple(self._passed[k] for k in watched),
-            lambda j: name(watched[j]),
+            lambda j: name_beside(loss, argnum, watched[j]),
             sampled=sampled,
         )
 

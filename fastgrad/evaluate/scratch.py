@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Array
-from fastgrad.evaluate.explain import argument_name, name_of
+from fastgrad.evaluate.explain import name_of
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.arguments import Argnum, place_of
 
 Arguments = tuple[Any, ...]

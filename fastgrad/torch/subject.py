@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastgrad.evaluate.explain import argument_name
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.torch.tensors import is_inexact, mapped, to_precision
 
 TRAINERS = "_trainer", "_fabric"

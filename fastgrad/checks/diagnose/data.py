@@ -7,8 +7,8 @@ import numpy as np
 
 from fastgrad.arrays import Indices
 from fastgrad.checks.diagnose.sizes import Size
-from fastgrad.evaluate.explain import argument_name
 from fastgrad.evaluate.outside import arrays_read
+from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.arguments import Argnum, place_of
 
 
