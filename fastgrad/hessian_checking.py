@@ -324,7 +324,7 @@ class _Finished(Evaluator):
     def __init__(self, evaluations: int, size: int):
         # No parameters: laws of the error that need them must fail.
         super().__init__(np.random.default_rng(0).standard_normal(size))
-        self._evaluations = evaluations
+        self.evaluations = evaluations
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         raise NotImplementedError("its work is done: nothing is evaluated any more")

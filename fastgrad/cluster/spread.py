@@ -79,7 +79,7 @@ class Spread(Evaluator):
         return tuple(dict.fromkeys((*own, *self._said, *said)))
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str:  # type: ignore[override]
         where = self.run.ran
         if self._afar:
             name = "" if self.engine is None else f" of a {self.engine.words}"
@@ -89,7 +89,7 @@ class Spread(Evaluator):
         return where
 
     @property
-    def reference(self) -> float:
+    def reference(self) -> float:  # type: ignore[override]
         return self.run.reference
 
     def value(self) -> float:
@@ -167,7 +167,7 @@ class Spread(Evaluator):
         def take(span: Span, answer: Answer) -> None:
             values[span.start : span.stop] = answer.values.reshape(span.size, *self._width)
             noticed.append((span, answer))
-            self._evaluations += answer.evaluations
+            self.evaluations += answer.evaluations
             if self.advance is not None:
                 self.advance(span.size)
 

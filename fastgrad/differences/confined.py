@@ -43,7 +43,7 @@ class Confined(Evaluator):
         self._base: float | None = None
 
     @property
-    def evaluations(self) -> int:
+    def evaluations(self) -> int:  # type: ignore[override]
         return self.run.evaluations
 
     @property
@@ -51,11 +51,11 @@ class Confined(Evaluator):
         return self.run.remarks
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str:  # type: ignore[override]
         return self.run.ran
 
     @property
-    def reference(self) -> float:
+    def reference(self) -> float:  # type: ignore[override]
         return self.run.reference
 
     @property

@@ -10,8 +10,8 @@ import numpy as np
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.differences.directions import WRITTEN_OUT, Directions
 from fastgrad.evaluate.drawn import Direction, Drawn, written_out
-from fastgrad.evaluate.protocol import Evaluator, require_finite
-from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
+from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic, require_finite
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.levels import Levels, levels_of
 from fastgrad.numerics.noise import (

@@ -77,7 +77,7 @@ class PairEvaluator(Evaluator):
         super().__init__(x[layout.pairs(np.arange(layout.size))[1]])
 
     @property
-    def evaluations(self) -> int:
+    def evaluations(self) -> int:  # type: ignore[override]
         return self.run.evaluations
 
     @property

@@ -85,7 +85,7 @@ class CompiledEvaluator(Evaluator):
         return traits.uses_random or traits.has_state or traits.calls_unseen or bool(scratch)
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str:  # type: ignore[override]
         return self.sharing.words()
 
     @property
@@ -116,12 +116,12 @@ class CompiledEvaluator(Evaluator):
 
     def forget(self) -> None:
         """Count from zero again."""
-        self._evaluations = 0
+        self.evaluations = 0
 
     def at(self, theta: Floats) -> Evaluator:
         """The same loss with the same arguments, as they are now, at another theta of its layout."""
         other = copy(self)
-        other.theta, other._evaluations, other.outside = theta, 0, None
+        other.theta, other.evaluations, other.outside = theta, 0, None
         own = self.writes.own()  # which each row has a copy of: no more rows than are needed
         other.rows = Rows(theta, own, self.rows.array.shape[0] if own is None else 1)
         other.writes = self.writes.from_now_on()
@@ -146,7 +146,7 @@ class CompiledEvaluator(Evaluator):
         direct = self.direct(stencil, watch)
         found = None if direct is None else direct(self.theta.reshape(direct.shape))
         if found is not None:
-            self._evaluations += 2 * self.theta.size
+            self.evaluations += 2 * self.theta.size
         return None if found is None else found.reshape(-1)
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
@@ -250,7 +250,7 @@ class CompiledEvaluator(Evaluator):
         alone = guard is not None and not self.compiled.watched
 
         def done(start: int, stop: int) -> None:
-            self._evaluations += stop - start
+            self.evaluations += stop - start
             if failed[start:stop].any() or not self.rows.are_sound():
                 self._leave_out(failed[start:stop], lambda k: where(start + k))
             if alone and start == 0 and guard is not None:
@@ -275,9 +275,9 @@ class CompiledEvaluator(Evaluator):
             if sharing.spoiled(launch, values if self.pure else None, before):
                 self.rows.make(1)
                 failed[:] = 0
-                made = self._evaluations
+                made = self.evaluations
                 in_slabs(failed.size, self.cost, work, 1)
-                self._evaluations = made
+                self.evaluations = made
         if self.writes.guard is not None:
             self.writes.guard.check()
 

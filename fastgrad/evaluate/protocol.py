@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
-from fastgrad.errors import LossError, NonFiniteLossError
+from fastgrad.errors import LossError
 from fastgrad.evaluate.drawn import Drawn
+from fastgrad.evaluate.purity import require_finite
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.arguments import Argnum
 from fastgrad.parameters.layout import Layout
@@ -65,9 +66,16 @@ class Evaluator(ABC):
 
     said: tuple[str, ...] = ()
     """What else a report says of how the loss was run."""
+    ran: str = ""
+    """Compiled or not, and on how many threads, for the last line of a report."""
+
+    reference: float = 0.0
+    """What is subtracted from all that `coordinates` and `along` return: 0, or f(theta)."""
 
     at_once: int = 1
     """How many evaluations are made at once, beyond those that were timed together."""
+    evaluations: int = 0
+    """How many were made so far."""
     replayed: float = 0.0
     """Seconds that evaluations took, when they were made, which now come from a file."""
 
@@ -84,7 +92,6 @@ class Evaluator(ABC):
 
     def __init__(self, theta: Floats):
         self.theta = theta
-        self._evaluations = 0
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -92,16 +99,6 @@ class Evaluator(ABC):
         fallback = (self.fallback,) if self.fallback else ()
         where = f"{OUTSIDE}, as it seems, {self.outside}."
         return *fallback, *(() if self.outside is None else (where,)), *self.said
-
-    @property
-    def ran(self) -> str:
-        """Compiled or not, and on how many threads, for the last line of a report."""
-        return ""
-
-    @property
-    def evaluations(self) -> int:
-        """How many were made so far."""
-        return self._evaluations
 
     @abstractmethod
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
@@ -119,11 +116,6 @@ class Evaluator(ABC):
         """``values[i, j]``: the loss at ``theta + offsets[i, j] directions[i]``, shape (m, k)."""
         pairs = zip(directions, offsets, strict=True)
         return np.array([self.along(direction, steps) for direction, steps in pairs])
-
-    @property
-    def reference(self) -> float:
-        """What is subtracted from all that `coordinates` and `along` return: 0, or f(theta)."""
-        return 0.0
 
     def value(self) -> float:
         """The loss at theta."""
@@ -194,13 +186,3 @@ def finite_value(run: Evaluator) -> float:
     NonFiniteLossError
     """
     return require_finite(run.value())
-
-
-def require_finite(value: float) -> float:
-    """Raise `NonFiniteLossError` unless the loss at theta is finite."""
-    if not np.isfinite(value):
-        raise NonFiniteLossError(
-            f"the loss is {value} at the given parameters: expected a finite number to start from; "
-            "look for log(0), a division by 0 or an overflow in it, or give other parameters"
-        )
-    return value

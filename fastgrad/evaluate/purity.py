@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Array, Floats
-from fastgrad.errors import MutatedInputError, NondeterministicLossError
+from fastgrad.errors import MutatedInputError, NondeterministicLossError, NonFiniteLossError
 from fastgrad.evaluate.on_demand import checksums
 from fastgrad.parameters.trees import children
 
@@ -194,3 +194,13 @@ def require_deterministic(values: Floats, most: float = REORDERING) -> float:
         "theta. Switch dropout and other noise off, or seed it inside the loss "
         "(np.random.seed(0) in an njit loss draws the same numbers every time)"
     )
+
+
+def require_finite(value: float) -> float:
+    """Raise `NonFiniteLossError` unless the loss at theta is finite."""
+    if not np.isfinite(value):
+        raise NonFiniteLossError(
+            f"the loss is {value} at the given parameters: expected a finite number to start from; "
+            "look for log(0), a division by 0 or an overflow in it, or give other parameters"
+        )
+    return value

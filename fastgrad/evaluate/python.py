@@ -81,9 +81,9 @@ class PythonEvaluator(Evaluator):
     ):
         layout, theta, arguments, argnum, scratch = inputs
         super().__init__(theta)
-        self.fallback, self._why = fallback, why
-        self._loss = loss
-        self._layout = layout
+        self.fallback = fallback
+        self.ran = f"Ran in Python, on one thread, {why}"
+        self._loss, self._layout, self._arguments = loss, layout, arguments
         self._given = layout.native if native else layout.given
         passed = tuple(map(native_argument, arguments)) if native else arguments
         self._argnum = argnum
@@ -93,18 +93,16 @@ class PythonEvaluator(Evaluator):
         self._passed = passed
         self._each = 0.0
         """Seconds that an evaluation took lately."""
-        self._alone = not self._was_watched()
+        self._alone = bool(passed) and not self._was_watched()
         """Whether to watch the next evaluation by itself: two changes of sign look like none."""
-        self._guard = self._guard_of(self._scratch, sampled=not self._alone)
-        self._may_draw = True
+        self._guard = self._guard_of(self._scratch, sampled=not self._alone) if passed else None
+        """What notices that the loss wrote to an argument; None where it takes theta alone."""
         self._spare: Floats | None = None
         """A copy of a point that the loss has not kept."""
-        self._draws_unseen = calls_c(loss)
-        self._generators = generators_in((*arguments, *values_of(loss)))
-
-    @property
-    def ran(self) -> str:
-        return f"Ran in Python, on one thread, {self._why}"
+        self._may_draw = True
+        """Whether evaluations are to be watched for random numbers."""
+        self._undrawn: bytes | None = None
+        """While they are: the state of all generators, as long as nothing is drawn."""
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
@@ -154,13 +152,21 @@ class PythonEvaluator(Evaluator):
         Of large arrays only samples are looked at once evaluations were seen to leave all alone, unless
         evaluations cost more.
         """
-        if self._guard.left_out and self._guard.is_cheap(count * self._each):
-            self._guard = self._guard.again(sampled=False)
+        guard = self._guard
+        if guard is not None and guard.left_out and guard.is_cheap(count * self._each):
+            self._guard = guard.again(sampled=False)
+        watched = self._may_draw and self.pure
+        if watched:
+            self._draws_unseen = calls_c(self._loss)
+            self._generators = generators_in((*self._arguments, *values_of(self._loss)))
         began = time.perf_counter()
         with python_random_state_kept():
+            self._undrawn = python_random_fingerprint(self._generators) if watched else None
             yield
         seconds = time.perf_counter() - began
         self._each = seconds / max(count, 1)
+        if self._guard is None:
+            return
         if not self._guard.unchanged():
             self._recognise_scratch()
         elif not self._guard.left_out and not self._guard.is_cheap(seconds):
@@ -197,6 +203,7 @@ class PythonEvaluator(Evaluator):
         ------
         MutatedInputError
         """
+        assert self._guard is not None
         watched = [k for k in range(len(self._passed)) if k not in self._scratch]
         wrote = tuple(watched[j] for j in self._guard.changed())
         away = self.theta + AWAY * np.maximum(np.abs(self.theta), 1.0)
@@ -215,16 +222,17 @@ class PythonEvaluator(Evaluator):
 
     def _evaluated(self, point: Floats, place: Callable[[], str]) -> float:
         """The loss at a point, whose name is only made up when it is needed."""
-        if not (self._may_draw and self.pure):
-            return self._value_at(point, place)
-        self._may_draw = np.array_equal(point, self.theta)  # noise may be nothing at theta alone
-        before = python_random_fingerprint(self._generators)
         value = self._value_at(point, place)
-        if self._draws_unseen or python_random_fingerprint(self._generators) != before:
+        if self._undrawn is None:
+            return value
+        if self._draws_unseen or python_random_fingerprint(self._generators) != self._undrawn:
             again = self._value_at(point, place)
             require_deterministic(np.array([value, again]), SCATTER)
             # Another thread may have drawn: then how many evaluations there are must not tell of it.
-            self._evaluations -= bool(again == value)
+            self.evaluations -= bool(again == value)
+            self._undrawn = python_random_fingerprint(self._generators)
+        self._may_draw = np.array_equal(point, self.theta)  # noise may be nothing at theta alone
+        self._undrawn = self._undrawn if self._may_draw else None
         return value
 
     def _look_alone(self) -> None:
@@ -235,15 +243,19 @@ class PythonEvaluator(Evaluator):
         MutatedInputError
         """
         self._alone = False
-        if not self._guard.unchanged():
+        if self._guard is not None and not self._guard.unchanged():
             self._recognise_scratch()
         with suppress(TypeError):  # unhashable, or it takes no weak reference
             _watched.add(self._loss)
 
     def _value_at(self, point: Floats, place: Callable[[], str]) -> float:
-        own = self._copied(point)
-        self._evaluations += 1
-        others = with_copies(self._passed, self._scratch)
+        own, self._spare = self._spare, None
+        if own is None:
+            own = point.copy()
+        else:  # the memory of an earlier copy, which nobody has kept
+            np.copyto(own, point)
+        self.evaluations += 1
+        others = with_copies(self._passed, self._scratch) if self._scratch else self._passed
         arguments = merged(self._given(own), others, self._argnum)
         try:
             value = self._loss(*arguments)
@@ -256,7 +268,7 @@ class PythonEvaluator(Evaluator):
                 self.outside = loss_error(place(), error)
                 self.outside.__cause__ = error
             value = np.nan
-        if not np.array_equal(own, point):
+        if (own != point).any():
             i = int(np.flatnonzero(own != point)[0])
             raise wrote_to_theta(self._layout.name(i), point[i], own[i])
         del arguments, others
@@ -264,21 +276,11 @@ class PythonEvaluator(Evaluator):
             self._spare = own
         if self._alone:
             self._look_alone()
+        if type(value) is not float:
+            value = self._real_number(value, point)
         if self.advance is not None:
             self.advance(1)
-        if isinstance(value, list | tuple):
-            raise wrong_return_value(self._loss, value)
-        if np.iscomplexobj(value) and not np.array_equal(point, self.theta):
-            return np.nan  # a power of a negative number: outside, as in compiled code
-        return self._real_number(value)
-
-    def _copied(self, point: Floats) -> Floats:
-        """A copy of a point, in the memory of an earlier one if nobody has kept that."""
-        own, self._spare = self._spare, None
-        if own is None:
-            return point.copy()
-        np.copyto(own, point)
-        return own
+        return value
 
     def _at_the_start(self, place: str, error: Exception, count: int) -> LossError:
         """The error for a loss that raises at the given parameters themselves."""
@@ -286,14 +288,15 @@ class PythonEvaluator(Evaluator):
         more = other_position(self._loss, count) if is_shape and self._argnum == 0 else ""
         return LossError(f"{loss_error(place, error)}{more}")
 
-    def _real_number(self, value: Any) -> float:
+    def _real_number(self, value: Any, point: Floats) -> float:
         """A value is a value: a number, or what float() makes one of."""
-        if type(value) is float:
-            return value
-        number = one_real_number(value)
-        if number is None:
-            raise wrong_return_value(self._loss, value)
-        return number
+        if not isinstance(value, list | tuple):
+            if np.iscomplexobj(value) and not np.array_equal(point, self.theta):
+                return np.nan  # a power of a negative number: outside, as in compiled code
+            number = one_real_number(value)
+            if number is not None:
+                return number
+        raise wrong_return_value(self._loss, value)
 
 
 def one_real_number(value: Any) -> float | None:

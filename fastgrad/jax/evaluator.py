@@ -47,7 +47,7 @@ class JaxEvaluator(Evaluator):
         """Columns and sizes of what was called: a first call compiles."""
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str:  # type: ignore[override]
         kinds = ", ".join(dict.fromkeys(map(str, self._dtypes)))
         device = jax.default_backend()
         return f"Ran in jax {jax.__version__} on {device}, in {kinds}, {self._how or 'jitted'}"
@@ -105,7 +105,7 @@ class JaxEvaluator(Evaluator):
                 padded = [np.pad(part, (0, size - part.size), mode="edge") for part in parts]
                 found = self._called(kernel, padded, more)
                 values[start : start + size] = found[: parts[0].size]
-        self._evaluations += count
+        self.evaluations += count
         if self.advance is not None:
             self.advance(count)
         return values
@@ -122,7 +122,7 @@ class JaxEvaluator(Evaluator):
             self._compiled.add(shape)
             self._how = self._how or f"jitted, {self._chunk} points at a time"
         except Exception as error:
-            if self._how == "jitted, one point at a time" or self._evaluations:
+            if self._how == "jitted, one point at a time" or self.evaluations:
                 raise LossError(str(loss_error("some point", error))) from error
             self._how = "jitted, one point at a time"
             self._chunk = 1

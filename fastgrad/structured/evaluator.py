@@ -39,6 +39,7 @@ class StructuredEvaluator(Evaluator):
 
     def __init__(self, structure: Structure, plain: Plain, inputs: Inputs):
         super().__init__(inputs.theta)
+        self._evaluations = 0
         self.structure = structure
         self._make_plain = plain
         self._plain: Evaluator | None = None
@@ -47,7 +48,7 @@ class StructuredEvaluator(Evaluator):
         self._reference: float | None = None
 
     @property
-    def evaluations(self) -> int:
+    def evaluations(self) -> int:  # type: ignore[override]
         """Evaluations of the loss, or of what stands for one."""
         return self._evaluations + (0 if self._plain is None else self._plain.evaluations)
 
@@ -56,7 +57,7 @@ class StructuredEvaluator(Evaluator):
         return () if self._plain is None else self._plain.remarks
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str:  # type: ignore[override]
         said = "Ran compiled, by its structure"
         if self._plain is None:
             return said
@@ -71,7 +72,7 @@ class StructuredEvaluator(Evaluator):
         return self._plain
 
     @property
-    def reference(self) -> float:
+    def reference(self) -> float:  # type: ignore[override]
         """f(theta), which `coordinates` and `along` have subtracted."""
         if self._reference is None:
             self._reference = self.plain.value()

@@ -52,7 +52,7 @@ class TorchEvaluator(Evaluator):
         program.held_by = self
 
     @property
-    def ran(self) -> str:
+    def ran(self) -> str:  # type: ignore[override]
         precision = ", ".join(dict.fromkeys(_named(leaf.point.dtype) for leaf in self._leaves))
         return f"Ran in torch {torch.__version__} on {self._program.device}, in {precision}"
 
@@ -134,12 +134,12 @@ class TorchEvaluator(Evaluator):
         return [flat[b.start : b.stop].reshape(b.shape) for b in self._layout.blocks]
 
     def _value(self, where: Any) -> torch.Tensor | float:
-        self._evaluations += 1
+        self.evaluations += 1
         before = [point._version for point in self._points]
         try:
             value: torch.Tensor | float = self._program.value()
         except Exception as error:
-            if self._evaluations == 1:
+            if self.evaluations == 1:
                 raise LossError(str(loss_error(where(), error))) from error
             if self.outside is None:
                 self.outside = loss_error(where(), error)
