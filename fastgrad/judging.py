@@ -184,7 +184,6 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
     free = question.free(layout, flat, place.theta)
     layout = layout.holding(place.theta, free)
     run = question.evaluator(layout, flat)
-    budget = Budget(run, options.seconds)
     options = replace(options, steps=absolute_steps(layout, flat, options.steps, free))
     units = Units.of(flat, layout, question.shaped["scale"], options.steps)
     outward = outward_of(flat, units, free)
@@ -194,16 +193,16 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
         away = np.copysign(np.minimum(np.abs(away), options.steps), away)
     answers: Answers | None = None
     if callable(question.gradient):
-        gradient = question.claim(layout, flat, place.theta)
-        with budget.stopped():
-            answers = Answers(gradient, run, outward, rule)
+        answers = Answers(question.claim(layout, flat, place.theta), run, outward, rule)
+    budget = Budget(run, options.seconds)
     with budget.timing():
         measured = Measured.of(repeat_loss(run, away))
     del outward, away  # an array like theta, which may be large
-    with budget.stopped():
-        claim = (
-            Claim(*flat_gradient(question.gradient, layout)) if answers is None else answers.claim()
-        )
+    if answers is None:
+        claim = Claim(*flat_gradient(question.gradient, layout))
+    else:
+        with budget.stopped():
+            claim = answers.claim()
     return _Opened(Loss(run, layout, free, units, measured), claim, answers, budget, options)
 
 
