@@ -73,18 +73,6 @@ def values_of(function: Any) -> tuple[Any, ...]:
     return tuple(v for _, v in values_read(plain)) if type(plain) is FunctionType else ()
 
 
-def arrays_read(function: Any, seen: frozenset[Any] = frozenset()) -> dict[str, Any]:
-    """The arrays that a function, or a plain one that it reads, reads from outside, by name."""
-    plain = getattr(function, "py_func", getattr(function, "__func__", function))
-    found: dict[str, Any] = {}
-    for name, value in values_read(plain) if type(plain) is FunctionType else ():
-        if isinstance(value, np.ndarray):
-            found[name] = value
-        elif type(value) is FunctionType and value not in seen:
-            found = {**arrays_read(value, seen | {value}), **found}
-    return found
-
-
 def calls_c(function: Any, seen: frozenset[Any] = frozenset()) -> bool:
     """Whether a function, or a plain one that it reads, reads something of ctypes or cffi.
 

@@ -1,13 +1,14 @@
 """The arrays that a loss computes with beside theta, as far as laws ask for them."""
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastgrad.arrays import Indices
 from fastgrad.checks.diagnose.sizes import Size
-from fastgrad.evaluate.outside import arrays_read
+from fastgrad.evaluate.outside import values_read
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.arguments import Argnum, place_of
 
@@ -22,7 +23,7 @@ class Data(NamedTuple):
 
 def data_of(loss: Callable[..., Any], argnum: Argnum, args: tuple[Any, ...]) -> Data:
     """The arrays among the arguments of a loss, which theta is none of, and outside it."""
-    read = arrays_read(loss)
+    read = _arrays_read(loss)
     given = {k: value for k, value in enumerate(args) if isinstance(value, np.ndarray)}
     lengths = [
         Size(len(a), "m", f"m = {len(a)} is the length of an argument of the loss")
@@ -38,3 +39,15 @@ def data_of(loss: Callable[..., Any], argnum: Argnum, args: tuple[Any, ...]) -> 
     known |= {argument_name(loss, place_of(k, argnum)): value for k, value in given.items()}
     indices = {name: value for name, value in known.items() if value.dtype.kind in "iu"}
     return Data(tuple(lengths), indices)
+
+
+def _arrays_read(function: Any, seen: frozenset[Any] = frozenset()) -> dict[str, Any]:
+    """The arrays that a function, or a plain one that it reads, reads from outside, by name."""
+    plain = getattr(function, "py_func", getattr(function, "__func__", function))
+    found: dict[str, Any] = {}
+    for name, value in values_read(plain) if type(plain) is FunctionType else ():
+        if isinstance(value, np.ndarray):
+            found[name] = value
+        elif type(value) is FunctionType and value not in seen:
+            found = {**_arrays_read(value, seen | {value}), **found}
+    return found
