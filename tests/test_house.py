@@ -102,7 +102,9 @@ LAYERS = {
         checks checks.options checks.rules checks.claim checks.given checks.outcome checks.points
         checks.seeds checks.samples checks.budget checks.rounded
         checks.state checks.traces checks.referee checks.tolerance checks.ties
-        checks.remarks checks.standing checks.stages checks.sweep checks.curl checks.convergence
+        checks.remarks checks.stages checks.stages.standing checks.stages.scales checks.stages.first
+        checks.stages.glance checks.stages.refinement checks.stages.settling
+        checks.stages.useless_bars checks.sweep checks.curl checks.convergence
         checks.block_checks checks.entry_checks checks.entry_remarks checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
         checks.partial checks.elsewhere checks.far_differences checks.left_open

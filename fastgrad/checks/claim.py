@@ -37,19 +37,24 @@ class Claim:
     corrections: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     scatter: Floats | None = None
 
-    def rounding(self, a: Floats, block: Indices) -> Floats:
-        """The rounding of entries ``a`` of the blocks ``block``, shape (m,).
+    def rounding(self, positions: Indices, a: Floats, block: Indices, units: Floats) -> Floats:
+        """The rounding of the entries at some positions, in units, and what calls differ by.
 
         Measured by at least the typical entry: one that is zero by cancellation was summed from
         larger terms.
+
+        Parameters
+        ----------
+        a : ndarray, shape (m,)
+            These entries in their units.
+        block : ndarray, shape (m,)
+            Their blocks.
+        units : ndarray, shape (m,)
         """
         size = np.where(np.isfinite(a), np.abs(a), 0.0)
         typical = float(np.median(size[size > 0])) if size.any() else 0.0
-        return np.maximum(ROUNDING, self.unit[block]) * np.maximum(size, typical)
-
-    def scatter_at(self, positions: Indices) -> Floats | float:
-        """How much the entries at some positions differed from call to call."""
-        return 0.0 if self.scatter is None else self.scatter[positions]
+        rounding = np.maximum(ROUNDING, self.unit[block]) * np.maximum(size, typical)
+        return rounding if self.scatter is None else rounding + self.scatter[positions] * units
 
     @cached_property
     def is_finite(self) -> bool:

@@ -23,8 +23,7 @@ from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.screen import screen_together, with_noise
 from fastgrad.checks.screen.noisy import ROUGH, is_coarse, may_be_rough, useful_limits
 from fastgrad.checks.screen.noisy.limits import PARTS
-from fastgrad.checks.stages import LONGEST_STEP
-from fastgrad.checks.standing import RESOLVED
+from fastgrad.checks.stages.useless_bars import LONGEST_STEP, RESOLVED
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.loss import Loss

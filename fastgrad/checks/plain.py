@@ -27,7 +27,7 @@ def judge_plainly(
     D, bar = numeric
     a = claim.values
     block = np.repeat(np.arange(len(layout.blocks)), [b.size for b in layout.blocks])
-    bar = bar + claim.rounding(a * units, block) / units
+    bar = bar + claim.rounding(np.arange(a.size), a * units, block, units) / units
     finite = np.isfinite(bar)
     size = np.array([rms((D * units)[(block == b) & finite]) for b in range(len(layout.blocks))])
     scale = np.abs(D)

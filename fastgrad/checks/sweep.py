@@ -22,7 +22,8 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.rules import Rule
-from fastgrad.checks.stages import glance, judge
+from fastgrad.checks.stages import judge
+from fastgrad.checks.stages.glance import glance
 from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss

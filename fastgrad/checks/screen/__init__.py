@@ -39,7 +39,7 @@ from fastgrad.checks.screen.smeared import Smear, chart_of
 from fastgrad.checks.screen.spot_checks import OutOfBudgetError, SpotChecks, Suspects
 from fastgrad.checks.screen.summary import outcome_of, with_refuted
 from fastgrad.checks.screen.told import sentence_of
-from fastgrad.checks.standing import AWAY
+from fastgrad.checks.stages.useless_bars import AWAY
 from fastgrad.checks.sweep import EACH_ENTRY, EACH_UNIT
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import rounding_of
