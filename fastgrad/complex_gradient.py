@@ -15,7 +15,9 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
-from fastgrad.differences.loss import Loss, Measured, repeat_loss
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.repeats import repeat_loss
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.complex_step import ComplexSteps
@@ -146,7 +148,7 @@ def check_by_complex_steps(
         claim = replace(claim, values=np.where(free, claim.values, 0.0))
     rule = Rule(options["rtol"])
     outcome = judge_plainly(layout, claim, (slopes, rounding_of(slopes, layout)), units.entry, rule)
-    measured = Loss(steps.run, layout, free, units, Measured.of(repeats))
+    measured = Loss(steps.run, layout, free, units, Measured(repeats))
     why = diagnose(evidence_of(outcome, measured, claim)) if outcome.verdict == "disagrees" else ()
     report = summarise(outcome, measured, rule, Options(seed=options["seed"]), why)
     said = "Judged by complex steps, exact to rounding; a real difference along a direction agrees."

@@ -17,8 +17,8 @@ from fastgrad.differences.confined import confined
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.few import measured
-from fastgrad.differences.loss import Loss
 from fastgrad.differences.misfit import misfit, shows_rounding
+from fastgrad.differences.noise_lines import measure_briefly
 from fastgrad.differences.noisy_steps import suited
 from fastgrad.errors import StepWarning
 from fastgrad.estimates import GradientEstimate
@@ -272,7 +272,7 @@ class GradientFunction:
                 if self._stencil is CENTRAL[2] and not isinstance(steps, str):
                     loss, few = measured(run, layout, free, units, steps)
                 else:
-                    loss = Loss.measure_briefly(run, layout, free, units)
+                    loss = measure_briefly(run, layout, free, units)
                 loss = loss.entry_by_entry(seed=0)
                 gradient, error, step = differences(loss, self._stencil, steps, few)
             run.certified(None if free is None else loss.indices, gradient)
@@ -370,7 +370,7 @@ class GradientFunction:
         if isinstance(steps, str):
             with self._bar(run, 10 * count):
                 units = self._units(layout, run)
-                loss = Loss.measure_briefly(run, layout, mask, units).entry_by_entry(seed=0)
+                loss = measure_briefly(run, layout, mask, units).entry_by_entry(seed=0)
                 gradient = differences(loss, self._stencil, steps)[0]
             run.certified(chosen, gradient)
             return gradient

@@ -18,7 +18,9 @@ from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
-from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.repeats import Repeats
 from fastgrad.errors import MutatedInputError
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.explain import name_of
@@ -308,7 +310,7 @@ def _reported(
         layout,
         None,
         Units(units, np.ones(len(layout.blocks), np.bool_), units),
-        Measured(0.0, found.noise, Repeats(0.0)),
+        Measured(Repeats(0.0), least=found.noise),
     )
     if outcome.verdict != "disagrees":
         return replace(summarise(outcome, loss, *asked), strategy="sweep", ran=run.ran)

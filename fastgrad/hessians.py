@@ -13,6 +13,7 @@ from fastgrad.differences.confined import Confined
 from fastgrad.differences.domain import edges_of
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.noise_lines import measure_loss
 from fastgrad.differences.pairs import pair_loss
 from fastgrad.differences.second import hessian_of, product_of
 from fastgrad.errors import LossError, NonFiniteLossError
@@ -133,7 +134,7 @@ class Curved:
         run = evaluator(self.loss, inputs, **running)
         run = self.through.evaluator(run, self.loss, inputs, running)
         run = run if box is None else Confined(run, box)
-        loss = Loss.measure(run, layout, self.free, self.units)
+        loss = measure_loss(run, layout, self.free, self.units)
         return loss, Box.unbounded(layout.size) if box is None else box
 
     def gradient_run(self) -> VectorEvaluator:

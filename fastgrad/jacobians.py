@@ -18,7 +18,7 @@ from fastgrad.evaluate.signature import argument_name
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator
 from fastgrad.evaluate.vector_backends import vector_evaluator
-from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import Stencil, stencil
 from fastgrad.parameters.bounds import bounds_of
 from fastgrad.parameters.layout import Layout, flatten

@@ -43,8 +43,13 @@ from fastgrad.checks.sweep import (
 from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.confined import Confined, confined
-from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured, repeat_loss
+from fastgrad.differences.entries import Entries
+from fastgrad.differences.glimpse import LINE_EVALUATIONS, glimpsed
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.noise_lines import studied
 from fastgrad.differences.own_units import in_own_units
+from fastgrad.differences.repeats import REPEATS, repeat_loss
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
@@ -196,7 +201,7 @@ def _opened(place: Point, question: Question, rule: Rule, options: Options) -> _
         answers = Answers(question.claim(layout, flat, place.theta), run, outward, rule)
     budget = Budget(run, options.seconds)
     with budget.timing():
-        measured = Measured.of(repeat_loss(run, away))
+        measured = Measured(repeat_loss(run, away))
     del outward, away  # an array like theta, which may be large
     if answers is None:
         claim = Claim(*flat_gradient(question.gradient, layout))
@@ -213,9 +218,9 @@ def _with_a_glimpse(opened: _Opened, needed: int) -> _Opened | None:
         return opened
     if options.strategy != "screen" and budget.allows(needed):
         with budget.timing():  # away from theta it may cost more
-            loss = loss.glimpsed(options.seed)
+            loss = glimpsed(loss, options.seed)
             told = in_own_units(loss, options.seed)
-            loss = loss if told is None else told.glimpsed(options.seed)
+            loss = loss if told is None else glimpsed(told, options.seed)
         needed -= LINE_EVALUATIONS
     return replace(opened, loss=loss) if budget.allows(needed) else None
 
@@ -227,7 +232,7 @@ def _judged(
     loss, claim, budget, options = opened.loss, opened.claim, opened.budget, opened.options
     layout, made = loss.layout, 0
     if loss.run.structured and strategy != "sweep":  # directions are for the plain loss
-        loss = loss.studied(options.seed, brief=True)
+        loss = studied(loss, options.seed, brief=True)
         made = loss.run.evaluations
         loss = replace(loss, run=question.evaluator(layout, loss.theta, structure=False))
     said: tuple[str, ...] = ()
@@ -372,7 +377,7 @@ def _summary(
 
 def _steps_of(judged: Judged, loss: Loss) -> Floats:
     """Default steps of all entries, or shorter ones where differences needed them; 0 of constants."""
-    steps = loss.steps(np.arange(loss.theta.size))
+    steps = Entries(loss, np.arange(loss.theta.size)).steps()
     steps[judged.indices] = np.minimum(steps[judged.indices], judged.differences.step)
     if loss.free is not None:
         steps[~loss.free] = 0.0

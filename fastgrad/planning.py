@@ -13,7 +13,11 @@ from fastgrad.checks.screen.screen import SET_UP, screen_evaluations
 from fastgrad.checks.sweep import EACH_ENTRY, GLANCED, SECOND_LOOKS, STUDY
 from fastgrad.cluster.engines import engine_of
 from fastgrad.cluster.pace import CLIENT_SECONDS, PART_SECONDS
-from fastgrad.differences.loss import LINE_EVALUATIONS, REPEATS, Loss, Measured, repeat_loss
+from fastgrad.differences.entries import Entries
+from fastgrad.differences.glimpse import LINE_EVALUATIONS, glimpsed
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.repeats import REPEATS, repeat_loss
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.signature import as_arguments, positions, root_name
@@ -206,9 +210,9 @@ def _measured(run: Evaluator, layout: Layout, trainable: Any) -> tuple[Loss, flo
         repeats = repeat_loss(run)
     free = layout.mask(trainable)
     units = Units.of(run.theta, layout)
-    loss = Loss(run, layout, free, units, Measured.of(repeats))
+    loss = Loss(run, layout, free, units, Measured(repeats))
     with budget.timing():  # the first call may have compiled, or loaded something
-        loss = loss.glimpsed(seed=0)
+        loss = glimpsed(loss, seed=0)
     return loss, budget.evaluation
 
 
@@ -218,7 +222,7 @@ def _seconds_of_entries(loss: Loss, evaluation: float) -> float:
     while True:
         some = free[np.unique(np.linspace(0, free.size - 1, count).astype(np.intp))]
         began = time.perf_counter()
-        loss.values(some, CENTRAL[2].offsets(loss.steps(some)))
+        loss.values(some, CENTRAL[2].offsets(Entries(loss, some).steps()))
         seconds = time.perf_counter() - began
         if seconds > PILOT_SECONDS / 4 or count >= free.size:
             return seconds / some.size

@@ -45,6 +45,7 @@ LAYERS = {
     "foundations": "errors arrays dispatchers version",
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
+        numerics.rounding numerics.tables
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
         numerics.windows numerics.plateaus numerics.levels numerics.evidence
         numerics.rough numerics.settled numerics.reach
@@ -90,7 +91,8 @@ LAYERS = {
         differences.pairs differences.profile differences.second_looks differences.misfit
         differences.second differences.confined differences.shared_looks
         differences.unknown_units differences.own_units differences.few_digits
-        differences.noisy_steps
+        differences.noisy_steps differences.repeats differences.measured differences.lattice
+        differences.glimpse differences.noise_lines differences.signs
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document

@@ -17,9 +17,10 @@ from fastgrad.checks.summary import summarise
 from fastgrad.checks.sweep import sweep
 from fastgrad.differences.pairs import Directional, pair_loss
 from fastgrad.evaluate.vector import VectorEvaluator
-from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar, truncation
-from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.two_steps import truncation
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import Columns, PairLayout
 from fastgrad.results import GradientCheck

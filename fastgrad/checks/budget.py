@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Indices
+from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.compiling import seconds_compiling
 from fastgrad.evaluate.protocol import Evaluator
@@ -148,7 +149,7 @@ class Budget:
         for _ in range(TRIALS):  # the first may compile
             some = free[np.unique(np.linspace(0, free.size - 1, count).astype(np.intp))]
             began, worked = self._now(), at_work()
-            self.run.coordinates(some, CENTRAL[2].offsets(loss.steps(some)))
+            self.run.coordinates(some, CENTRAL[2].offsets(Entries(loss, some).steps()))
             seconds = _own(self._now() - began, worked, at_work())
             if structured:
                 self._began += seconds

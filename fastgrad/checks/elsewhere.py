@@ -22,6 +22,7 @@ from fastgrad.checks.diagnose.evidence import Evidence
 from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.named_constants import coefficient
 from fastgrad.differences.confined import Confined
+from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.bars import ROUNDING
@@ -204,7 +205,7 @@ class _Look:
         return self._known[key]
 
     def _slopes(self, entries: Indices, move: Floats) -> Floats:
-        steps = self.loss.steps(entries)
+        steps = Entries(self.loss, entries).steps()
         slopes = np.empty(entries.size)
         for k, (i, h) in enumerate(zip(entries.tolist(), steps.tolist(), strict=True)):
             values = []

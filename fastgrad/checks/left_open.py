@@ -51,10 +51,10 @@ def is_in_noise(loss: Loss) -> bool:
 
     A value of 300 alone may be one of half precision, and says nothing where others have more digits.
     """
-    value, measured = abs(loss.value), loss.measured
-    by_value = measured.glimpse is None or measured.is_coarse
-    rounding = rounding_of(loss) if by_value else loss.noise
-    return value > 0.0 and rounding > ROUGH * value
+    least, measured = ROUGH * abs(loss.value), loss.measured
+    if least == 0.0 or loss.noise > least:
+        return least > 0.0
+    return rounding_of(loss) > least and (measured.glimpse is None or measured.is_coarse)
 
 
 def kept_for_what_is_left(loss: Loss) -> int:

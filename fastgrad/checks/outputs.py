@@ -14,9 +14,10 @@ import numpy as np
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.given import flat_gradient
 from fastgrad.evaluate.layer import STREAM, Layer
-from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar, truncation
-from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.two_steps import truncation
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.layout import Layout
 from fastgrad.spaces.placed import placed

@@ -20,7 +20,8 @@ from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse, rounding_of
-from fastgrad.differences.loss import FEW_ROUNDINGS, Loss
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import FEW_ROUNDINGS
 from fastgrad.differences.own_units import is_lost
 from fastgrad.differences.profile import (
     PLAIN_GRAINS,
@@ -33,8 +34,9 @@ from fastgrad.differences.profile import (
     plainly_off,
 )
 from fastgrad.numerics.bars import WIDER, noise_bar
-from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
+from fastgrad.numerics.noise import UNSURPRISING
 from fastgrad.numerics.norms import rms
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.steps import power_of_two
 
 HEARD = 8

@@ -1,6 +1,7 @@
 """What a report says of the loss."""
 
 from fastgrad.differences.loss import Loss
+from fastgrad.numerics.levels import levels_of
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.trees import kept
 
@@ -11,7 +12,8 @@ def about_the_loss(loss: Loss) -> list[str]:
     remarks = list(loss.run.remarks)
     if constants:
         remarks.append(f"Constants, passed as they are: {', '.join(constants)}.")
-    if half := loss.measured.half:
+    half = loss.measured.half
+    if half:
         remarks.append(
             f"Every value of the loss is a {half}: what changes it by less than a unit in its last "
             "place is not seen. Sum it up in float32 at least; the model may stay as it is."
@@ -21,7 +23,7 @@ def about_the_loss(loss: Loss) -> list[str]:
             "Every value of the loss is a float32: it is computed in single precision, and an "
             "accuracy of about 1e-3 is all that its differences can reach. Compute it in float64."
         )
-    levels = loss.measured.levels
+    levels = levels_of([line.values for line in loss.measured.lines])
     if levels and not half:
         remarks.append(
             f"At points close to theta the loss takes one of {levels.count} values, about "

@@ -32,7 +32,10 @@ from fastgrad.checks.seeds import (
 )
 from fastgrad.checks.summary import summarise
 from fastgrad.differences.directions import Directions
-from fastgrad.differences.loss import Loss, Measured, repeat_loss
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.repeats import repeat_loss
+from fastgrad.differences.signs import signs_of
 from fastgrad.errors import NondeterministicLossError
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.python import PythonEvaluator
@@ -179,7 +182,7 @@ class _Study:
         run = PythonEvaluator(function, Inputs(layout, flat, asked.args))
         free, units = layout.mask(asked.where["trainable"]), Units.of(flat, layout)
         try:
-            measured = Measured.of(repeat_loss(run))
+            measured = Measured(repeat_loss(run))
         except NondeterministicLossError as error:
             raise NondeterministicLossError(
                 f"{error} With samples= the loss must be the exact expectation, or take seed= and be a "
@@ -227,7 +230,7 @@ class _Study:
     def _lines(self, mean: Floats) -> Iterator[tuple[int, str, Floats]]:
         for b, block in enumerate(self.loss.layout.blocks):
             if self.directions.moves(block).any():
-                yield b, SIGNS, self.directions.signs_of(mean, block.start, block.stop)
+                yield b, SIGNS, signs_of(self.directions, mean, block.start, block.stop)
                 yield b, RANDOM, self.directions.draw(b, block.start, block.stop)
 
     def _slopes(self, v: Floats) -> tuple[Floats | float, float]:

@@ -25,7 +25,9 @@ from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.summary import summarise
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.entries import Entries
-from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.repeats import Repeats
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.units import Units
@@ -108,7 +110,7 @@ class Asked:
         run = self.run(seed, through)
         value = run.value()
         free, units = layout.mask(self.where["trainable"]), Units.of(flat, layout)
-        return Loss(run, layout, free, units, Measured.of(Repeats(value)))
+        return Loss(run, layout, free, units, Measured(Repeats(value)))
 
     def claimed(self, seed: Any, layout: Layout, move: Floats | None = None) -> Floats:
         """The gradient under test with one seed, at theta or a move away."""

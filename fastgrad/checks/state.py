@@ -17,7 +17,8 @@ from fastgrad.checks.given import Gradient
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.directions import Directions, Part
-from fastgrad.differences.loss import along
+from fastgrad.differences.repeats import along
+from fastgrad.differences.signs import signs_through
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.drawn import Direction, written_out
 from fastgrad.evaluate.protocol import Evaluator
@@ -243,4 +244,5 @@ def diagnosed(unsteady: Unsteady, layout: Layout) -> Diagnosis:
 
 def outward_of(theta: Floats, units: Units, free: Mask | None) -> Direction:
     """A unit of every entry that may be perturbed, away from zero, shape (n,)."""
-    return Directions(units.entry, free, 0).signs_through(theta, [Part(0, 0, theta.size)])
+    among = Directions(units.entry, free, 0)
+    return signs_through(among, theta, [Part(0, 0, theta.size)])

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgrad.arrays import Floats
 from fastgrad.checks.block_checks import checked_block, overall, relative_error
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
@@ -27,6 +26,7 @@ from fastgrad.checks.stages.glance import glance
 from fastgrad.checks.ties import judged_together
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.noise_lines import studied
 from fastgrad.differences.own_units import begun
 from fastgrad.differences.steps import chosen_steps
 from fastgrad.numerics.stencils import CENTRAL
@@ -95,23 +95,25 @@ def _judged(
         if not budget.allows(EACH_ENTRY * loss.count + STUDY + SECOND_LOOKS + EACH_UNIT * count):
             loss = replace(loss, units=replace(loss.units, unknown=None))
     if _may_glance(loss, options, study):
-        h = _default_steps(loss, options)
-        judged, seen = glance(Entries(loss, loss.indices), claim, rule, h)
+        entries = Entries(loss, loss.indices)
+        judged, seen = glance(entries, claim, rule, entries.steps(options.steps))
         loss, known = seen.loss, seen.known
         if judged is not None:
             return loss, judged
         study = budget.allows(STUDY + SECOND_LOOKS)
     seconds = time.perf_counter() - began if known else 0.0
     if study:
-        loss, first = begun(loss, options.seed)
-        loss = loss.studied(options.seed, first=first)
+        first = None
+        if loss.measured.glimpse is None:
+            loss, first = begun(loss, options.seed)
+        loss = studied(loss, options.seed, first=first)
     if loss.run.structured:
         loss = loss.entry_by_entry(options.seed)
     entries = Entries(loss, loss.indices, known, seconds)
     if study or isinstance(options.steps, str):
         h = chosen_steps(entries, CENTRAL[2], options.steps)
     else:
-        h = _default_steps(loss, options)
+        h = entries.steps(options.steps)
     judged = judge(entries, claim, rule, h, left=budget.left)
     if loss.units.unknown is not None:  # they were found on the way
         units = loss.units.found(judged.indices, judged.scales.unit, np.zeros(0, np.intp))
@@ -132,9 +134,3 @@ def _may_glance(loss: Loss, options: Options, study: bool) -> bool:
     if loss.run.structured or isinstance(options.steps, str):
         return False
     return loss.count <= GLANCED or loss.units.unknown is not None or not study
-
-
-def _default_steps(loss: Loss, options: Options) -> Floats:
-    if isinstance(options.steps, np.ndarray):
-        return options.steps[loss.indices]
-    return loss.steps(loss.indices)

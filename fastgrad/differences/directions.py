@@ -56,62 +56,60 @@ class Directions:
             else self.mask[block.start : block.stop]
         )
 
-    def count(self, block: Block) -> int:
-        """How many entries of a block they move."""
-        return block.size if self.mask is None else int(np.count_nonzero(self.moves(block)))
+    def draw(
+        self,
+        stream: int,
+        start: int = 0,
+        stop: int | None = None,
+        exact: bool = False,
+        out: Floats | None = None,
+    ) -> Floats:
+        """The direction number ``stream``, zero outside ``start:stop``, shape (n,).
 
-    def draw(self, stream: int, start: int = 0, stop: int | None = None) -> Floats:
-        """The direction number ``stream``, zero outside ``start:stop``, shape (n,)."""
-        out = np.zeros(self.units.size)
-        self.fill(out, stream, start, stop)
+        Parameters
+        ----------
+        exact : bool
+            Signs times powers of two: points along it are exact, and f's noise is all that shows.
+        out : ndarray, shape (n,), optional
+            What the entries ``start:stop`` are put into.
+        """
+        out = np.zeros(self.units.size) if out is None else out
+        generator = np.random.Philox(key=[self.seed, stream])
+        stop = self.units.size if stop is None else stop
+        for first in range(start, stop, CHUNK):
+            part = slice(first, min(first + CHUNK, stop))
+            count = part.stop - part.start
+            random = generator.random_raw(-(-count // 4)).view(np.int16)[:count]
+            fill_direction(out[part], random, self.units[part], exact, UNIT_VARIANCE)
+            if self.quantum is not None and not exact:
+                out[part] = np.rint(out[part] / self.quantum[part]) * self.quantum[part]
+            if self.mask is not None:
+                out[part] *= self.mask[part]
         return out
 
-    def draw_exact(self, stream: int) -> Floats:
-        """Signs times powers of two: points along it are exact, and f's noise is all that shows."""
-        out = np.zeros(self.units.size)
-        self.fill(out, stream, exact=True)
-        return out
-
-    def along(self, stream: int) -> Direction:
+    def along(self, stream: int, exact: bool = False) -> Direction:
         """`draw`, not written out where there are many entries."""
-        return self.through([Part(stream, 0, self.units.size)])
+        return self.through([Part(stream, 0, self.units.size)], exact)
 
-    def along_exact(self, stream: int) -> Direction:
-        """`draw_exact`, not written out where there are many entries."""
-        if self.units.size < WRITTEN_OUT:
-            return self.draw_exact(stream)
-        return self._drawn([Part(stream, 0, self.units.size)], 0.0)
-
-    def through(self, parts: Sequence[Part]) -> Direction:
+    def through(self, parts: Sequence[Part], exact: bool = False) -> Direction:
         """The sum of the directions of some parts of theta, in their order."""
-        if self.units.size >= WRITTEN_OUT and self.quantum is None:
-            return self._drawn(parts, UNIT_VARIANCE)
+        if self.units.size >= WRITTEN_OUT and (exact or self.quantum is None):
+            pieces = [self._bits(part) for part in parts]
+            if len(pieces) == 1 and pieces[0].size == self.units.size:
+                random = pieces[0]
+            else:
+                random = np.zeros(self.units.size, np.int16)
+                for part, piece in zip(parts, pieces, strict=True):
+                    random[part.start : part.stop] = piece
+            return self.of_bits(random, parts, 0.0 if exact else UNIT_VARIANCE)
         v = np.zeros(self.units.size)
         for stream, start, stop, share in parts:
-            self.fill(v, stream, start, stop)
+            self.draw(stream, start, stop, exact, v)
             v[start:stop] *= share
         return v
 
-    def signs_through(self, a: Floats, parts: Sequence[Part]) -> Direction:
-        """`signs_of`, of parts that are multiplied by their shares, in their order."""
-        if self.units.size >= WRITTEN_OUT:  # the sign is among the upper bits of a number
-            return self._made(upper_bits(a).view(np.int16), parts, 0.0)
-        v = self.signs_of(a)
-        for part in parts:
-            v[part.start : part.stop] *= part.share
-        return v
-
-    def _drawn(self, parts: Sequence[Part], scale: float) -> Drawn:
-        pieces = [self._bits(part) for part in parts]
-        if len(pieces) == 1 and pieces[0].size == self.units.size:
-            random = pieces[0]
-        else:
-            random = np.zeros(self.units.size, np.int16)
-            for part, piece in zip(parts, pieces, strict=True):
-                random[part.start : part.stop] = piece
-        return self._made(random, parts, scale)
-
-    def _made(self, random: NDArray[np.int16], parts: Sequence[Part], scale: float) -> Drawn:
+    def of_bits(self, random: NDArray[np.int16], parts: Sequence[Part], scale: float) -> Drawn:
+        """A direction that is not written out, of what its parts' random bits are."""
         spans = np.array([(part.start, part.stop) for part in parts], np.int64).reshape(-1, 2)
         shares = np.array([part.share for part in parts], np.float64)
         return Drawn(random, self._upper_bits, spans, shares, scale)
@@ -126,43 +124,3 @@ class Directions:
     def _upper_bits(self) -> NDArray[np.uint16]:
         bits = upper_bits(self.units)
         return bits if self.mask is None else bits * self.mask
-
-    def let_go(self) -> None:
-        """Keep nothing that is made again when it is asked for."""
-        vars(self).pop("_upper_bits", None)
-
-    def signs_of(self, a: Floats, start: int = 0, stop: int | None = None) -> Floats:
-        """The units of the entries with the signs of ``a``, zero outside ``start:stop``, shape (n,).
-
-        ``v . a`` is the sum of all abs(a_i) in units, up to sqrt(n) times what a random direction
-        sees: so much larger is what it shows of an error that has a part along a.
-        """
-        out = np.zeros(self.units.size)
-        stop = self.units.size if stop is None else stop
-        for first in range(start, stop, CHUNK):
-            part = slice(first, min(first + CHUNK, stop))
-            np.copysign(self.units[part], a[part], out=out[part])
-            if self.mask is not None:
-                out[part] *= self.mask[part]
-        return out
-
-    def fill(
-        self,
-        out: Floats,
-        stream: int,
-        start: int = 0,
-        stop: int | None = None,
-        exact: bool = False,
-    ) -> None:
-        """Put the entries ``start:stop`` of the direction number ``stream`` into a vector."""
-        generator = np.random.Philox(key=[self.seed, stream])
-        stop = self.units.size if stop is None else stop
-        for first in range(start, stop, CHUNK):
-            part = slice(first, min(first + CHUNK, stop))
-            count = part.stop - part.start
-            random = generator.random_raw(-(-count // 4)).view(np.int16)[:count]
-            fill_direction(out[part], random, self.units[part], exact, UNIT_VARIANCE)
-            if self.quantum is not None and not exact:
-                out[part] = np.rint(out[part] / self.quantum[part]) * self.quantum[part]
-            if self.mask is not None:
-                out[part] *= self.mask[part]

@@ -7,16 +7,20 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.purity import SCATTER, require_deterministic
+from fastgrad.numerics.noise import UNSURPRISING
 from fastgrad.numerics.quotients import Quotients
-from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps
+from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps, power_of_two
 from fastgrad.spaces.verify import FRACTION
 
 ROUNDED = 12**-0.5
 """sd of what rounding to a last place does."""
 REPEAT_EVERY = 1024
+"""The loss at theta itself is evaluated again so often: rare randomness escapes three repeats."""
 REPEAT_AT_END = 64
 """So many entries are worth one evaluation more: what jumps for good on the way is seen at the end."""
-"""The loss at theta itself is evaluated again so often: rare randomness escapes three repeats."""
+LONGER_AT_MOST = 2.0**11
+"""Steps in units that are given are no longer than 2^-6 of them for the noise."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,22 @@ class Entries:
         loss = self.loss
         vars(self).update(x=loss.theta[self.indices], units=loss.units.entry[self.indices])
 
+    def steps(self, given: Floats | str | None = None, step: float = CENTRAL[2].step) -> Floats:
+        """The steps that the user gave, one an entry, or default ones, shape (m,).
+
+        Those are ``step`` in the entries' own units, and no shorter than what a space needs to move its
+        point by many last places. In units that are given they suit the noise, which in those of far
+        entries is more than rounding: that of theta itself.
+        """
+        if isinstance(given, np.ndarray):
+            return given[self.indices]
+        loss, steps = self.loss, step * self.units
+        least = loss.measured.least
+        if loss.units.given and loss.noise > UNSURPRISING * least:
+            steps *= float(power_of_two(min(np.cbrt(loss.noise / least), LONGER_AT_MOST)))
+        finest = loss.layout.finest
+        return steps if finest is None else np.maximum(steps, finest[self.indices])
+
     def at(self, which: Indices, h: Floats) -> Quotients:
         """Differences of step ``h``, shape (k,), at ``indices[which]``, shape (k,)."""
         chunk = self.loss.run.sweep_chunk
@@ -47,7 +67,8 @@ class Entries:
             for start in range(0, which.size, chunk)
         ]
         values = np.concatenate(parts or [np.zeros((0, 2))])
-        sigma = self.loss.noise_of(self.indices[which])
+        loss = self.loss
+        sigma = loss.noise if loss.evenly_noisy else loss.noise_of(self.indices[which])
         finest = self.loss.layout.finest
         if finest is not None:  # the point of a space is rounded as well, wherever it is moved
             slope = np.abs(values[:, 0] - values[:, 1]) / (2 * h)

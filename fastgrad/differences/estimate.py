@@ -11,7 +11,7 @@ from fastgrad.differences.loss import Loss
 from fastgrad.differences.second_looks import doubted, look_again
 from fastgrad.differences.shared_looks import spanned
 from fastgrad.differences.steps import chosen_steps
-from fastgrad.numerics.bars import local_noise
+from fastgrad.numerics.rounding import local_noise
 from fastgrad.numerics.stencils import CENTRAL, Stencil
 from fastgrad.numerics.two_steps import TwoSteps
 
@@ -74,7 +74,7 @@ def _extrapolated(loss: Loss, indices: Indices) -> tuple[Floats, Mask, Mask]:
     left = np.flatnonzero(unknown)
     if left.size:
         entries = Entries(loss, indices[left])
-        h = entries.adapted_steps(np.arange(left.size), entries.loss.steps(entries.indices))
+        h = entries.adapted_steps(np.arange(left.size), entries.steps())
         found[:, left] = _read(loss, CENTRAL[2], entries.indices, h, default=False)[0]
     into_noise = ~(found[1] <= IN_NOISE * np.abs(found[0]))
     return found, doubtful, unknown | (into_noise & has_descended(loss, indices, found))

@@ -12,7 +12,11 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.differences.domain import sample_inside
-from fastgrad.differences.loss import BRIEFLY, Loss, Measured, NoiseLine, Repeats
+from fastgrad.differences.entries import Entries
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured, NoiseLine
+from fastgrad.differences.noise_lines import BRIEFLY, measure_briefly
+from fastgrad.differences.repeats import Repeats
 from fastgrad.differences.second_looks import WideLine, wide_direction
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
@@ -55,26 +59,26 @@ def measured(
     ------
     NondeterministicLossError, NonFiniteLossError, LossError
     """
-    bare = Loss(run, layout, free, units, Measured.of(Repeats(0.0)))
+    bare = Loss(run, layout, free, units, Measured(Repeats(0.0)))
     if run.structured or bare.count > BRIEFLY or units.one_unit.any():
-        return Loss.measure_briefly(run, layout, free, units), None
+        return measure_briefly(run, layout, free, units), None
     indices, default = bare.indices, steps is None
-    h = bare.steps(indices) if steps is None else steps[indices]
+    h = Entries(bare, indices).steps(steps)
     direction = wide_direction(bare, indices, h)
     with np.errstate(all="ignore"):
         line = bare.along(direction, np.array([0.0, 1.0, -1.0, 0.0]) if default else np.zeros(2))
     value = float(line[0])
     if not np.isfinite(value) or value != line[-1]:
-        return Loss.measure_briefly(run, layout, free, units), None
+        return measure_briefly(run, layout, free, units), None
     values, h = sample_inside(run, layout, BOTH_STEPS, indices, h, default)
     few = Few(values, h, WideLine(direction, line[1:3]) if default else None)
     sigma, beside = _noise_seen(bare, few, value)
     if np.isfinite(sigma):
         glimpse = NoiseLine(sigma or None, np.append(values, beside))
-        told = replace(Measured.of(Repeats(value)), glimpse=glimpse)
+        told = Measured(Repeats(value), glimpse)
         if told.is_plain:
             return replace(bare, measured=told), few
-    return Loss.measure_briefly(run, layout, free, units), few
+    return measure_briefly(run, layout, free, units), few
 
 
 def _noise_seen(loss: Loss, few: Few, value: float) -> tuple[float, Floats]:

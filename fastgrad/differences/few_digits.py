@@ -11,8 +11,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.differences.directions import Directions
-from fastgrad.differences.loss import Loss, NoiseLine
-from fastgrad.evaluate.drawn import Direction
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import NoiseLine
 from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.numerics.windows import grain_of
@@ -84,9 +84,12 @@ def heard(loss: Loss, directions: Directions, relative: float) -> Loss:
 
 def _heard(loss: Loss, directions: Directions, spacing: float) -> Loss:
     lines = []
+    if loss.lattice is not None:
+        spacing = max(spacing, loss.lattice.finest)
     for k in range(LINES):
-        v = drawn(loss, directions, NOISE_STREAM + k)
-        values = loss.along(v, max(spacing, loss.finest) * POINTS)
+        # Where units are given, rounding of other points would pass for noise of f.
+        v = directions.along(NOISE_STREAM + k, exact=loss.units.given)
+        values = loss.along(v, spacing * POINTS)
         sigma = _noise(
             np.insert(values, POINTS.size // 2, loss.base), LEAST_NOISE * rounding_of(loss)
         )
@@ -99,10 +102,3 @@ def _noise(values: Floats, least: float) -> float:
         table = np.diff(values, ORDER)
     table = table[np.isfinite(table)]
     return max(least, rms(table) / sqrt(comb(2 * ORDER, ORDER))) if table.size else least
-
-
-def drawn(loss: Loss, directions: Directions, stream: int) -> Direction:
-    """A direction along which points are exact, where rounding of them would pass for noise of f."""
-    if loss.units.given:
-        return directions.along_exact(stream)
-    return directions.along(stream)

@@ -4,8 +4,9 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.differences.loss import Loss
-from fastgrad.numerics.bars import NEGLIGIBLE, local_noise
+from fastgrad.numerics.bars import NEGLIGIBLE
 from fastgrad.numerics.richardson import GAP, RATIO, RUNGS, Reading, few_bits, read_ladder
+from fastgrad.numerics.rounding import local_noise
 from fastgrad.numerics.steps import finest_steps, steps_inside
 
 LONGEST_STEP = 1.5 * 2.0**-6

@@ -96,7 +96,7 @@ class Lines:
         """The least step at which points along v are exact; 0 where none is known to be."""
         if self.loss.lattice is None:
             return 0.0
-        quantum, step = self.loss.lattice
+        quantum, step = self.loss.lattice.of_directions
         multiples = written_out(v) / quantum
         return step if np.array_equal(multiples, np.rint(multiples)) else 0.0
 

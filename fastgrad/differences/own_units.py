@@ -14,17 +14,14 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.confined import Confined
-from fastgrad.differences.loss import Line, Loss, Measured, finest_offset
-from fastgrad.differences.profile import JUMPS, halved
+from fastgrad.differences.glimpse import first_direction, glimpsed
+from fastgrad.differences.lattice import finest_offset
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.profile import JUMPS, Line, halved
 from fastgrad.evaluate.units import FEWEST_OF_ONE_UNIT
-from fastgrad.numerics.noise import (
-    FIRST_SPACING,
-    POINTS,
-    STRAIGHT,
-    UNSURPRISING,
-    rounding_noise,
-    straight_stretch,
-)
+from fastgrad.numerics.noise import FIRST_SPACING, POINTS, STRAIGHT, UNSURPRISING, straight_stretch
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.blocks import Block
 
@@ -89,7 +86,7 @@ def in_own_units(loss: Loss, seed: int) -> Loss | None:
     if np.array_equal(entry, loss.units.entry):
         return None
     units = replace(loss.units, entry=entry, one_unit=one_unit, near=entry, given=True)
-    return replace(loss, units=units, measured=Measured.of(loss.measured.repeats))
+    return replace(loss, units=units, measured=Measured(loss.measured.repeats))
 
 
 def _may_ask(loss: Loss) -> bool:
@@ -116,19 +113,15 @@ def turns(loss: Loss, seed: int) -> bool:
     values = measured.glimpse.values
     if not np.isfinite(values).all():
         return True
-    if measured.is_coarse:
-        return False
     least = _rounding(loss)
-    if _bends(values, least):
-        return True
-    second = float(np.abs(np.diff(values, 2)).max())
-    if second <= UNSURPRISING * least:
+    second, bends = float(np.abs(np.diff(values, 2)).max()), _bends(values, least)
+    if not (bends or second > UNSURPRISING * least) or measured.is_coarse:
         return False
-    if second > LARGE * abs(loss.value):
+    if bends or second > LARGE * abs(loss.value):
         return True
-    v, line = loss.noise_line(seed)
+    v = first_direction(loss, seed)
     offsets = finest_offset(loss.theta, v), FIRST_SPACING
-    return straight_stretch(line, offsets, second) is not None
+    return straight_stretch(partial(loss.along, v), offsets, second) is not None
 
 
 def _rounding(loss: Loss) -> float:
@@ -186,10 +179,9 @@ def begun(loss: Loss, seed: int) -> tuple[Loss, Floats | None]:
 
     For those who study all lines at once: what they begin with is seen here.
     """
-    known = loss.measured.lines or loss.measured.glimpse is not None
-    if known or loss.of_many or not _may_ask(loss):
+    if loss.measured.lines or loss.of_many or not _may_ask(loss):
         return loss, None
-    seen = loss.glimpsed(seed, POINTS)
+    seen = glimpsed(loss, seed, POINTS)
     told = in_own_units(seen, seed)
     assert seen.measured.glimpse is not None
     return (loss, seen.measured.glimpse.values[1:]) if told is None else (told, None)

@@ -12,20 +12,18 @@ import numpy as np
 from fastgrad.arrays import Array, Floats, Indices, Mask
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.directions import Directions
-from fastgrad.differences.loss import Loss, Measured, Repeats
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
+from fastgrad.differences.repeats import Repeats
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, require_alike
 from fastgrad.numerics.bars import WIDER
-from fastgrad.numerics.noise import (
-    FIRST_SPACING,
-    POINTS,
-    SPACING_FACTOR,
-    rounding_noise,
-    table_noises,
-)
+from fastgrad.numerics.noise import FIRST_SPACING, POINTS, SPACING_FACTOR
 from fastgrad.numerics.norms import rms
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.tables import table_noises
 from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import Columns, PairLayout
@@ -220,12 +218,6 @@ class PairLoss(Loss):
 
     of_many = True
 
-    def glimpsed(self, seed: int, points: Floats = POINTS) -> "PairLoss":
-        return self
-
-    def studied(self, seed: int, brief: bool = False, first: Floats | None = None) -> "PairLoss":
-        return self
-
 
 def scales_of(run: VectorEvaluator, columns: Columns, units: Units) -> Floats:
     """How far each input moves when its column moves by one, shape (n,): by its unit among others."""
@@ -288,7 +280,7 @@ def pair_loss(
     )
     value = rms(base)
     known = pairs.entry_noise(None, seed)
-    measured = Measured(value, float(noise.max()), Repeats(value), entry_noise=known)
+    measured = Measured(Repeats(value), least=float(noise.max()), entry_noise=known)
     return PairLoss(
         within_bounds(pairs, degree), layout, None, Units(entry, one_unit, entry), measured
     )
@@ -298,7 +290,7 @@ def output_noise(run: VectorEvaluator, base: Floats, directions: Directions) -> 
     """sd of the noise of each output, shape (p,): that of difference tables along a few lines."""
     noise = rounding_noise(base).copy()
     for k in range(NOISE_LINES):
-        v = directions.draw_exact(NOISE_STREAM + k)
+        v = directions.draw(NOISE_STREAM + k, exact=True)
         v = v if run.box is None else _inside(run.box, run.theta, v)
         start = CENTRAL[2].step if k % 2 else 0.0
         told = np.zeros(base.size, np.bool_)

@@ -576,16 +576,11 @@ def plainly_off(
     above, below, value = values[:4], values[4:8], values[8]
     off = (above - below) / (2 * t) - slope
     bends = np.abs((above - value) + (below - value)) / (2 * t)
-    moves = np.unique(values).size >= MOVES
-    straight = bends[2:].max() <= distance / 4
-    return bool(moves and straight and _fits(off, distance, t, h, bar))
-
-
-def _fits(off: Floats, distance: float, t: Floats, h: float, bar: float) -> bool:
-    """Whether slopes at other steps are the one known, but for truncation at the widest."""
-    fits = np.abs(off) <= distance / 4 + bar * h / t[: off.size]
-    smooth = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
-    return bool(fits[1:].all() and (fits[0] or smooth))
+    if np.unique(values).size < MOVES or not bends[2:].max() <= distance / 4:
+        return False
+    fits = np.abs(off) <= distance / 4 + bar * h / t
+    truncates = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
+    return bool(fits[1:].all() and (fits[0] or truncates))
 
 
 def scales(unit: float, x: float) -> Floats:

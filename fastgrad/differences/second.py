@@ -15,7 +15,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.loss import Loss
-from fastgrad.numerics.bars import NOISE_SDS, OWN_ROUNDING, local_noise
+from fastgrad.numerics.bars import NOISE_SDS, OWN_ROUNDING
+from fastgrad.numerics.rounding import local_noise
 from fastgrad.parameters.bounds import Box
 
 BY_ACCIDENT = 0.25

@@ -4,8 +4,9 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.entries import Entries
-from fastgrad.numerics.bars import WIDER, truncation
+from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.stencils import CENTRAL, Stencil
+from fastgrad.numerics.two_steps import truncation
 
 PROBES = 3
 """Entries probed a block."""
@@ -18,23 +19,20 @@ PROBE_NOISE = 1e-5
 
 def chosen_steps(entries: Entries, stencil: Stencil, steps: Floats | str | None) -> Floats:
     """Steps of the entries, shape (m,), from the default, the noise, or the user."""
-    if isinstance(steps, np.ndarray):
-        return steps[entries.indices]
-    if stencil is CENTRAL[2] and steps != "adaptive":
-        return probed_steps(entries, seed=0)
-    h = entries.loss.steps(entries.indices, stencil.step)
-    return entries.adapted_steps(np.arange(h.size), h) if steps == "adaptive" else h
+    h = entries.steps(steps, stencil.step)
+    if stencil is CENTRAL[2] and not isinstance(steps, np.ndarray | str):
+        return probed_steps(entries, h, seed=0)
+    return entries.adapted_steps(np.arange(h.size), h) if isinstance(steps, str) else h
 
 
-def probed_steps(entries: Entries, seed: int) -> Floats:
-    """Default steps, shape (m,), where a few probed entries of the block bear them.
+def probed_steps(entries: Entries, h: Floats, seed: int) -> Floats:
+    """Default steps h, shape (m,), where a few probed entries of the block bear them.
 
     A block of one unit whose default step fails at most of its probed entries gets the median of the
     steps that suit them (`fastgrad.numerics.steps.adaptive_steps`); what that does not suit, the sweep
     notices entry by entry.
     """
     blocks = entries.loss.layout.blocks
-    h = entries.loss.steps(entries.indices)
     probed, block = _probed(entries, seed)
     if probed.size == 0:
         return h

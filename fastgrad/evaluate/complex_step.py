@@ -18,9 +18,10 @@ from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate.explain import loss_error, name_of
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar, truncation
-from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
+from fastgrad.numerics.two_steps import truncation
 from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import native_argument, native_container

@@ -9,7 +9,6 @@ was 3.7 sigma / (sqrt(2) h) with sigma the maximum of five directions, and 7.9 w
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
-from fastgrad.numerics.noise import rounding_noise
 
 NOISE_SDS = 6.0
 CENTRAL_GAIN = 2.0**-0.5
@@ -38,14 +37,6 @@ CONVERGING = 0.25
 before it did."""
 
 
-def local_noise(sigma: Floats | float, *values: Floats) -> Floats:
-    """sd of one evaluation of f near these values, shape (m,): never below their own rounding."""
-    largest = np.abs(values[0])
-    for other in values[1:]:
-        largest = np.maximum(largest, np.abs(other))
-    return np.maximum(sigma, rounding_noise(largest))
-
-
 def noise_bar(
     sigma: Floats | float, h: Floats | float, gain: Floats | float = CENTRAL_GAIN
 ) -> Floats:
@@ -56,11 +47,6 @@ def noise_bar(
 def curvature_noise(sigma: Floats | float, h: Floats | float, gain: Floats | float = 1.0) -> Floats:
     """The same for ``E = S(h) / h^2``, of three values."""
     return np.asarray(NOISE_SDS * np.sqrt(6.0) * gain * sigma / h**2)
-
-
-def truncation(near: Floats, wide: Floats, order: int = 2, wider: float = WIDER) -> Floats:
-    """``t = (D(wh) - D(h)) / (w^p - 1)``: D(h) minus t is free of the leading error (Richardson)."""
-    return (wide - near) / (wider**order - 1)
 
 
 def converges(last: Floats, before: Floats, noise: Floats) -> Mask:

@@ -1,27 +1,19 @@
-"""How noisy is one evaluation of f? The ECnoise difference table.
-
-Moré and Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33 (2011) 1292-1314. With
-evenly spaced values the k-th differences of a smooth f vanish like spacing^k, those of independent
-noise of sd sigma do not: ``sigma_k^2 = gamma_k / (m + 1 - k) sum_i T_ik^2``, with
-``gamma_k = (k!)^2 / (2k)!``, settles on sigma^2.
-"""
+"""How noisy is one evaluation of f? Its values along a line, until what is seen is noise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb, hypot, sqrt
+from math import comb
 
 import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.numerics.norms import rms
 from fastgrad.numerics.steps import power_of_two
+from fastgrad.numerics.tables import table_noise
 
 POINTS = np.arange(1.0, 7.0)
 """Places where f is taken, in spacings: m + 1 = 6 values, all on one side. A kink in x itself, such
 as the L1 term at a zero, would pass for noise."""
-
-PLATEAU = 4.0
-"""sigma_k, sigma_{k+1}, sigma_{k+2} within this factor are one noise level (Moré and Wild, 4.2)."""
 
 FIRST_SPACING = 2.0**-30
 SPACING_FACTOR = 2.0**7
@@ -52,35 +44,6 @@ FASTEST_GROWTH = 32.0
 `SPACING_FACTOR`; where f has kinks, what they add grows with the spacing or faster, by 128 at least."""
 
 
-def rounding_noise(value: float | Floats) -> Floats:
-    """sd of the rounding of a result alone, ``ulp / sqrt(12)``: no noise is below it."""
-    return np.asarray(np.spacing(np.abs(value)) / np.sqrt(12.0))
-
-
-def table_noise(values: Floats) -> float | None:
-    """sd of the noise in evenly spaced values, shape (m + 1,); None where the table does not tell.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> sigma = table_noise(1.0 + 1e-6 * np.arange(7) + 1e-9 * rng.standard_normal(7))
-    >>> 0.3e-9 < sigma < 3e-9
-    True
-    """
-    sigma = []
-    signs_change = []
-    table = values.tolist()  # of seven numbers, which NumPy takes ten times as long for
-    for k in range(1, len(table)):
-        table = [table[i + 1] - table[i] for i in range(len(table) - 1)]
-        sigma.append(hypot(*table) / sqrt(len(table) * comb(2 * k, k)))
-        signs_change.append(min(table) < 0 < max(table))
-    for k in range(len(sigma) - 2):
-        window = sigma[k : k + 3]
-        if signs_change[k] and 0 < max(window) <= PLATEAU * min(window):
-            return sigma[k]
-    return None
-
-
 def top_noise(values: Floats) -> float:
     """sd of the noise in evenly spaced values by their highest differences, of which noise is all.
 
@@ -109,6 +72,7 @@ def ecnoise(
     spacing: float = FIRST_SPACING,
     widest: float = LARGEST_SPACING,
     attempts: int = ATTEMPTS,
+    first: Floats | None = None,
 ) -> tuple[float | None, Floats, float]:
     """The noise of f along one line, and the last values taken.
 
@@ -120,6 +84,8 @@ def ecnoise(
         The spacing tried first, and the widest; powers of two.
     attempts : int
         How many spacings are tried.
+    first : ndarray, shape (6,), optional
+        f at the first spacing, if it is known.
 
     Returns
     -------
@@ -133,7 +99,7 @@ def ecnoise(
     too_narrow, too_wide = 0.0, np.inf
     values = np.zeros(POINTS.size)
     for _ in range(attempts):
-        values = sample(spacing * POINTS)
+        values, first = sample(spacing * POINTS) if first is None else first, None
         finite = np.isfinite(values).all()
         if not finite and not np.isfinite(sample(np.zeros(1))).all():
             break  # no spacing helps
@@ -176,6 +142,7 @@ class Noise:
 
 def settled_noise(
     sample: Callable[[Floats], Floats],
+    first: Floats,
     known: float,
     finest: Callable[[], float],
     spacing: float = FIRST_SPACING,
@@ -193,6 +160,8 @@ def settled_noise(
     ----------
     sample : callable
         As of `ecnoise`.
+    first : ndarray, shape (6,)
+        f at the first spacing.
     known : float
         sd of noise known to be in f, by its rounding or by other lines.
     finest : callable
@@ -200,7 +169,7 @@ def settled_noise(
     spacing, attempts
         As of `ecnoise`.
     """
-    sigma, values, spacing = ecnoise(sample, spacing, attempts=attempts)
+    sigma, values, spacing = ecnoise(sample, spacing, attempts=attempts, first=first)
     if sigma is None and attempts == 1 and _changes(values):
         sigma = top_noise(values)
         if not sigma <= UNSURPRISING * known:
@@ -293,31 +262,3 @@ def straight_stretch(
         return None
     off = np.abs(secants[first : last + 1] - secants[last]) * at[first : last + 1]
     return float(at[last]) if UNSHAKEN * off.max() < sigma else None
-
-
-def table_noises(values: Floats) -> Floats:
-    """`table_noise` of many functions at once, shape (p,), for values of shape (m + 1, p).
-
-    NaN where the table does not tell.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> values = 1.0 + 1e-9 * rng.standard_normal((7, 2)) * np.array([1.0, 0.0])
-    >>> sigma = table_noises(values)
-    >>> bool(0.3e-9 < sigma[0] < 3e-9), bool(np.isnan(sigma[1]))
-    (True, True)
-    """
-    sigma, changes = [], []
-    table = values
-    for k in range(1, values.shape[0]):
-        table = np.diff(table, axis=0)
-        sigma.append(np.sqrt(np.mean(table**2, axis=0) / comb(2 * k, k)))
-        changes.append((table.min(axis=0) < 0) & (table.max(axis=0) > 0))
-    found = np.full(values.shape[1], np.nan)
-    for k in reversed(range(len(sigma) - 2)):
-        window = np.array(sigma[k : k + 3])
-        largest = window.max(axis=0)
-        told = changes[k] & (largest > 0) & (largest <= PLATEAU * window.min(axis=0))
-        found[told] = sigma[k][told]
-    return found

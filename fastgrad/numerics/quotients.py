@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.numerics.bars import local_noise, noise_bar
+from fastgrad.numerics.bars import noise_bar
+from fastgrad.numerics.rounding import local_noise
 
 
 @dataclass

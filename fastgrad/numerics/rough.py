@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.numerics.bars import CENTRAL_GAIN, NOISE_SDS, local_noise
+from fastgrad.numerics.bars import CENTRAL_GAIN, NOISE_SDS
 from fastgrad.numerics.norms import rms
+from fastgrad.numerics.rounding import local_noise
 
 RUNG = 4.0
 """Ratio of one step to the next."""

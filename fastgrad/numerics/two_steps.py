@@ -14,7 +14,6 @@ from fastgrad.numerics.bars import (
     curvature_noise,
     kink_allowance,
     noise_bar,
-    truncation,
 )
 from fastgrad.numerics.richardson import RATIO
 from fastgrad.numerics.stencils import CENTRAL, Stencil
@@ -26,6 +25,11 @@ WIDER_ELSEWHERE = RATIO
 truncation are of one size (order 1)."""
 SLOW = 2.0
 """Part of the next order: it may hide as much of t as this order is of the one before it."""
+
+
+def truncation(near: Floats, wide: Floats, order: int = 2, wider: float = WIDER) -> Floats:
+    """``t = (D(wh) - D(h)) / (w^p - 1)``: D(h) minus t is free of the leading error (Richardson)."""
+    return (wide - near) / (wider**order - 1)
 
 
 @dataclass(frozen=True)

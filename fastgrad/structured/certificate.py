@@ -18,12 +18,14 @@ from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.errors import StructureError
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
-from fastgrad.numerics.bars import NOISE_SDS, WIDER, curvature_noise, truncation
-from fastgrad.numerics.noise import ecnoise, rounding_noise
+from fastgrad.numerics.bars import NOISE_SDS, WIDER, curvature_noise
+from fastgrad.numerics.noise import ecnoise
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.numerics.quotients import Quotients
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import default_steps, power_of_two
+from fastgrad.numerics.two_steps import truncation
 from fastgrad.parameters.layout import Layout
 from fastgrad.structured.structure import Plain, Structure
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.evaluate.protocol import Evaluator
-from fastgrad.numerics.noise import rounding_noise
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import default_steps
 from fastgrad.parameters.layout import Layout

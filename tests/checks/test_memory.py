@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.differences.loss import FEW_ULPS, finest_offset
+from fastgrad.differences.lattice import FEW_ULPS, finest_offset
 from fastgrad.numerics.steps import power_of_two
 from tests.losses import rosenbrock, rosenbrock_grad
 

@@ -8,7 +8,9 @@ import pytest
 from fastgrad.checks.screen.noisy.again import _judged, part_of
 from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.screen.noisy.noise import POINTS, center_of
-from fastgrad.differences.loss import Loss, Measured, NoiseLine, Repeats
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured, NoiseLine
+from fastgrad.differences.repeats import Repeats
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
@@ -274,7 +276,7 @@ def test_a_kink_among_near_points_does_not_move_the_center(jump):
             jump * np.abs(POINTS) + 1e-2 * POINTS + 1e-7 * rng.standard_normal((2, POINTS.size))
         )
         lines = tuple(NoiseLine(1e-7, 1.0 + line) for line in values)
-        measured = replace(Measured.of(Repeats(1.0)), lines=lines)
+        measured = replace(Measured(Repeats(1.0)), lines=lines)
         loss = Loss(
             evaluator(lambda x: 1.0, Inputs(layout, flat), backend="python"),
             layout,

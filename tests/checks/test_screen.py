@@ -16,7 +16,7 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.residuals import Residuals
 from fastgrad.differences.directions import WEAKEST, Directions
 from fastgrad.differences.lines import Lines
-from fastgrad.differences.loss import Loss
+from fastgrad.differences.noise_lines import measure_loss
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
@@ -136,7 +136,7 @@ def test_a_bend_at_twice_the_step_is_told_from_an_error(error):
 
     layout, flat = flatten(theta)
     run = evaluator(loss, Inputs(layout, flat, ()), backend="python")
-    around = Loss.measure(run, layout, None, Units.of(flat, layout))
+    around = measure_loss(run, layout, None, Units.of(flat, layout))
     claim = Claim(*flat_gradient(np.full(10, 1.0 + error), layout))
     read = Residuals(Lines(around), claim, Rule(1e-5)).confirmed
     reading = read(np.ones(10), h)

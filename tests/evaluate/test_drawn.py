@@ -6,7 +6,9 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.differences import directions as directions_module
+from fastgrad.differences import signs as signs_module
 from fastgrad.differences.directions import UNIT_VARIANCE, WRITTEN_OUT, Directions, Part
+from fastgrad.differences.signs import signs_of, signs_through
 from fastgrad.evaluate import directions_in_numpy, kernels, on_demand
 from fastgrad.evaluate.drawn import Drawn
 from tests.losses import evaluator_of
@@ -54,10 +56,10 @@ def test_they_are_the_directions_that_are_written_out(units):
     everything = [Part(0, 0, N)]
     for drawn, written in (
         (directions.along(4), directions.draw(4)),
-        (directions.along_exact(4), directions.draw_exact(4)),
+        (directions.along(4, exact=True), directions.draw(4, exact=True)),
         (directions.through([Part(4, 17, 99)]), directions.draw(4, 17, 99)),
-        (directions.signs_through(a, everything), directions.signs_of(a)),
-        (directions.signs_through(a, [Part(0, 9, 99)]), directions.signs_of(a, 9, 99)),
+        (signs_through(directions, a, everything), signs_of(directions, a)),
+        (signs_through(directions, a, [Part(0, 9, 99)]), signs_of(directions, a, 9, 99)),
     ):
         assert drawn.array.tobytes() == written.tobytes()
 
@@ -67,7 +69,7 @@ def test_few_entries_are_written_out():
     parts = [Part(1, 0, 10, 2.0), Part(2, 20, 100)]
     np.testing.assert_array_equal(directions.through(parts), obvious(np.ones(100), None, 0, parts))
     np.testing.assert_array_equal(directions.along(1), directions.draw(1))
-    np.testing.assert_array_equal(directions.along_exact(1), directions.draw_exact(1))
+    np.testing.assert_array_equal(directions.along(1, exact=True), directions.draw(1, exact=True))
 
 
 @njit
@@ -89,8 +91,8 @@ def test_points_along_them_have_the_same_bits_on_any_number_of_threads(threads, 
     drawn = {
         "random": directions.along(1),
         "parts": directions.through(PARTS[1]),
-        "exact": directions.along_exact(2),
-        "signs": directions.signs_through(theta, [Part(0, 5, N - 5, 2.0)]),
+        "exact": directions.along(2, exact=True),
+        "signs": signs_through(directions, theta, [Part(0, 5, N - 5, 2.0)]),
     }[kind]
     offsets = np.array([0.0, 2.0**-20, -(2.0**-20), 0.1, -0.1])
     naive = np.array([spread(theta + h * drawn.array, 2.0) for h in offsets])
@@ -107,7 +109,7 @@ def test_sums_of_products_are_those_of_the_kernel_and_right(exact, units):
     rng = np.random.default_rng(3)
     values = rng.normal(size=N) / units
     directions = Directions(units, rng.random(N) < 0.9, 2)
-    whole = directions.along_exact(1) if exact else directions.along(1)
+    whole = directions.along(1, exact)
     for drawn in (whole, directions.through(PARTS[1])):
         sums = np.full((3, -(-N // kernels.CHUNK), 2), np.nan)
         kernels.project(values, drawn.way, sums[0])
@@ -150,6 +152,7 @@ def test_a_screen_says_the_same_either_way(loss, options, fault, monkeypatch):
     reports = []
     for many in (WRITTEN_OUT, 2 * N):
         monkeypatch.setattr(directions_module, "WRITTEN_OUT", many)
+        monkeypatch.setattr(signs_module, "WRITTEN_OUT", many)
         reports.append(fg.check_grad(loss, gradient, x, 1.5, **options))
     drawn, written = reports
     assert drawn.verdict == written.verdict == ("disagrees" if fault else "agrees")

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from fastgrad.numerics.noise import POINTS, ecnoise, rounding_noise, table_noise
+from fastgrad.numerics.noise import POINTS, ecnoise
+from fastgrad.numerics.rounding import rounding_noise
+from fastgrad.numerics.tables import table_noise
 
 SEEDS = 200
 

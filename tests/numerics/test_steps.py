@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastgrad.numerics.noise import ecnoise, rounding_noise
+from fastgrad.numerics.noise import ecnoise
+from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.steps import adaptive_steps, default_steps, largest_steps
 
 DEFAULT = 2.0**-17

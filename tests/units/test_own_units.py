@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.differences.loss import Loss, Measured, repeat_loss
+from fastgrad.differences import glimpse
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.measured import Measured
 from fastgrad.differences.own_units import in_own_units, told_units
+from fastgrad.differences.repeats import repeat_loss
 from fastgrad.evaluate.backends import Inputs, evaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.layout import flatten
@@ -54,8 +57,8 @@ def glimpsed(f, theta):
     layout, flat = flatten(theta)
     run = evaluator(f, Inputs(layout, flat, ()), backend="python")
     units = Units.of(flat, layout)
-    measured = Measured.of(repeat_loss(run, units.entry))
-    return Loss(run, layout, None, units, measured).glimpsed(0)
+    measured = Measured(repeat_loss(run, units.entry))
+    return glimpse.glimpsed(Loss(run, layout, None, units, measured), 0)
 
 
 @pytest.mark.parametrize("name", FAR_OUT)

@@ -69,7 +69,8 @@ def evidence_of(outcome: Outcome, loss: Loss, claim: Claim) -> list[Evidence]:
     )
     second, second_bar = judged.differences.second, judged.differences.second_bar
     every = judged.indices.size == loss.count
-    known = (every and loss.measured.is_level) or loss.measured.silent
+    is_level = every and bool(np.all(loss.measured.seen == loss.value))
+    known = is_level or loss.measured.silent
     elsewhere = ~plain & ((judged.numeric != 0) | (judged.verdict >= Verdict.KINK_VALID))
     if judged.tied is not None:
         elsewhere |= judged.tied

@@ -4,6 +4,7 @@ A verdict in a number of evaluations that hardly grows with theta.
 """
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -43,9 +44,12 @@ from fastgrad.checks.stages.useless_bars import AWAY
 from fastgrad.checks.sweep import EACH_ENTRY, EACH_UNIT
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import rounding_of
+from fastgrad.differences.lattice import finest_offset
 from fastgrad.differences.lines import Lines
-from fastgrad.differences.loss import Loss, finest_offset
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.noise_lines import studied
 from fastgrad.differences.own_units import begun, is_lost, turns
+from fastgrad.differences.signs import signs_of
 from fastgrad.differences.unknown_units import SOUGHT, in_claimed_units
 from fastgrad.numerics.noise import POINTS, UNSURPRISING
 from fastgrad.report.progress import progress_bar
@@ -76,8 +80,9 @@ def screen(loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Option
         if budget.allows(expected + EACH_UNIT * SOUGHT):
             loss = in_claimed_units(loss, claim.values)
         refuted = first_look(loss, claim, rule, budget, options.seed)
-        looked = budget.allows(POINTS.size) and not may_be_rough(loss)
-        loss, first = begun(loss, options.seed) if looked else (loss, None)
+        looks = loss.measured.glimpse is None and budget.allows(POINTS.size)
+        looks = looks and not may_be_rough(loss)
+        loss, first = begun(loss, options.seed) if looks else (loss, None)
         if loss.units.given and not shown.units.given:
             refuted = first_look(loss, claim, rule, budget, options.seed)
         loss, rough = _noise_of(loss, claim, options.seed, first)
@@ -122,7 +127,7 @@ def _is_lost(loss: Loss, claim: Claim, refuted: Along, seed: int) -> bool:
         return False
     block = loss.layout.blocks[refuted.block]
     directions = Directions(loss.units.entry, _movable(loss, claim), seed)
-    v = directions.signs_of(claim.values, block.start, block.stop)
+    v = signs_of(directions, claim.values, block.start, block.stop)
     return is_lost(partial(loss.along, v), finest_offset(loss.theta, v), AWAY)
 
 
@@ -135,7 +140,7 @@ def _noise_of(loss: Loss, claim: Claim, seed: int, first: Floats | None) -> tupl
         if is_rough(near) and near.measured.float32:
             return near, True
     if not loss.measured.lines:
-        loss = loss.studied(seed, brief=True, first=first)
+        loss = studied(loss, seed, brief=True, first=first)
     if not (finite and is_rough(loss)):
         return loss, False
     return heard(loss, directions, loss.noise / max(abs(loss.value), loss.noise)), True
@@ -217,9 +222,13 @@ class _Search:
 
     def __init__(self, loss: Loss, claim: Claim, rule: Rule, budget: Budget, seed: int):
         self.loss, self.claim, self.budget = loss, claim, budget
-        quantum = None if loss.lattice is None else loss.lattice[0]
+        quantum = None if loss.lattice is None else loss.lattice.of_directions[0]
         self.directions = Directions(loss.units.entry, _movable(loss, claim), seed, quantum)
-        counts = list(map(self.directions.count, loss.layout.blocks))
+        mask, blocks = self.directions.mask, loss.layout.blocks
+        counts = [
+            b.size if mask is None else int(np.count_nonzero(mask[b.start : b.stop]))
+            for b in blocks
+        ]
         self.found = Found(
             block_rms(loss.layout, claim.values, loss.units.entry, loss.free), counts
         )
@@ -266,8 +275,9 @@ class _Search:
         refuted = self.found.refuted is not None
         if refuted or not self.budget.allows(2 * HEARD_EVALUATIONS) or self.loss.run.structured:
             return
-        if jumps(self.loss, self.directions):
-            far = heard(self.loss, self.directions, ROUGH_AFAR)
+        directions = replace(self.directions)  # what one keeps for its lines is let go with it
+        if jumps(self.loss, directions):
+            far = heard(self.loss, directions, ROUGH_AFAR)
             if is_rough(far):
                 raise TurnsOutRoughError(far)
 
@@ -337,8 +347,8 @@ class _Search:
 
     def _is_smeared(self, b: int, finding: Finding) -> bool:
         """Whether a projection spread the errors of few entries over a block; these are then told."""
-        block, moves = self.loss.layout.blocks[b], self.directions.moves(self.loss.layout.blocks[b])
-        if chart_of(block) is None or not moves.all():
+        block = self.loss.layout.blocks[b]
+        if chart_of(block) is None or not (moves := self.directions.moves(block)).all():
             return False
         rng = np.random.default_rng(self.directions.seed)
         suspects = Suspects(self.spot, block, moves, finding, rng)

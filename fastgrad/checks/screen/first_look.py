@@ -21,6 +21,7 @@ from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.few_digits import rounding_of
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, TURNED, Profile, Ruling
+from fastgrad.differences.signs import signs_of, signs_through
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.blocks import Block
 
@@ -111,7 +112,8 @@ class FirstLook:
         self.noise = rounding_of(self.loss)
         relative = self.noise / max(abs(self.loss.value), self.noise)
         self.step = float(power_of_two(PART_OF_ROOT * np.sqrt(relative)))
-        self.step = max(self.step, self.loss.finest)
+        self.finest = 0.0 if self.loss.lattice is None else self.loss.lattice.finest
+        self.step = max(self.step, self.finest)
         total, claimed = self._everything(shares)
         suspicious = max(SUSPICIOUS, 2 * self.rule.rtol, 2 * float(self.claim.unit.max()))
         zeros = bool(np.any((shares > 0) & (self._sizes == 0)))
@@ -135,9 +137,9 @@ class FirstLook:
 
     def _size(self, block: Block) -> float:
         """The sum of ``|a_i| s_i`` over the entries of a block that move; -1 where none does."""
-        if not self.directions.count(block):
-            return -1.0
         size, mask = 0.0, self.directions.mask
+        if block.size == 0 or not (mask is None or mask[block.start : block.stop].any()):
+            return -1.0
         for part, effects in self.claim.effects(self.directions.units, block):
             if mask is not None:
                 effects[~mask[part]] = 0.0
@@ -163,7 +165,7 @@ class FirstLook:
         """The slope along the signs of all blocks that have a share, and what is claimed of it."""
         blocks = zip(self.loss.layout.blocks, shares.tolist(), strict=True)
         parts = [Part(0, block.start, block.stop, share) for block, share in blocks]
-        v = self.directions.signs_through(self.claim.values, parts)
+        v = signs_through(self.directions, self.claim.values, parts)
         step = min(self.step, LARGEST_STEP / float(shares.max()))
         above, below = self.loss.along(v, np.array([step, -step]))
         with np.errstate(invalid="ignore"):  # the loss may be infinite on both sides
@@ -172,7 +174,7 @@ class FirstLook:
 
     def _look_at(self, b: int, share: float) -> None:
         block = self.loss.layout.blocks[b]
-        v = self.directions.signs_of(self.claim.values, block.start, block.stop)
+        v = signs_of(self.directions, self.claim.values, block.start, block.stop)
         claimed, step = self.claim.along(v)[0], min(self.step * share, LARGEST_STEP)
         while True:
             above, below = self.loss.along(v, np.array([step, -step]))
@@ -201,8 +203,8 @@ class FirstLook:
         turned = not self.loss.units.one_unit[first.block] and abs(first.slope) <= TURNED * off
         if turned or not self.allows(LAST_EVALUATIONS):
             return None
-        v = self.directions.signs_of(self.claim.values, block.start, block.stop)
-        least = max(CLEAR * self.noise / max(off, abs(first.slope)), self.loss.finest)
+        v = signs_of(self.directions, self.claim.values, block.start, block.stop)
+        least = max(CLEAR * self.noise / max(off, abs(first.slope)), self.finest)
         fine, finest = (max(first.step * part, least) for part in FINER)
         far = max(FURTHEST, first.step)
         values = self.loss.along(v, np.array([far, -far, finest, -finest]))

@@ -103,7 +103,6 @@ class Locator:
         self.block = block
         inside = slice(block.start, block.stop)
         self.w = self.directions.draw(stream, block.start, block.stop)[inside]
-        self.directions.let_go()  # what is written out here takes their place
         self.suspects = Suspects(self.spot, block, self.w != 0, finding, self.rng)
         self.patterns = Patterns(self.suspects)
         self.w[self.suspects.struck] = 0.0

@@ -10,7 +10,8 @@ from fastgrad.arrays import Floats
 from fastgrad.checks.screen.first_look import LARGEST_SHARE
 from fastgrad.checks.screen.residuals import FINER, Reading, Residuals
 from fastgrad.differences.directions import Directions, Part
-from fastgrad.differences.loss import FEW_ENTRIES, LINE_EVALUATIONS, Loss
+from fastgrad.differences.glimpse import FEW_ENTRIES, LINE_EVALUATIONS
+from fastgrad.differences.loss import Loss
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.steps import power_of_two
 

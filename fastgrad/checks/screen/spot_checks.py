@@ -44,8 +44,7 @@ class SpotChecks:
         """Check entries as a sweep would."""
         residuals = self.residuals
         entries = Entries(residuals.lines.loss, positions)
-        h = residuals.lines.loss.steps(positions)
-        judged = judge(entries, residuals.claim, residuals.rule, h, self.rms)
+        judged = judge(entries, residuals.claim, residuals.rule, entries.steps(), self.rms)
         judged = self._confirmed(entries, judged)
         self.judged.append(judged)
         return judged

@@ -14,7 +14,8 @@ from fastgrad.checks.stages.scales import set_scales
 from fastgrad.checks.stages.standing import Standing
 from fastgrad.checks.stages.useless_bars import is_untold
 from fastgrad.differences.entries import Entries
-from fastgrad.numerics.noise import UNSURPRISING, rounding_noise
+from fastgrad.numerics.noise import UNSURPRISING
+from fastgrad.numerics.rounding import rounding_noise
 
 
 def glance(entries: Entries, claim: Claim, rule: Rule, h: Floats) -> tuple[Judged | None, Entries]:

@@ -14,8 +14,9 @@ from fastgrad.checks.stages.scales import set_scales
 from fastgrad.checks.stages.settling import settle
 from fastgrad.checks.stages.standing import Standing
 from fastgrad.differences.domain import finite_sides, nearest_of
-from fastgrad.numerics.bars import CORRECTED, UNCERTAIN, WIDER, truncation
+from fastgrad.numerics.bars import CORRECTED, UNCERTAIN, WIDER
 from fastgrad.numerics.quotients import Quotients
+from fastgrad.numerics.two_steps import truncation
 
 LATER_STAGES = 3.0
 """What the second and third stage cost an entry, in costs of the first; with a step of its own, up

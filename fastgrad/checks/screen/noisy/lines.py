@@ -18,6 +18,7 @@ from fastgrad.checks.screen.noisy.noise import center_of
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import is_coarse
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.signs import signs_of
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.rough import RUNG, Slope, rough_slope
 from fastgrad.numerics.steps import power_of_two
@@ -167,7 +168,7 @@ class NoisyLines:
 
     def ones(self, blocks: Sequence[int] | None = None) -> Floats:
         """The units of all entries, through some blocks, which move alike by their number of entries."""
-        v = self.directions.signs_of(np.ones(self.loss.theta.size))
+        v = signs_of(self.directions, np.ones(self.loss.theta.size))
         sizes = [
             norm(v[block.start : block.stop] / self.directions.units[block.start : block.stop])
             for block in self.loss.layout.blocks

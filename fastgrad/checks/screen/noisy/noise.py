@@ -7,7 +7,6 @@ from fastgrad.differences.few_digits import (
     LINES,
     NOISE_STREAM,
     POINTS,
-    drawn,
     is_coarse,
     rounding_of,
 )
@@ -39,7 +38,7 @@ def jumps(loss: Loss, directions: Directions) -> bool:
     The interval that is least straight is halved: across kinks and bends what is not straight falls with
     its length, across a jump it does not.
     """
-    v = drawn(loss, directions, NOISE_STREAM + LINES)
+    v = directions.along(NOISE_STREAM + LINES, exact=loss.units.given)
     at = JUMP_SPACING * np.arange(-3.0, 4.0)
     values = loss.along(v, at)
     if not np.isfinite(values).all():
@@ -48,8 +47,9 @@ def jumps(loss: Loss, directions: Directions) -> bool:
     off = np.abs(values[1:] - values[:-1] - slope * JUMP_SPACING)
     k, first = int(off.argmax()), float(off.max())
     low, high, below, above = at[k], at[k + 1], values[k], values[k + 1]
+    finest = 0.0 if loss.lattice is None else loss.lattice.finest
     for _ in range(HALVINGS):
-        if high - low <= loss.finest:  # a point in between is rounded to one of them
+        if high - low <= finest:  # a point in between is rounded to one of them
             break
         middle = (low + high) / 2
         value = float(loss.along(v, np.array([middle]))[0])
