@@ -1,13 +1,24 @@
 """A gradient whose other arguments are fixed: checked and bound once, then called with theta alone."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.evaluate.protocol import Evaluator, finite_value
+from fastgrad.cluster.campaign import campaign
+from fastgrad.differences.confined import confined
+from fastgrad.evaluate.backends import evaluator, warn_of_python
+from fastgrad.evaluate.explain import require_argument_count
+from fastgrad.evaluate.outside import watch
+from fastgrad.evaluate.protocol import Inputs, finite_value
+from fastgrad.evaluate.signature import as_arguments
+from fastgrad.parameters.arguments import Argnum, last_of, taken
+from fastgrad.parameters.labels import is_labelled
 from fastgrad.parameters.layout import Layout
+from fastgrad.slopes import Around, Differencing, slopes
+from fastgrad.spaces.placed import placed
 
 KEPT_BYTES = 1 << 24
 """Arrays of so much are held on to between two calls, so that they are bound but once."""
@@ -15,30 +26,61 @@ NUMBERS = (int, float, bool, str, type(None))
 """Types of arguments that are what they are for good."""
 
 
-class Differentiates(Protocol):
-    """What a bound gradient asks of the gradient function that it was made from."""
+@dataclass(frozen=True)
+class Question:
+    """What is differentiated, and how it is run."""
 
-    def read(self, theta: Any) -> tuple[Layout, Floats]:
-        """The layout of a theta, and a flat copy of its values."""
-        ...
+    loss: Callable[..., Any]
+    name: str
+    """What it is called."""
+    argnum: Argnum
+    """The positions of the arguments that it is differentiated by."""
+    root: str
+    """The name of a theta that is a single array."""
+    shaped: Mapping[str, Any]
+    """What is shaped like theta: ``trainable``, ``bounds`` and ``space``."""
+    running: Mapping[str, Any]
+    """``backend``, ``structure`` and ``scratch``."""
+    through: tuple[Any, Any]
+    """The executor and the checkpoint."""
+    order: int
+    """The order of the differences that are to be taken."""
 
-    def watch(self) -> Callable[[], bool] | None:
-        """Whether what the loss reads from outside is still the same; None where it cannot change."""
-        ...
+    def around(self, args: tuple[Any, ...]) -> Around:
+        """The loss around the theta that is among all of its arguments."""
+        last = last_of(self.argnum)
+        if len(args) <= last:
+            require_argument_count(self.loss, len(args))
+            raise TypeError(
+                f"argnum={self.argnum}: expected at least {last + 1} arguments, got {len(args)}"
+            )
+        theta, others = taken(args, self.argnum)
+        return self.at(self.read(theta), others)
 
-    def start(
-        self, theta: Any, arguments: tuple[Any, ...], place: tuple[Layout, Floats] | None = None
-    ) -> tuple[Layout, Evaluator]:
-        """The loss around a theta, with its other arguments; ``place`` is what was read of it."""
-        ...
+    def read(self, theta: Any) -> tuple[Any, Layout, Floats]:
+        """Theta, of several arguments in a NamedTuple; its layout, and a flat copy of its values."""
+        if not isinstance(self.argnum, int):
+            theta = as_arguments(self.loss, theta, self.argnum)
+        return theta, *placed(theta, self.shaped["space"], self.root)
 
-    def differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
-        """The gradient along the flat theta."""
-        ...
-
-    def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
-        """A shorter way to gradients at thetas of the same layout, if there is one."""
-        ...
+    def at(self, place: tuple[Any, Layout, Floats], others: tuple[Any, ...]) -> Around:
+        """The loss around a theta that was read, with its other arguments."""
+        theta, layout, flat = place
+        trainable, bounds = self.shaped["trainable"], self.shaped["bounds"]
+        free = None if trainable is None else layout.mask(trainable)
+        if type(theta) is not np.ndarray and (layout.mixed or is_labelled(theta)):
+            layout = layout.holding(theta, free)
+        inputs = Inputs(layout, flat, others, self.argnum)
+        run = evaluator(self.loss, inputs, **self.running)
+        if run.fallback:
+            warn_of_python(self.loss, run)
+        if any(option is not None for option in self.through):
+            options = {"argnum": self.argnum, **self.running}
+            through = campaign(*self.through, self.loss, lambda: inputs, options)
+            run = through.evaluator(run, self.loss, inputs, self.running)
+        if bounds is not None:
+            run = confined(run, bounds, layout, free, max(self.order, 2))
+        return Around(self.name, layout, run, free)
 
 
 class BoundGradient:
@@ -50,15 +92,16 @@ class BoundGradient:
 
     Parameters
     ----------
-    function : GradientFunction
+    question : Question
+    differencing : Differencing
     arguments : tuple
         All arguments of the loss but those differentiated by, in order.
     """
 
-    def __init__(self, function: Differentiates, arguments: tuple[Any, ...]):
-        self._function = function
+    def __init__(self, question: Question, differencing: Differencing, arguments: tuple[Any, ...]):
+        self._question, self._differencing = question, differencing
         self._arguments = arguments
-        self._latest: tuple[Layout, Evaluator] | None = None
+        self._latest: Around | None = None
         self._direct: Callable[[Any], Floats | None] | None = None
         self._is_current: Callable[[], bool] | None = None
 
@@ -79,27 +122,29 @@ class BoundGradient:
             found = direct(theta)
             if found is not None:
                 return found
-        layout, run = self._at(theta)
-        gradient = self._function.differentiate(layout, run)
-        self._direct = self._function.direct(run) if layout.plain else None
-        return layout.rebuild(gradient)
+        around, how = self._at(theta), self._differencing
+        gradient = slopes(around, how)
+        is_brief = around.layout.plain and how.is_plain and not how.is_noisy
+        self._direct = around.run.direct(how.stencil, not how.has_looked) if is_brief else None
+        return around.layout.rebuild(gradient)
 
     def value_and_grad(self, theta: Any) -> tuple[float, Any]:
         """The loss and its gradient at theta."""
-        layout, run = self._at(theta)
-        value = finite_value(run)
-        return value, layout.rebuild(self._function.differentiate(layout, run, value))
+        around = self._at(theta)
+        value = finite_value(around.run)
+        return value, around.layout.rebuild(slopes(around, self._differencing, value))
 
-    def _at(self, theta: Any) -> tuple[Layout, Evaluator]:
+    def _at(self, theta: Any) -> Around:
         """The loss around theta, with the arguments bound as they were for the last one."""
-        layout, flat = self._function.read(theta)
+        place = self._question.read(theta)
+        _, layout, flat = place
         latest, is_current = self._latest, self._is_current
-        if latest and layout is latest[0] and (is_current is None or is_current()):
-            run = latest[1].at(flat)
+        if latest and layout is latest.layout and (is_current is None or is_current()):
+            run = latest.run.at(flat)
             if run is not None:
-                return layout, run
-        self._direct, self._is_current = None, self._function.watch()
-        self._latest = self._function.start(theta, self._arguments, (layout, flat))
+                return latest._replace(run=run)
+        self._direct, self._is_current = None, watch(self._question.loss)
+        self._latest = self._question.at(place, self._arguments)
         return self._latest
 
 

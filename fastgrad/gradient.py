@@ -1,60 +1,22 @@
 """grad and value_and_grad: a loss in, its numerical gradient out."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from fastgrad.arrays import Floats, Indices
-from fastgrad.bound import BoundGradient, Kept, may_be_kept
-from fastgrad.cluster.campaign import campaign
+from fastgrad.bound import BoundGradient, Kept, Question, may_be_kept
 from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
-from fastgrad.differences.confined import confined
-from fastgrad.differences.domain import sample_inside
-from fastgrad.differences.estimate import differences
-from fastgrad.differences.few import measured
-from fastgrad.differences.misfit import misfit, shows_rounding
-from fastgrad.differences.noise_lines import measure_briefly
-from fastgrad.differences.noisy_steps import suited
-from fastgrad.errors import StepWarning
 from fastgrad.estimates import GradientEstimate
-from fastgrad.evaluate.backends import (
-    calls_within,
-    evaluator,
-    require_backend,
-    warn_of_python,
-)
-from fastgrad.evaluate.explain import name_of, require_argument_count
-from fastgrad.evaluate.outside import watch
-from fastgrad.evaluate.protocol import Evaluator, Inputs, finite_value
-from fastgrad.evaluate.signature import as_arguments, positions, root_name, signature_of
-from fastgrad.evaluate.units import Units
-from fastgrad.numerics.stencils import CENTRAL, Stencil, stencil
-from fastgrad.parameters.arguments import Argnum, last_of, taken
-from fastgrad.parameters.labels import is_labelled
-from fastgrad.parameters.layout import Layout
-from fastgrad.parameters.steps import absolute_steps
-from fastgrad.report.progress import progress_bar
-from fastgrad.spaces.placed import placed
+from fastgrad.evaluate.backends import require_backend
+from fastgrad.evaluate.explain import name_of
+from fastgrad.evaluate.protocol import finite_value
+from fastgrad.evaluate.signature import positions, root_name, signature_of
+from fastgrad.numerics.stencils import CENTRAL, stencil
+from fastgrad.parameters.arguments import Argnum
+from fastgrad.slopes import Differencing, slopes, with_bars
 
 THROUGH = ("executor", "checkpoint")
 """Options of what evaluations go through."""
-
-
-@dataclass(frozen=True)
-class Differencing:
-    """How differences are taken: the stencil, the user's steps and scales, and of what entries."""
-
-    stencil: Stencil
-    step: Any
-    scale: Any
-    trainable: Any
-    bounds: Any = None
-    space: Any = None
 
 
 class GradientFunction:
@@ -63,12 +25,13 @@ class GradientFunction:
     Parameters
     ----------
     loss : callable
-    argnum : int or tuple of int
+    argnum : int, str, or several of them
         Which of its arguments to differentiate by.
     differencing : Differencing
+    shaped : mapping
+        ``trainable``, ``bounds`` and ``space``, as of `grad`.
     running : mapping
         ``backend``, ``structure``, ``scratch``, ``executor`` and ``checkpoint``, as of `grad`.
-    progress : bool
     """
 
     def __init__(
@@ -76,43 +39,39 @@ class GradientFunction:
         loss: Callable[..., Any],
         argnum: Argnum,
         differencing: Differencing,
+        shaped: Mapping[str, Any],
         running: Mapping[str, Any],
-        progress: bool = False,
     ):
-        self._loss = loss
-        self._argnum = argnum
-        self._stencil = differencing.stencil
-        self._step = differencing.step
-        self._scale = differencing.scale
-        self._trainable = differencing.trainable
-        self._bounds = differencing.bounds
-        self._space = differencing.space
-        self._running = {k: v for k, v in running.items() if k not in THROUGH}
-        self._through = [running.get(name) for name in THROUGH]
-        self._progress = progress
-        self._has_warned = False
-        self._has_looked = False
-        """Whether values that a direct gradient does not give were looked at."""
-        self._is_noisy = False
-        """Whether default steps were lost in noise, which a direct gradient tells when it is done."""
-        self.root = root_name(loss, argnum)
-        """The name of a theta that is a single array."""
-        self.__name__ = self.__qualname__ = name_of(loss)
+        name, argnum = name_of(loss), positions(loss, argnum)
+        self._differencing = differencing
+        self._question = Question(
+            loss,
+            name,
+            argnum,
+            root_name(loss, argnum),
+            shaped,
+            {option: value for option, value in running.items() if option not in THROUGH},
+            tuple(running[option] for option in THROUGH),
+            differencing.stencil.order,
+        )
+        self.__name__ = self.__qualname__ = name
         self.__signature__ = signature_of(loss)
-        self._alone = self.bind() if argnum == 0 else None
+        self._alone: BoundGradient | None = None
+        """The gradient of a loss of theta alone, once it was called."""
         self._kept: Kept | None = None
         """The gradient of the last call, for one with the same arguments."""
 
     def __repr__(self) -> str:
-        running = {k: v for k, v in self._running.items() if v not in ("auto", True)}
+        question, how = self._question, self._differencing
+        running = {k: v for k, v in question.running.items() if v not in ("auto", True)}
         options = {
-            "argnum": self._argnum or None,
-            "trainable": self._trainable,
-            "method": None if self._stencil is CENTRAL[2] else self._stencil.name,
-            "order": self._stencil.order if self._stencil.order > 2 else None,
-            "step": self._step,
-            "scale": self._scale,
-            "space": self._space,
+            "argnum": question.argnum or None,
+            "trainable": question.shaped["trainable"],
+            "method": None if how.stencil is CENTRAL[2] else how.stencil.name,
+            "order": how.stencil.order if how.stencil.order > 2 else None,
+            "step": how.step,
+            "scale": how.scale,
+            "space": question.shaped["space"],
             **running,
         }
         said = "".join(
@@ -137,16 +96,20 @@ class GradientFunction:
             4 and 6 beyond the reach of its Taylor series, or a loss that moves by rounding alone or
             is in single precision.
         """
-        if self._alone is not None and len(args) == 1:
-            return self._alone(args[0])
+        alone = self._alone
+        if alone is not None and len(args) == 1:
+            return alone(args[0])
         kept = self._kept
         if kept is not None and kept.serves(args):
             return kept.gradient(args[0])
-        if self._argnum == 0 and may_be_kept(args):
+        if self._question.argnum == 0 and len(args) == 1:
+            self._alone = self.bind()
+            return self._alone(args[0])
+        if self._question.argnum == 0 and may_be_kept(args):
             self._kept = Kept(self.bind(*args[1:]), args)
             return self._kept.gradient(args[0])
-        layout, run = self._start(args)
-        return layout.rebuild(self.differentiate(layout, run))
+        around = self._question.around(args)
+        return around.layout.rebuild(slopes(around, self._differencing))
 
     def bind(self, *args: Any) -> BoundGradient:
         """The gradient as a function of theta alone, its other arguments checked and bound once.
@@ -164,7 +127,7 @@ class GradientFunction:
         >>> np.round(g(np.array([1.0, 2.0])), 6)
         array([2., 4.])
         """
-        return BoundGradient(self, args)
+        return BoundGradient(self._question, self._differencing, args)
 
     @cached_property
     def compiled(self) -> Any:
@@ -216,33 +179,34 @@ class GradientFunction:
         return self._embedded("g.compiled_parallel", parallel=True)
 
     def _embedded(self, name: str, parallel: bool = False) -> Any:
-        known = self._step is None or isinstance(self._step, float | int)
-        if self._trainable is not None or self._scale is not None or not known:
+        question, how = self._question, self._differencing
+        known = how.step is None or isinstance(how.step, float | int)
+        if question.shaped["trainable"] is not None or how.scale is not None or not known:
             raise ValueError(
                 f"{name} differences all entries: expected no trainable and no scale, and a step "
                 "that is None or a number"
             )
-        if self._space is not None:
+        if question.shaped["space"] is not None:
             raise ValueError(f"{name} differences arrays and numbers: expected no space")
-        if not isinstance(self._argnum, int):
-            raise ValueError(f"{name}: expected one argnum, got {self._argnum}")
+        if not isinstance(question.argnum, int):
+            raise ValueError(f"{name}: expected one argnum, got {question.argnum}")
         from fastgrad.evaluate.adapters import dispatcher
         from fastgrad.evaluate.embedded import embedded
 
-        step = None if self._step is None else float(self._step)
-        loss = dispatcher(getattr(self._loss, "loss", self._loss))
+        step = None if how.step is None else float(how.step)
+        loss = dispatcher(getattr(question.loss, "loss", question.loss))
         if parallel and loss.targetoptions.get("parallel"):
             raise ValueError(
                 f"{name}: expected a loss that runs on one thread, got one of parallel=True; "
                 "g.compiled calls it once after the other"
             )
-        return embedded(loss, self._argnum, self._stencil, step, parallel)
+        return embedded(loss, question.argnum, how.stencil, step, parallel)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
         """The loss and its gradient at ``args``."""
-        layout, run = self._start(args)
-        value = finite_value(run)
-        return value, layout.rebuild(self.differentiate(layout, run, value))
+        around = self._question.around(args)
+        value = finite_value(around.run)
+        return value, around.layout.rebuild(slopes(around, self._differencing, value))
 
     def estimate(self, *args: Any) -> GradientEstimate:
         """The gradient at ``args`` with error bars; twice the evaluations, and 4 to 50 more.
@@ -261,185 +225,15 @@ class GradientFunction:
         >>> bool(abs(result.gradient - np.cos(1.0)) <= result.error < 1e-8)
         True
         """
-        layout, run = self._start(args)
-        free = layout.mask(self._trainable)
-        steps = absolute_steps(layout, run.theta, self._step, free)
-        count = layout.size if free is None else int(np.count_nonzero(free))
-        try:
-            with self._bar(run, 2 * len(self._stencil.multiples) * count):
-                units = Units.of(run.theta, layout, self._scale, steps)
-                few = None
-                if self._stencil is CENTRAL[2] and not isinstance(steps, str):
-                    loss, few = measured(run, layout, free, units, steps)
-                else:
-                    loss = measure_briefly(run, layout, free, units)
-                loss = loss.entry_by_entry(seed=0)
-                gradient, error, step = differences(loss, self._stencil, steps, few)
-            run.certified(None if free is None else loss.indices, gradient)
-        finally:
-            run.let_go()
+        around = self._question.around(args)
+        loss, (gradient, error, step) = with_bars(around, self._differencing)
         return GradientEstimate(
-            gradient=layout.rebuild(gradient),
-            error=layout.alike(error),
-            step=layout.alike(step),
+            gradient=around.layout.rebuild(gradient),
+            error=around.layout.alike(error),
+            step=around.layout.alike(step),
             value=loss.value,
             noise=loss.noise,
-            evaluations=run.evaluations,
-        )
-
-    def _start(self, args: tuple[Any, ...]) -> tuple[Layout, Evaluator]:
-        last = last_of(self._argnum)
-        if len(args) <= last:
-            require_argument_count(self._loss, len(args))
-            raise TypeError(
-                f"argnum={self._argnum}: expected at least {last + 1} arguments, got {len(args)}"
-            )
-        return self.start(*taken(args, self._argnum))
-
-    def whole(self, theta: Any) -> Any:
-        """Theta; of several arguments, in a NamedTuple of their names."""
-        return as_arguments(self._loss, theta, self._argnum)
-
-    def read(self, theta: Any) -> tuple[Layout, Floats]:
-        """The layout of a theta, and a flat copy of its values."""
-        return placed(self.whole(theta), self._space, self.root)
-
-    def watch(self) -> Callable[[], bool] | None:
-        """Whether what the loss reads from outside is still the same; None where it cannot change."""
-        return watch(self._loss)
-
-    def start(
-        self, theta: Any, arguments: tuple[Any, ...], place: tuple[Layout, Floats] | None = None
-    ) -> tuple[Layout, Evaluator]:
-        """The loss around a theta, with its other arguments; ``place`` is what was read of it."""
-        whole = self.whole(theta)
-        layout, flat = place or placed(whole, self._space, self.root)
-        if layout.mixed or is_labelled(whole):
-            layout = layout.holding(whole, layout.mask(self._trainable))
-        inputs = Inputs(layout, flat, arguments, self._argnum)
-        run = evaluator(self._loss, inputs, **self._running)
-        if run.fallback:
-            warn_of_python(self._loss, run)
-        executor, checkpoint = self._through
-        options = {"argnum": self._argnum, **self._running}
-        through = campaign(executor, checkpoint, self._loss, lambda: inputs, options)
-        run = through.evaluator(run, self._loss, inputs, self._running)
-        free = layout.mask(self._trainable)
-        return layout, confined(run, self._bounds, layout, free, max(self._stencil.order, 2))
-
-    def direct(self, run: Evaluator) -> Callable[[Any], Floats | None] | None:
-        """A shorter way to gradients at thetas of the same layout, if there is one."""
-        if not self._is_plain or self._is_noisy:
-            return None
-        return run.direct(self._stencil, not self._has_looked)
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether all entries are wanted at default steps, and no bar is to be shown."""
-        options = self._step, self._scale, self._trainable, self._bounds
-        return all(option is None for option in options) and not self._progress
-
-    def _units(self, layout: Layout, run: Evaluator) -> Units:
-        return Units.of(run.theta, layout, self._scale)
-
-    def _default_steps(self, units: Units, theta: Floats, layout: Layout) -> Floats:
-        if self._scale is not None:
-            return self._stencil.step * units.entry
-        return units.steps(theta, layout, self._stencil)
-
-    def _asks_for_noise(self, layout: Layout, run: Evaluator) -> bool:
-        """Whether a few entries are asked first if default steps are lost in noise."""
-        plain = layout.linear and not run.structured
-        return plain and self._stencil is CENTRAL[2] and self._scale is None
-
-    def _bar(self, run: Evaluator, expected: int) -> AbstractContextManager[Any]:
-        return progress_bar(run, "gradient", expected) if self._progress else nullcontext()
-
-    def differentiate(self, layout: Layout, run: Evaluator, value: float | None = None) -> Floats:
-        """The gradient along the flat theta; ``value`` is the loss there, where that is known."""
-        try:
-            return self._differentiated(layout, run, value)
-        finally:
-            run.let_go()
-
-    def _differentiated(self, layout: Layout, run: Evaluator, value: float | None) -> Floats:
-        mask = layout.mask(self._trainable)
-        chosen = None if mask is None else np.flatnonzero(mask)
-        count = layout.size if chosen is None else chosen.size
-        steps = absolute_steps(layout, run.theta, self._step, mask)
-        if isinstance(steps, str):
-            with self._bar(run, 10 * count):
-                units = self._units(layout, run)
-                loss = measure_briefly(run, layout, mask, units).entry_by_entry(seed=0)
-                gradient = differences(loss, self._stencil, steps)[0]
-            run.certified(chosen, gradient)
-            return gradient
-        if value is None and self._stencil.needs_value:
-            value = finite_value(run)
-        base = 0.0 if value is None else value - run.reference
-        whole = None
-        briefly = run.structured or (self._is_plain and not self._is_noisy)
-        if steps is None and self._scale is None and briefly:
-            watch = not self._has_looked
-            whole = run.gradient(self._stencil, watch) if layout.linear else None
-        if whole is not None and np.isfinite(whole).all():
-            if mask is not None:
-                whole[~mask] = 0.0
-            run.certified(chosen, whole)
-            return whole
-        gradient = np.zeros(layout.size)
-        units = self._units(layout, run)
-        unit, default = units.entry, steps is None
-        asked = None
-        if steps is None:
-            steps = self._default_steps(units, run.theta, layout)
-            if layout.finest is not None:
-                steps = np.maximum(steps, layout.finest)
-        rest = chosen
-        with self._bar(run, count * len(self._stencil.multiples)):
-            if default and self._asks_for_noise(layout, run):
-                asked = suited(run, layout.stops, units.one_unit, mask, steps)
-                which, rest = asked.which, asked.others(mask)
-                offsets = self._stencil.offsets(asked.steps[which])
-                gradient[which] = self._stencil.combine(
-                    asked.values, base, run.theta[which], offsets
-                )
-                count = layout.size if rest is None else rest.size
-                self._is_noisy |= asked.steps is not steps
-            for start in range(0, count, run.chunk):
-                stop = min(start + run.chunk, count)
-                part = slice(start, stop) if rest is None else rest[start:stop]
-                indices = np.arange(start, stop) if rest is None else rest[start:stop]
-                x = run.theta[part]
-                h = steps[part] if asked is None else asked.steps[part]
-                values, h = sample_inside(run, layout, self._stencil, indices, h, default)
-                if asked is not None and (bent := asked.bent(part, values)).size:
-                    values[bent], h[bent] = sample_inside(
-                        run, layout, self._stencil, indices[bent], steps[part][bent], default
-                    )
-                offsets = self._stencil.offsets(h)
-                gradient[part] = self._stencil.combine(values, base, x, offsets)
-                if not self._has_warned:
-                    rounding = shows_rounding(values)
-                    self._has_looked |= rounding
-                    if rounding or self._stencil.order > 2:  # nothing else shows in two values
-                        seen = misfit(run, self._stencil, indices, values, offsets, unit[part])
-                        self._warn_of_step(layout, indices, seen)
-        run.certified(chosen, gradient)
-        return gradient
-
-    def _warn_of_step(self, layout: Layout, indices: Indices, seen: tuple[int, str] | None) -> None:
-        """Say once what values that were taken anyway show of a step."""
-        if seen is None:
-            return
-        self._has_warned = True
-        entry, why = seen
-        warnings.warn(
-            f"the numerical gradient of {self.__name__} is not to be trusted at "
-            f'{layout.name(int(indices[entry]))}: {why}. step="adaptive" chooses steps that suit, and '
-            ".estimate(...) says how far each slope is known",
-            StepWarning,
-            stacklevel=calls_within(),
+            evaluations=around.run.evaluations,
         )
 
 
@@ -548,16 +342,13 @@ def grad(
     chosen = stencil(method, order)
     if isinstance(step, str) and step == "adaptive" and chosen is not CENTRAL[2]:
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
-    within = structure and bounds is None
-    running = {"backend": backend, "structure": within, "scratch": scratch}
+    options = step, scale, trainable, bounds
+    is_plain = not progress and all(option is None for option in options)
+    shaped = {"trainable": trainable, "bounds": bounds, "space": space}
+    running = {"backend": backend, "structure": structure and bounds is None, "scratch": scratch}
     running |= {"executor": executor, "checkpoint": checkpoint}
-    return GradientFunction(
-        loss,
-        positions(loss, argnum),
-        Differencing(chosen, step, scale, trainable, bounds, space),
-        running,
-        progress,
-    )
+    how = Differencing(chosen, step, scale, progress, is_plain)
+    return GradientFunction(loss, argnum, how, shaped, running)
 
 
 def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tuple[float, Any]]:

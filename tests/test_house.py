@@ -141,8 +141,8 @@ LAYERS = {
         repair.operators.statements repair.operators.borrowed repair.operators.table
     """,
     "top": """
-        complex_gradient bound gradient judging checking adjoints layers jacobians jacobian_checking
-        hessians hessian_checking problems many planning diagonal_checking
+        complex_gradient slopes bound gradient judging checking adjoints layers jacobians
+        jacobian_checking hessians hessian_checking problems many planning diagonal_checking
     """,
     "monitoring": """
         monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps

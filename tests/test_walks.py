@@ -10,7 +10,7 @@ from tests import walks
 from tests.losses import run_python
 
 LIMITS = {
-    "grad": (103, 26, 42),
+    "grad": (69, 20, 15),
     "sweep, right": (225, 56, 83),
     "sweep, one entry wrong": (402, 94, 123),
     "screen, right": (246, 62, 90),

@@ -12,6 +12,7 @@ from fastgrad.commands.targets import found_at, importable
 from fastgrad.gradient import GradientFunction, grad
 from fastgrad.parameters.layout import flatten
 from fastgrad.problems import problem_of
+from fastgrad.slopes import slopes
 
 METHODS: dict[str, dict[str, Any]] = {
     'method="forward"': {"method": "forward"},
@@ -80,8 +81,8 @@ def measure(name: str, g: GradientFunction, theta: Any, args: tuple[Any, ...]) -
             began = time.perf_counter()
             g(theta, *args)
             times.append(time.perf_counter() - began)
-        layout, run = g._start((theta, *args))
-        g.differentiate(layout, run)
+        around = g._question.around((theta, *args))
+        slopes(around, g._differencing)
         estimate = g.estimate(theta, *args)
     except ArithmeticError as error:
         return Measured(name, failure=str(error).partition(":")[0])
@@ -90,7 +91,9 @@ def measure(name: str, g: GradientFunction, theta: Any, args: tuple[Any, ...]) -
     errors = np.abs(flatten(estimate.error)[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         worst = float(np.max(np.where(errors == 0, 0.0, errors / scale)))
-    return Measured(name, statistics.median(times), first, len(times), run.evaluations, worst)
+    return Measured(
+        name, statistics.median(times), first, len(times), around.run.evaluations, worst
+    )
 
 
 def table_of(results: list[Measured]) -> str:

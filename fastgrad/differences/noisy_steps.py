@@ -7,17 +7,19 @@ entries come first and their values are kept: where all is well nothing else is 
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.evaluate.protocol import Evaluator
+from fastgrad.numerics.stencils import CENTRAL
 
 BENDS = 64.0
 """An entry whose middle is off by so many times the noise is differenced at its default step after all,
 and by as many times as its step is longer: what bends unseen does less than noise did."""
-
+SIDES = CENTRAL[2].unit_offsets
+"""The places of both values of an entry, in steps."""
 PLACES = 0.25, 0.6180339887498949, 0.8541019662496845
 """Parts of the length of a block of one unit at which entries are asked for noise: its first and last
 are often dead."""
@@ -31,8 +33,22 @@ LONGEST_EXPONENT = 27
 """``log2(3 / (16 * 2^-17)^2)``: steps of 2^-8 at most."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Lengthened(NamedTuple):
+    """The middles of entries whose steps were lengthened."""
+
+    middle: Floats
+    """That of the block, shape (n,); NaN for entries of others."""
+    allowed: Floats
+    """How much the middle of an entry may differ from it, shape (n,)."""
+
+    def bent(self, part: Indices | slice, values: Floats) -> Indices:
+        """Which of some entries are not to be differenced over their longer steps."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = np.abs(_middles(values) - self.middle[part])
+        return np.flatnonzero(off > self.allowed[part])
+
+
+class Asked(NamedTuple):
     """What entries of blocks of one unit show of the steps of their blocks."""
 
     which: Indices
@@ -41,26 +57,10 @@ class Asked:
     """f above and below them, shape (p, 2)."""
     steps: Floats
     """The steps of all entries, shape (n,)."""
-    middle: Floats | None = None
-    """The middles of blocks whose steps were lengthened, shape (n,), NaN of others; None without any."""
-    allowed: Floats | None = None
-    """How much the middle of an entry may differ from it, shape (n,)."""
-
-    def bent(self, part: Indices | slice, values: Floats) -> Indices:
-        """Which of some entries are not to be differenced over their longer steps."""
-        if self.middle is None or self.allowed is None:
-            return np.zeros(0, np.intp)
-        with np.errstate(invalid="ignore", over="ignore"):
-            off = np.abs(_middles(values) - self.middle[part])
-        return np.flatnonzero(off > self.allowed[part])
-
-    def others(self, free: Mask | None) -> Indices | None:
-        """The entries that are left to be differenced; None for all."""
-        if self.which.size == 0:
-            return None if free is None else np.flatnonzero(free)
-        left = np.ones(self.steps.size, np.bool_) if free is None else free.copy()
-        left[self.which] = False
-        return np.flatnonzero(left)
+    left: Indices | None
+    """The entries that are left to be differenced; None for all."""
+    longer: Lengthened | None = None
+    """Those whose steps were lengthened; None without any."""
 
 
 def suited(
@@ -79,18 +79,36 @@ def suited(
     if free is not None:
         which = which[free[which].all(axis=1)]
     if which.size == 0:
-        return Asked(which.ravel(), np.zeros((0, 2)), steps)
-    values = _around(run, which, steps[which])
+        everyone = None if free is None else np.flatnonzero(free)
+        return Asked(which.ravel(), np.zeros((0, 2)), steps, everyone)
+    offsets = steps[which].reshape(-1, 1) * SIDES
+    values = run.coordinates(which.ravel(), offsets).reshape(*which.shape, 2)
     good = np.isfinite(values).all(axis=(1, 2))
     which, values = which[good], values[good]
     factor = np.array([_lengthening(each) for each in values])
+    longer = None
+    if (factor > 1.0).any():
+        steps, longer = _lengthened(run, stops, (which, values), factor, steps)
+    left = np.ones(steps.size, np.bool_) if free is None else free.copy()
+    left[which] = False
+    return Asked(which.ravel(), values.reshape(-1, 2), steps, np.flatnonzero(left), longer)
+
+
+def _lengthened(
+    run: Evaluator, stops: Indices, seen: tuple[Indices, Floats], factor: Floats, steps: Floats
+) -> tuple[Floats, Lengthened | None]:
+    """Steps made longer by the factors of blocks, shape (b,), where what is seen there is noise.
+
+    The values there take the place of those that are ``seen`` of its entries.
+    """
+    which, values = seen
     rows = np.flatnonzero(factor > 1.0)
     h = steps[which[rows]]
     wide = factor[rows, None] * h
-    found = _around(run, which[rows], wide) if rows.size else values[:0]
+    found = run.coordinates(which[rows].ravel(), wide.reshape(-1, 1) * SIDES).reshape(*h.shape, 2)
     holds = [_is_noise(*each) for each in zip(values[rows], found, h, wide, strict=True)]
     if not any(holds):
-        return Asked(which.ravel(), values.reshape(-1, 2), steps)
+        return steps, None
     steps = steps.copy()
     middle, allowed = np.full((2, steps.size), np.nan)
     for row, more in zip(rows[holds].tolist(), found[holds], strict=True):
@@ -100,13 +118,7 @@ def suited(
         middle[part] = np.median(_middles(more))
         allowed[part] = min(BENDS, factor[row]) * np.ptp(_middles(values[row]))
         values[row] = more
-    return Asked(which.ravel(), values.reshape(-1, 2), steps, middle, allowed)
-
-
-def _around(run: Evaluator, which: Indices, h: Floats) -> Floats:
-    """f above and below entries, shape (b, p, 2)."""
-    offsets = np.stack([h.ravel(), -h.ravel()], axis=1)
-    return run.coordinates(which.ravel(), offsets).reshape(*which.shape, 2)
+    return steps, Lengthened(middle, allowed)
 
 
 def _asked_in(stops: Indices, one_unit: Mask) -> Indices:

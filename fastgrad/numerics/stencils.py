@@ -1,7 +1,6 @@
 """Difference stencils: where to evaluate, and how to combine the values."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,15 +35,18 @@ class Stencil:
     step: float
     """The default h at unit scale, a power of two near ``(A delta / (p C))^(1/(p+1))``."""
 
-    @cached_property
-    def multiples(self) -> tuple[int, ...]:
-        """Multiples of h at which f is needed, other than 0."""
-        return tuple(k for plus, minus, _ in self.pairs for k in (plus, minus) if k)
+    multiples: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """Multiples of h at which f is needed, other than 0."""
+    unit_offsets: Floats = field(init=False, repr=False, compare=False)
+    """The same as floats, shape (k,)."""
+    needs_value: bool = field(init=False, repr=False, compare=False)
+    """Whether f at theta itself is needed."""
 
-    @property
-    def needs_value(self) -> bool:
-        """Whether f at theta itself is needed."""
-        return any(0 in pair[:2] for pair in self.pairs)
+    def __post_init__(self) -> None:
+        needed = [k for plus, minus, _ in self.pairs for k in (plus, minus)]
+        multiples = tuple(k for k in needed if k)
+        offsets = np.array(multiples, np.float64)
+        vars(self).update(multiples=multiples, unit_offsets=offsets, needs_value=0 in needed)
 
     @property
     def noise_gain(self) -> float:
@@ -55,11 +57,6 @@ class Stencil:
     def curvature_gain(self) -> float:
         """sd of `curvature` over that of ``S(h) / h^2``."""
         return float(np.sqrt(sum((w / p**2) ** 2 for p, _, w in self.pairs)))
-
-    @cached_property
-    def unit_offsets(self) -> Floats:
-        """`multiples` as floats, shape (k,)."""
-        return np.array(self.multiples, np.float64)
 
     def offsets(self, h: Floats) -> Floats:
         """Offsets from x, shape (m, k), for steps of shape (m,)."""

@@ -307,7 +307,7 @@ def test_progress_is_told_of_every_evaluation(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("fastgrad.gradient.progress_bar", Bar)
+    monkeypatch.setattr("fastgrad.slopes.progress_bar", Bar)
     with Shuffled() as pool:
         fg.grad(quartic, backend="python", progress=True, executor=pool)(X, A)
     assert sum(seen) == 2 * N

@@ -350,7 +350,7 @@ def counting(made):
     real = fg.gradient.GradientFunction.bind
 
     def bind(self, *args):
-        if args and self._trainable is None:
+        if args and self._question.shaped["trainable"] is None:
             made.append(args)
         return real(self, *args)
 
@@ -403,8 +403,8 @@ def test_steps_that_are_lost_in_noise_are_those_of_entries(noise):
         for _ in range(3):
             expected = by_entries(x, a, noise)
             np.testing.assert_array_equal(direct(x, a, noise), expected)
-        lengthened += direct._is_noisy
-        assert by_entries._is_noisy == direct._is_noisy
+        lengthened += direct._differencing.is_noisy
+        assert by_entries._differencing.is_noisy == direct._differencing.is_noisy
     assert lengthened >= {0.0: 0, 1e-7: 3, 1e-5: 10}[noise]
     assert noise or not lengthened
 
@@ -418,7 +418,7 @@ def test_lengthened_steps_are_the_same_on_any_number_of_threads():
             numba.set_num_threads(count)
             g = fg.grad(noisy, trainable=np.ones(300, bool))
             found.append(g(x, a, 1e-5))
-            assert g._is_noisy
+            assert g._differencing.is_noisy
     finally:
         numba.set_num_threads(threads)
     np.testing.assert_array_equal(found[0], found[1])
