@@ -28,8 +28,8 @@ from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.bounds import Box, bounds_of
 from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.numbers import real_array
 from fastgrad.parameters.pairs import Columns, PairLayout
-from fastgrad.parameters.trees import real_array
 from fastgrad.spaces.layout import SpaceLayout
 from fastgrad.spaces.placed import placed
 

@@ -51,7 +51,8 @@ LAYERS = {
         numerics.rough numerics.settled numerics.reach
     """,
     "parameters": """
-        parameters parameters.trees parameters.arguments parameters.native parameters.labels
+        parameters parameters.numbers parameters.trees parameters.arguments parameters.native
+        parameters.labels
         parameters.blocks parameters.layout parameters.bounds parameters.steps parameters.operands
         parameters.outputs parameters.pairs parameters.by_name
     """,
@@ -103,7 +104,7 @@ LAYERS = {
     "checks": """
         checks checks.options checks.rules checks.claim checks.given checks.outcome checks.points
         checks.seeds checks.samples checks.budget checks.rounded
-        checks.state checks.traces checks.referee checks.tolerance checks.ties
+        checks.state checks.traces checks.ruling_words checks.referee checks.tolerance checks.ties
         checks.remarks checks.stages checks.stages.standing checks.stages.scales checks.stages.first
         checks.stages.glance checks.stages.refinement checks.stages.settling
         checks.stages.useless_bars checks.sweep checks.curl checks.convergence

@@ -17,7 +17,8 @@ from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.labels import matched
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import native_argument
-from fastgrad.parameters.trees import completed, parts_of, real_array, rounding_of
+from fastgrad.parameters.numbers import real_array, rounding_of
+from fastgrad.parameters.trees import completed, parts_of
 from fastgrad.spaces.layout import SpaceLayout
 
 MOST_PARTS = 4

@@ -11,9 +11,10 @@ from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.numbers import real_array
 from fastgrad.parameters.operands import floating_leaves, is_floating, paired
 from fastgrad.parameters.outputs import Outputs
-from fastgrad.parameters.trees import children, describe, real_array, shortened
+from fastgrad.parameters.trees import children, describe, shortened
 from fastgrad.spaces.points import copied, numbers_of
 
 

@@ -7,7 +7,7 @@ where one has an alibi each is heard, or left open.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import takewhile
@@ -17,6 +17,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
+from fastgrad.checks.ruling_words import words_of
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse, rounding_of
@@ -269,17 +270,17 @@ class Referee:
         self._is_late = not self._has_time(LOOK_EVALUATIONS)
         if self._is_late and not brief:
             return None
-        before = self.before
+        before, line = self.before, self._line(k)
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
-        if self._is_hidden(k, abs(float(before.analytic[k]) - D), step):
+        a, unit = float(before.analytic[k]), float(before.scales.unit[k])
+        if self._is_hidden(k, abs(a - D), step):
             self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, TREADS
             return False
-        a, unit = float(before.analytic[k]), float(before.scales.unit[k])
         second = before.differences.second
         bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
         turned = step > FAR * unit and bool(self._may_have_turned(np.array([k]))[0])
         near, x = (step, D, bar), float(self.entries.x[k])
-        if not turned and plainly_off(self._line(k), a, near, unit, brief and not bent, x):
+        if not turned and plainly_off(line, a, near, unit, brief and not bent, x):
             return True
         self._is_late = not self._has_time(PROFILE_EVALUATIONS)
         if self._is_late:
@@ -411,39 +412,9 @@ def _chosen(accused: Indices, error: Floats) -> Indices:
     return np.asarray(accused[np.concatenate([worst, drawn])])
 
 
-COARSE = 16.0
-"""A grain of so many units in the last place of the loss is worth a word."""
-
-
 def untold(profile: Profile, loss: Loss) -> float:
     """The slope of which a saturated loss tells nothing: its rounding over steps where it is still."""
     rounding = float(np.spacing(max(abs(loss.value), 1.0)))
     moved = np.maximum(np.abs(profile.above - loss.base), np.abs(profile.below - loss.base))
     still = profile.t[moved <= FEW_ROUNDINGS * rounding]
     return PLAIN_GRAINS * rounding / (2 * float(still.max())) if still.size else 0.0
-
-
-def words_of(judgment: Judgment, grain: float, value: float) -> Iterator[str]:
-    """What kind of loss it is whose slope depends on the step."""
-    is_flat = judgment.ruling is Ruling.RIGHT and judgment.slope == 0.0
-    if judgment.other is None and (is_flat or judgment.ruling is Ruling.WRONG):
-        return
-    if judgment.sides is not None:
-        low, high = judgment.sides
-        yield f"a kink: subgradients from {low:.6g} to {high:.6g}"
-        return
-    if judgment.other is not None:
-        slope, step = judgment.other
-        yield (
-            f"the slope depends on the step: {judgment.slope:.6g} at {judgment.step:.1g}, "
-            f"{slope:.6g} at {step:.1g}"
-        )
-    jump = judgment.jump
-    if jump is not None and jump.size:
-        yield f"the loss jumps by {jump.size:.1g} at {jump.at:.1g}: computed to a tolerance?"
-    elif judgment.other is not None:
-        yield "kinks lie within the steps that its precision needs"
-    if grain > COARSE * np.spacing(abs(value)):
-        yield f"the loss is given to {grain:.1g}"
-    elif judgment.slope == 0.0 and np.isinf(judgment.resolved):
-        yield "the loss is the same at every step"

@@ -21,17 +21,8 @@ from fastgrad.errors import StructureMismatchError
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.labels import is_labelled, labels_of, like
 from fastgrad.parameters.native import Expression, expression, has_long_list, native_container
-from fastgrad.parameters.trees import (
-    Leaf,
-    Node,
-    aligned,
-    build,
-    describe,
-    leaves,
-    read,
-    real_array,
-    shortened,
-)
+from fastgrad.parameters.numbers import real_array
+from fastgrad.parameters.trees import Leaf, Node, aligned, build, describe, leaves, read, shortened
 
 
 class Layout:

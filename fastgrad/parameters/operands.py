@@ -13,13 +13,13 @@ import numpy as np
 
 from fastgrad.arrays import Array
 from fastgrad.errors import StructureMismatchError
+from fastgrad.parameters.numbers import real_array
 from fastgrad.parameters.trees import (
     Branch,
     children,
     describe,
     is_list_of_numbers,
     own_container,
-    real_array,
     shortened,
     taken_apart,
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats, Indices
 from fastgrad.errors import MutatedInputError, StructureMismatchError
-from fastgrad.parameters.trees import real_array
+from fastgrad.parameters.numbers import real_array
 from fastgrad.spaces.points import same_numbers
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
-from fastgrad.parameters.trees import rounding_of
+from fastgrad.parameters.numbers import rounding_of
 from fastgrad.spaces.charts import (
     PointChart,
     Reading,

@@ -15,7 +15,8 @@ from fastgrad.errors import LossCompilationError
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import Expression, expression, native_container
-from fastgrad.parameters.trees import Leaf, Node, build, real_array, rounding_of
+from fastgrad.parameters.numbers import real_array, rounding_of
+from fastgrad.parameters.trees import Leaf, Node, build
 from fastgrad.spaces.charts import Chart, require_shape
 
 

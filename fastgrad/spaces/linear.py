@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Array, Floats
-from fastgrad.parameters.trees import rounding_of
+from fastgrad.parameters.numbers import rounding_of
 from fastgrad.spaces.charts import Chart, Reading, numbers, require_shape
 from fastgrad.spaces.points import pairs_of
 from fastgrad.spaces.space import Space

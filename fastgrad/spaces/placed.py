@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.parameters.layout import Layout, flatten
+from fastgrad.parameters.numbers import real_array
 from fastgrad.parameters.trees import (
     Branch,
     Kept,
@@ -19,7 +20,6 @@ from fastgrad.parameters.trees import (
     describe,
     is_list_of_numbers,
     is_no_number,
-    real_array,
     shortened,
     taken_apart,
 )

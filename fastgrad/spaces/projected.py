@@ -13,7 +13,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.numerics.norms import norm
 from fastgrad.parameters.layout import Layout, flatten
-from fastgrad.parameters.trees import rounding_of
+from fastgrad.parameters.numbers import rounding_of
 from fastgrad.spaces.charts import (
     PointChart,
     Reading,
