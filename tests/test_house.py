@@ -122,6 +122,9 @@ LAYERS = {
         checks.diagnose.few_entries checks.diagnose.invariance checks.diagnose.line_offsets
         checks.diagnose.masks checks.diagnose.second_derivative checks.diagnose.several_blocks
         checks.diagnose.symmetric checks.diagnose.readings checks.diagnose.turned
+        checks.diagnose.stored checks.diagnose.one_number checks.diagnose.pairs
+        checks.diagnose.factor_of_theta checks.diagnose.whole_factor checks.diagnose.cause
+        checks.diagnose.wrong_entries checks.diagnose.unexplained
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
         checks.screen.findings checks.screen.found checks.screen.summary

@@ -3,7 +3,7 @@
 With a the gradient under test, D the difference quotients and B their bars, a law is a formula for
 D in terms of a and theta. It is named only if **every** sampled residual lies within its bar, the
 least complex law first, and only if half of the wrong samples are wrong by 100 bars. A law is a
-function ``Case -> Finding | None``; `search.LAWS` lists them in order.
+function ``Case -> Finding | None``; `laws.LAWS` lists them in order.
 
 The vocabulary of ``Diagnosis.law``, with the names of its constants in parentheses. Where a block
 has several, they are joined by ``+``, as in ``transposed+missing-l2``. The analytic gradient is...
@@ -110,7 +110,98 @@ A law of some rows, columns or entries only says which: ``row``, ``column``, ``a
 ``rows``, ``columns``, ``entries``, are among its constants.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastgrad.checks.diagnose.case import case_of
 from fastgrad.checks.diagnose.evidence import Evidence, evidence_of
-from fastgrad.checks.diagnose.laws import diagnose
+from fastgrad.checks.diagnose.finding import Finding
+from fastgrad.checks.diagnose.laws import explain
+from fastgrad.checks.diagnose.several_blocks import shared
+from fastgrad.checks.diagnose.sizes import Size, numbers_of, sizes_of
+from fastgrad.checks.diagnose.where_to_start import start_here
+from fastgrad.findings import Diagnosis
 
 __all__ = ["Evidence", "diagnose", "evidence_of"]
+
+L2_TERMS = {"missing-l2", "extra-l2", "l2"}
+"""Words of laws with an L2 term."""
+
+
+def diagnose(
+    evidence: Sequence[Evidence],
+    dims: Sequence[int | Size] = (),
+    rtol: float = 0.0,
+    value: float = 0.0,
+) -> tuple[Diagnosis, ...]:
+    """Why do the blocks disagree that do? One diagnosis for each of them.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        All blocks, in the order in which the loss applies them.
+    dims : sequence of int or Size
+        Lengths of the arrays that the loss reads, for constants such as 1/m.
+    rtol : float
+        A law that holds within so much of the gradient holds.
+    value : float
+        The loss at theta, for what is the derivative of its square, root or logarithm.
+
+    Examples
+    --------
+    >>> g, w = np.array([0.3, -1.2, 0.7, 2.1]), np.array([1.0, 2.0, -1.0, 0.5])
+    >>> block = Evidence("w", (4,), w, g - 0.01 * w, np.arange(4), g, np.full(4, 1e-10), False)
+    >>> print(diagnose([block])[0].sentence)
+    w: the analytic gradient is the numerical one minus 0.01 * w: the L2 term (lambda = 0.01) is...
+    """
+    everywhere = _unused(evidence)
+    failing = [block for block in evidence if not block.agrees]
+    numbers = numbers_of((b.name, float(b.theta[0])) for b in evidence if b.theta.size == 1)
+    cases = []
+    for block in failing:
+        sizes = sizes_of(dims, block.name, block.shape, value)
+        # A number has laws of its own parameter, of which round values of others may be look-alikes.
+        sizes += numbers if block.theta.size > 1 else ()
+        cases.append(case_of(block, [b for b in evidence if b is not block], sizes))
+    laws = shared(cases, [everywhere or explain(case, rtol) for case in cases], rtol)
+    start = None if everywhere else start_here(evidence)
+    found = []
+    for block, law in zip(failing, laws, strict=True):
+        stop = "" if law.clause.endswith("?") else "."
+        sentence = f"{law.clause}{stop}"
+        if L2_TERMS.intersection(law.words):
+            sentence += _hidden(law, evidence)
+        if not law.clause.startswith(f"{block.name}["):
+            sentence = f"{block.name}: {sentence}"
+        if start and start[0] == block.name:
+            sentence += f" {start[1]}"
+        found.append(Diagnosis(block.name, law.law, law.constants, sentence))
+    return tuple(found)
+
+
+def _unused(evidence: Sequence[Evidence]) -> Finding | None:
+    """The law of every block, where no difference of the loss is anything but 0."""
+    known = [block.numeric for block in evidence]
+    if sum(D.size for D in known) == 0 or any(np.any(D) for D in known):
+        return None
+    if any(block.moves for block in evidence):
+        return None
+    names = ", ".join(block.name for block in evidence[:3])
+    names += f" and {len(evidence) - 3} more blocks" if len(evidence) > 3 else ""
+    clause = f"the loss does not change with {names} at all: does it use its argument?"
+    return Finding(("unused",), {}, clause)
+
+
+def _hidden(law: Finding, evidence: Sequence[Evidence]) -> str:
+    """What a law with an L2 term cannot tell: a smaller lambda, and penalties that zeros hide."""
+    text = ""
+    if "missing-l2" in law.words and "norm(" not in law.clause:
+        text = " (An L2 term that is there, but too small by this lambda, looks the same.)"
+    hidden = [b.name for b in evidence if b.agrees and not np.any(b.theta)]
+    if hidden:
+        text += (
+            f" {', '.join(hidden)} {'is' if len(hidden) == 1 else 'are'} all zero, which hides such "
+            "an error there."
+        )
+    return text

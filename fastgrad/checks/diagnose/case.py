@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from fastgrad.spaces.charts import Chart
 
 MATRIX_AXES = 2
 """Shapes of fewer dimensions have no rows and columns."""
+
+Kind = Literal[
+    "one number", "two numbers", "matrix", "square matrix", "whole", "on a space", "with second"
+]
+"""What a block is, or what is known of it, where a law makes sense for some blocks alone."""
 
 SHOWS = 10.0
 """An effect shows where it is this many bars large; only such entries count as evidence."""
@@ -61,11 +67,29 @@ class Case:
     """Whether every entry of the block is known."""
     population: int = field(init=False)
     """Number of entries among which the wrong ones are all known."""
+    clear: float = field(init=False)
+    """The bars by which the wrong samples are wrong, in the median."""
+    kinds: frozenset[Kind] = field(init=False)
+    """What the block is, as far as laws ask."""
 
     def __post_init__(self) -> None:
         k, size, a = self.positions.size, self.analytic.size, self.analytic[self.positions]
         with np.errstate(all="ignore"):
-            wrong = np.asarray(np.abs(a - self.D) > self.bar)
+            error = np.abs(a - self.D)
+            wrong = np.asarray(error > self.bar)
+            bars = error[wrong] / self.bar[wrong]
+        axes, complete = len(self.shape), k == size
+        kinds: dict[Kind, bool] = {
+            "one number": k == size == 1,
+            "two numbers": k == size == 2,
+            "matrix": axes >= MATRIX_AXES,
+            "square matrix": complete
+            and axes == MATRIX_AXES
+            and self.shape[0] == self.shape[1] > 1,
+            "whole": complete,
+            "on a space": self.chart is not None,
+            "with second": self.second is not None,
+        }
         vars(self).update(
             k=k,
             a=a,
@@ -73,8 +97,10 @@ class Case:
             index=np.unravel_index(self.positions, self.shape) if self.shape else (),
             wrong=wrong,
             telling=np.asarray(np.abs(self.D) > SHOWS * self.bar),
-            complete=k == size,
+            complete=complete,
             population=size if self.located else k,
+            clear=float(np.median(bars)) if bars.size else 0.0,
+            kinds=frozenset(kind for kind, holds in kinds.items() if holds),
         )
 
     def counted(self, wrong: int) -> str:
@@ -82,16 +108,6 @@ class Case:
         sampled = "" if self.complete or self.located else "sampled "
         verb = "is" if wrong == 1 else "are"
         return f"{wrong:,} of {self.population:,} {sampled}entries {verb} wrong"
-
-    def thinned(self, most: int) -> "Case":
-        """At most so many samples: half of them wrong ones, the telling before the others."""
-        if self.k <= most:
-            return self
-        draw = np.random.default_rng(self.k).permutation(self.k)
-        draw = draw[np.argsort(~(self.telling | self.wrong)[draw], kind="stable")]
-        wrong, right = draw[self.wrong[draw]], draw[~self.wrong[draw]]
-        first = wrong[: max(most // 2, most - right.size)]
-        return self.take(np.sort(np.concatenate([first, right[: most - first.size]])))
 
     def widened(self, part: float) -> "Case":
         """The same, of a gradient under test that is off by this part of itself."""

@@ -87,32 +87,6 @@ OF_PROBABILITIES: tuple[tuple[str, Callable[[Floats], Floats]], ...] = (
 )
 """Parts of entropies and of densities on (0, 1), where all of theta lies there."""
 
-FACTORS: tuple[tuple[str, Callable[[Floats], Floats]], ...] = (
-    ("{}", lambda x: x),
-    ("{}**2", np.square),
-    ("sqrt({})", np.sqrt),
-    ("exp({})", np.exp),
-    ("(1 + {})", lambda x: 1 + x),
-    ("(1 - {})", lambda x: 1 - x),
-    ("(1 + {}**2)", lambda x: 1 + x**2),
-    ("(1 - {}**2)", lambda x: 1 - x**2),
-    ("sqrt(1 + {}**2)", lambda x: np.sqrt(1 + x**2)),
-    ("sqrt(1 - {}**2)", lambda x: np.sqrt(1 - x**2)),
-    ("({} (1 - {}))", lambda x: x * (1 - x)),
-    ("(1 + 1/{})", lambda x: 1 + 1 / x),
-    ("(1/{} - 1)", lambda x: 1 / x - 1),
-    ("(1 + exp({}))", lambda x: 1 + np.exp(x)),
-    ("(1 + exp(-{}))", lambda x: 1 + np.exp(-x)),
-    ("sin({})", np.sin),
-    ("cos({})", np.cos),
-    ("cosh({})", np.cosh),
-)
-"""What an entry may be multiplied with, or divided by, beside a constant."""
-FEWEST_OF_A_FACTOR = 4
-"""Samples wanted of a factor with a constant of its own."""
-SURE_FACTOR = 1e-4
-"""Relative slack of each, at most: of some 40 functions none fits three samples more by chance."""
-
 
 def by_another_variable(case: Case) -> Finding | None:
     """Every entry is the derivative by the same function of its own parameter."""
@@ -126,7 +100,7 @@ def by_another_variable(case: Case) -> Finding | None:
             if np.any(np.abs(case.a - expected) > bar):
                 continue
             moved = case.telling & (np.abs(expected - case.D) > SHOWS * np.maximum(bar, case.bar))
-            if np.count_nonzero(moved) < FEWEST or _is_constant(jacobian[case.telling]):
+            if np.count_nonzero(moved) < FEWEST or is_constant(jacobian[case.telling]):
                 continue
             name = variable.name.format(case.name)
             minus = "" if sign > 0 else "minus "
@@ -151,7 +125,8 @@ def variable_of_one(case: Case, slack: float) -> str | None:
     return None
 
 
-def _is_constant(factors: Floats) -> bool:
+def is_constant(factors: Floats) -> bool:
+    """Whether factors are as good as one number."""
     return bool(np.ptp(factors) <= SPREAD * np.abs(factors).max())
 
 
@@ -164,7 +139,7 @@ def function_of_theta(case: Case) -> Finding | None:
     between = bool(np.all((case.x > 0) & (case.x < 1)))
     for name, function in (*FUNCTIONS, *(OF_PROBABILITIES if between else ())):
         f = function(case.x)
-        if not np.isfinite(f).all() or _is_constant(f):
+        if not np.isfinite(f).all() or is_constant(f):
             continue
         weights = f / bar**2
         c = float(weights @ r / (weights @ f))
@@ -181,39 +156,3 @@ def function_of_theta(case: Case) -> Finding | None:
         clause = f"the analytic gradient is the numerical one {sign} {times}{what}"
         return Finding(("function-of-theta",), {"weight": weight.value}, clause)
     return None
-
-
-def factor_of_theta(case: Case) -> Finding | None:
-    """Every entry is off by a constant times one function of its own parameter."""
-    told = case.telling & (np.abs(case.a) > SHOWS * case.bar)
-    if np.count_nonzero(told & case.wrong) < FEWEST_OF_A_FACTOR or np.any(case.wrong & ~told):
-        return None
-    ratio = case.a[told] / case.D[told]
-    relative = case.bar[told] / np.abs(case.D[told]) + case.unit
-    if np.max(relative) > SURE_FACTOR:
-        return None
-    for name, function in FACTORS:
-        f = function(case.x[told])
-        if not np.isfinite(f).all() or np.any(f == 0) or _is_constant(f):
-            continue
-        for over in (False, True):
-            constants = ratio * f if over else ratio / f
-            slack = np.abs(constants) * relative
-            c = float(np.sum(constants / slack**2) / np.sum(1 / slack**2))
-            if np.any(np.abs(constants - c) > slack + slack.min()):
-                continue
-            constant = named_constants.factor(c, float(slack.min()), (), ratios=False)
-            what = name.format(*[case.name] * name.count("{}"))
-            clause = (
-                f"the analytic gradient is the numerical one {_times(constant, what, over)}, a factor "
-                "that each entry's own parameter gives: of a chain rule one part is missing, or too much"
-            )
-            return Finding(("factor-of-theta",), {"factor": constant.value}, clause)
-    return None
-
-
-def _times(constant: named_constants.Constant, what: str, over: bool) -> str:
-    if constant.value == 1:
-        return f"{'over' if over else 'times'} {what}"
-    number = constant.text.partition(" (")[0]
-    return f"times {number}{'/' if over else ' * '}{what}"

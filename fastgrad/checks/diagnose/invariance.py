@@ -50,7 +50,7 @@ def invariance(case: Case, hints: bool = False) -> Finding | None:
     hints : bool
         Look also at shifts that are no cause by themselves: most errors break those of a softmax.
     """
-    if not case.complete or case.k < FEWEST_ENTRIES:
+    if case.k < FEWEST_ENTRIES:
         return None
     for word, symmetry in _symmetries(case):
         if symmetry.cause == HINT and not hints:
@@ -76,7 +76,7 @@ def invariance(case: Case, hints: bool = False) -> Finding | None:
 
 def not_projected(case: Case) -> Finding | None:
     """The gradient has a part along theta (or along ones) that normalising takes away from D."""
-    if not case.complete or case.k < FEWEST_ENTRIES:
+    if case.k < FEWEST_ENTRIES:
         return None
     r = case.a - case.D
     slack = case.bar + case.unit * np.abs(case.a)
@@ -107,7 +107,7 @@ def not_projected(case: Case) -> Finding | None:
 
 def right_on_a_set(case: Case) -> Finding | None:
     """Theta seems to live on a set, along whose tangent space the gradient is right."""
-    if not case.complete or case.k < FEWEST_ENTRIES or case.chart is not None:
+    if case.k < FEWEST_ENTRIES or case.chart is not None:
         return None
     seems = guess(case.theta.reshape(case.shape))
     if seems is None or seems[2] not in PROJECTED:

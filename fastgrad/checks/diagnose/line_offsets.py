@@ -31,8 +31,6 @@ SIDE = 3
 def by_line_offsets(case: Case) -> Finding | None:
     """a - D is the same throughout a line, and not the same in all of them."""
     n = len(case.shape)
-    if n < MATRIX_AXES:
-        return None
     r, bar = case.a - case.D, case.bar + case.unit * np.abs(case.a)
     for axes in lines_of(n):
         h = _constants(case, r, bar, axes)
@@ -146,7 +144,7 @@ def by_normalisation(case: Case) -> Finding | None:
     That is what a normalisation takes off: the mean of what flows back, and its part along theta.
     """
     n = len(case.shape)
-    if n < MATRIX_AXES or not case.complete:
+    if not case.complete:
         return None
     bar = case.bar + case.unit * np.abs(case.a)
     for axes in lines_of(n):

@@ -3,7 +3,7 @@
 They are fitted by least squares weighted with the bars, and hold only if every sample does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -178,7 +178,7 @@ class Linear:
 
     def at(self, case: Case) -> "Linear":
         """The same law for other samples of the block."""
-        bases = [identity(case), *rearrangements(case)]
+        bases = rearrangements(case)
         base = next(base for base in bases if base.phrase == self.base.phrase)
         return Linear(case, base, self.shape)
 
@@ -194,17 +194,11 @@ def _pseudo_inverse(F: Floats) -> Floats | None:
     return None if s[-1] < CONDITION else np.asarray(((Vt.T / s) / size[:, None]) @ U.T)
 
 
-def identity(case: Case) -> Rearranged:
-    """The analytic gradient as it is."""
-    return Rearranged("", "", case.a, case.x)
-
-
-def linear_laws(case: Case, most: int, least: int = 0) -> list[Linear]:
-    """Linear laws of these complexities, the least complex first.
+def linear_laws(case: Case, bases: Sequence[Rearranged], most: int, least: int = 0) -> list[Linear]:
+    """Linear laws of these complexities and bases, the least complex first.
 
     Where all of theta has one sign, an L1 term is a constant, and is called that.
     """
-    bases = [identity(case), *rearrangements(case)]
     one_sign = case.k > 0 and bool(np.all(case.x > 0) or np.all(case.x < 0))
     laws = [
         Linear(case, base, shape)

@@ -38,6 +38,15 @@ def finding(law: Linear, fit: Fit) -> Finding:
     return Finding(_words(law, scale, named), values, _clause(law, scale, named), law.complexity)
 
 
+def times(factor: Constant) -> Finding:
+    """The law of a factor, with what it usually comes from."""
+    if factor.value == -1.0:
+        return Finding(("sign",), {"factor": -1.0}, "the analytic gradient has the wrong sign")
+    meaning = f" ({factor.meaning})" if factor.meaning else ""
+    clause = f"the analytic gradient is {factor.text} times the numerical one{meaning}"
+    return Finding(("scale",), {"factor": factor.value}, clause)
+
+
 def _of_a_norm(law: Linear, term: Term, weight: Constant) -> Constant:
     """The weight of theta as a round number over its norm: the derivative of lambda norm(theta)."""
     size = norm(law.case.theta)

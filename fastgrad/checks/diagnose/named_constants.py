@@ -46,6 +46,8 @@ class Constant:
     text: str
     named: bool
     meaning: str = ""
+    usual: bool = False
+    """Whether it is -1, 2, 1/2, made of m, or between units: more than a round decimal."""
 
 
 def factor(value: float, tolerance: float, dims: tuple[Size, ...], ratios: bool = True) -> Constant:
@@ -66,7 +68,8 @@ def factor(value: float, tolerance: float, dims: tuple[Size, ...], ratios: bool 
     for candidate, symbol, meaning in _factors(dims):
         if _near(value, candidate, tolerance):
             text = f"{candidate:.9g}"
-            return Constant(candidate, f"{text} (= {symbol})" if symbol else text, True, meaning)
+            named = f"{text} (= {symbol})" if symbol else text
+            return Constant(candidate, named, True, meaning, usual=True)
     round_ = _as_part(_rounded(value, tolerance))
     return _unit(value, tolerance, dims) or (
         round_ if round_.named else _whole(value, tolerance, ratios) or round_
@@ -87,11 +90,6 @@ def _as_part(constant: Constant) -> Constant:
 def is_whole(value: float, tolerance: float) -> bool:
     """Whether a factor is 2, 3, ..., one over it, or minus that, beyond chance."""
     return _integer(value, tolerance) is not None
-
-
-def has_name(constant: Constant, dims: tuple[Size, ...]) -> bool:
-    """Whether a factor is -1, 2, 1/2, made of m, or between units: more than a round decimal."""
-    return bool(constant.meaning) or any(constant.value == value for value, _, _ in _factors(dims))
 
 
 def coefficient(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant:
@@ -262,14 +260,14 @@ def _unit(value: float, tolerance: float, dims: tuple[Size, ...]) -> Constant | 
     is_round = float(f"{size:.{ROUND_DIGITS}g}") == size  # as many other things are
     if len({meaning for _, meaning in made}) == 1 and not is_round:
         text, meaning = made[0]
-        return Constant(value, f"{value:.6g} (= {sign}{text})", True, meaning)
+        return Constant(value, f"{value:.6g} (= {sign}{text})", True, meaning, usual=True)
     for size, symbol, meaning in (*_units(), *_of_the_loss(dims)):
         if abs(abs(value) - abs(size)) <= tolerance + UNIT_DIGITS * abs(size):
             sign = "-" if value < 0 else ""
             size = abs(size)
             exact = f"{sign}{size:.6g}"
             said = exact if exact == f"{sign}{symbol}" else f"{exact} (= {sign}{symbol})"
-            return Constant(float(np.copysign(size, value)), said, True, meaning)
+            return Constant(float(np.copysign(size, value)), said, True, meaning, usual=True)
     return None
 
 

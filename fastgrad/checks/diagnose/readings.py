@@ -25,8 +25,7 @@ MOST_SMEARED = 3
 
 def read_otherwise(case: Case) -> Finding | None:
     """The gradient is right under another convention of its space."""
-    if case.chart is None:
-        return None
+    assert case.chart is not None
     told = case.telling | case.wrong
     if np.count_nonzero(told) < min(FEWEST_SPACE, case.k):
         return None
@@ -44,7 +43,8 @@ def smeared(case: Case) -> Finding | None:
 
     The residual is a sum of c project(e_k), fitted entry by entry, by orthogonal matching pursuit.
     """
-    if case.chart is None or case.chart.dimension is None or not case.complete:
+    assert case.chart is not None
+    if case.chart.dimension is None or not case.complete:
         return None
     most = min(MOST_SMEARED, int(case.chart.dimension) // DIRECTIONS)
     r = case.a - case.D

@@ -31,16 +31,25 @@ class Rearranged:
 
 
 def rearrangements(case: Case) -> Iterator[Rearranged]:
-    """Every rearrangement that makes sense for the block's shape, and all blocks of its size."""
+    """The gradient as it is, and moved as makes sense for the block's shape, and blocks of its size."""
+    yield identity(case)
     if not case.shape:
         return
-    yield from _transposed(case)
-    yield from _memory_order(case)
+    is_matrix = len(case.shape) >= MATRIX_AXES
+    if is_matrix:
+        yield from _transposed(case)
+        yield from _memory_order(case)
     yield from _reversed(case)
     yield from _rolled(case)
-    yield from _exchanged(case)
+    if is_matrix:
+        yield from _exchanged(case)
     for other in case.others:
         yield from _other_block(case, other)
+
+
+def identity(case: Case) -> Rearranged:
+    """The analytic gradient as it is."""
+    return Rearranged("", "", case.a, case.x)
 
 
 def _transposed(case: Case) -> Iterator[Rearranged]:
@@ -53,8 +62,6 @@ def _transposed(case: Case) -> Iterator[Rearranged]:
 
 
 def _memory_order(case: Case) -> Iterator[Rearranged]:
-    if len(case.shape) < MATRIX_AXES:
-        return
     phrase = ", its memory read in the other order (reshaped in {} order),"
     fortran = np.ravel_multi_index(case.index, case.shape, order="F")
     yield _moved(case, "memory-order", phrase.format("Fortran"), fortran)
@@ -89,7 +96,7 @@ def _rolled(case: Case) -> Iterator[Rearranged]:
 
 def _exchanged(case: Case) -> Iterator[Rearranged]:
     """The two lines of an axis that are wrong, each in the other's place."""
-    for d in range(len(case.shape)) if len(case.shape) >= MATRIX_AXES else ():
+    for d in range(len(case.shape)):
         lines = np.unique(case.index[d][case.wrong])
         if lines.size != PAIR or case.shape[d] == PAIR:
             continue

@@ -20,9 +20,9 @@ SURE_ALONE = 1e-4
 
 def hessian(case: Case) -> Finding | None:
     """Every entry is the second derivative, or the first over it, or times it."""
-    if case.second is None or case.second_bar is None:
-        return None
     H, bar = case.second, case.second_bar
+    assert H is not None
+    assert bar is not None
     told = np.isfinite(H) & (np.abs(H) > SHOWN * bar)
     if case.analytic.size == 1 and case.k == 1:
         sure = bool(bar[0] <= SURE_ALONE * abs(H[0]))

@@ -1,4 +1,4 @@
-"""What is said of several blocks at once: the loss uses none of them, or they share a factor."""
+"""What is said of several blocks at once: that they share a factor, and what it usually comes from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.checks.diagnose.case import Case
-from fastgrad.checks.diagnose.evidence import Evidence
 from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fitting import best_fit
 from fastgrad.numerics.norms import norm
@@ -17,19 +16,6 @@ SET_NORM = 1e-5
 """A norm this near to a number of one digit was set to it: torch adds 1e-6 to the norm it divides by."""
 POOLED = 3
 """Blocks of one number that are looked at together."""
-
-
-def unused(evidence: Sequence[Evidence]) -> Finding | None:
-    """The law of every block, where no difference of the loss is anything but 0."""
-    known = [block.numeric for block in evidence]
-    if sum(D.size for D in known) == 0 or any(np.any(D) for D in known):
-        return None
-    if any(block.moves for block in evidence):
-        return None
-    names = ", ".join(block.name for block in evidence[:3])
-    names += f" and {len(evidence) - 3} more blocks" if len(evidence) > 3 else ""
-    clause = f"the loss does not change with {names} at all: does it use its argument?"
-    return Finding(("unused",), {}, clause)
 
 
 def shared(cases: Sequence[Case], laws: Sequence[Finding], rtol: float = 0.0) -> list[Finding]:

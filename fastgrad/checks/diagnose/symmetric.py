@@ -2,18 +2,16 @@
 
 import numpy as np
 
-from fastgrad.checks.diagnose.case import MATRIX_AXES, SHOWS, Case
+from fastgrad.checks.diagnose.case import SHOWS, Case
 from fastgrad.checks.diagnose.finding import Finding
 
 SIDE = 2
-"""Rows wanted."""
+"""Entries wanted on the diagonal, and off it."""
 OFF_DIAGONAL = {2.0: "twice", 0.5: "half of"}
 
 
 def triangle(case: Case) -> Finding | None:
     """The loss reads one triangle of a matrix, the gradient is that by a symmetric one."""
-    if not _square(case):
-        return None
     a, D, bar = (v.reshape(case.shape) for v in (case.a, case.D, case.bar))
     for side, part, strict in (
         ("lower", np.tril, np.triu(np.ones_like(D), 1)),
@@ -38,8 +36,6 @@ def triangle(case: Case) -> Finding | None:
 
 def one_triangle(case: Case) -> Finding | None:
     """Theta is symmetric and so is D, and of the gradient one triangle is there."""
-    if not _square(case):
-        return None
     a, D, bar, x = (v.reshape(case.shape) for v in (case.a, case.D, case.bar, case.theta))
     if not np.array_equal(x, x.T) or np.any(np.abs(D - D.T) > bar + bar.T):
         return None
@@ -62,8 +58,6 @@ def one_triangle(case: Case) -> Finding | None:
 
 def off_diagonal(case: Case) -> Finding | None:
     """Right on the diagonal, and twice or half of it elsewhere."""
-    if not _square(case):
-        return None
     diagonal = case.index[0] == case.index[1]
     told = case.telling & ~diagonal
     if np.count_nonzero(case.telling & diagonal) < SIDE or np.count_nonzero(told) < SIDE:
@@ -78,8 +72,3 @@ def off_diagonal(case: Case) -> Finding | None:
             )
             return Finding(("off-diagonal",), {"factor": factor}, clause)
     return None
-
-
-def _square(case: Case) -> bool:
-    is_square = len(case.shape) == MATRIX_AXES and case.shape[0] == case.shape[1] >= SIDE
-    return is_square and case.complete
