@@ -54,6 +54,7 @@ from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.compiling import Clock
 from fastgrad.evaluate.drawn import written_out
+from fastgrad.evaluate.programs import programs_after
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.signature import root_name
 from fastgrad.evaluate.units import Units
@@ -145,7 +146,7 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     clock = Clock()
     opened = _opened(place, question, rule, options)
     run = opened.loss.run
-    clock.warmed(run.evaluations)
+    programs = programs_after(run.evaluations)
     cheapest = _cheapest(opened.loss, opened.options)
     affordable = _with_a_glimpse(opened, cheapest[0])
     if affordable is None:
@@ -153,7 +154,8 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     opened = affordable
     strategy = _chosen(opened.loss, opened.claim, opened.budget, opened.options)
     outcome, loss, made = _judged(opened, question, rule, strategy)
-    outcome = outcome.saying(*clock.about_programs(run.evaluations))
+    if programs is not None:
+        outcome = outcome.saying(*programs.remarks(run.evaluations))
     claim, options = opened.claim, opened.options
     if opened.answers is not None:
         with opened.budget.stopped():

@@ -87,52 +87,12 @@ def said_after(seconds: float, sentence: str) -> Iterator[None]:
         timer.cancel()
 
 
-class _Programs:
-    """How many programs XLA has compiled for JAX since it was first asked; it does not load JAX."""
-
-    EVENT = "/jax/core/compile/backend_compile_duration"
-
-    def __init__(self) -> None:
-        self._count, self._listens = 0, False
-
-    def _heard(self, event: str, *_: Any, **__: Any) -> None:
-        self._count += event == self.EVENT
-
-    def count(self) -> int:
-        """How many so far; 0 where JAX is not loaded."""
-        jax = sys.modules.get("jax")
-        if jax is not None and not self._listens:
-            self._listens = True
-            jax.monitoring.register_event_duration_secs_listener(self._heard)
-        return self._count
-
-
-_programs = _Programs()
-EVERY_OTHER = 2
-"""Programs for every so many evaluations are no first call of something new."""
-
-
 class Clock:
     """What a check took since this was made: compiling, and the rest."""
 
     def __init__(self) -> None:
         listen()
         self._began, self._compiling = time.perf_counter(), seconds_compiling()
-        self._warm: tuple[int, int] = (_programs.count(), 0)
-
-    def warmed(self, evaluations: int) -> None:
-        """Take it that after so many evaluations nothing is left to compile."""
-        self._warm = _programs.count(), evaluations
-
-    def about_programs(self, evaluations: int) -> list[str]:
-        """Whether JAX has compiled at every evaluation since it was warm, or at every other."""
-        programs, made = _programs.count() - self._warm[0], evaluations - self._warm[1]
-        if not made or EVERY_OTHER * programs < made:
-            return []
-        return [
-            f"JAX compiled {programs:,} programs in {made:,} evaluations: make the loss one function "
-            "that is compiled once, loss = jax.jit(loss), outside of what is called."
-        ]
 
     @property
     def seconds(self) -> float:
