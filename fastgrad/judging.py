@@ -30,7 +30,7 @@ from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.points import Point
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import refute, screen
-from fastgrad.checks.screen.screen import screen_evaluations
+from fastgrad.checks.screen.cost import screen_evaluations
 from fastgrad.checks.screen.told import beside
 from fastgrad.checks.state import Answers, Unsteady, convicted, diagnosed, outward_of
 from fastgrad.checks.summary import summarise

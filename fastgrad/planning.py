@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.checks.budget import Budget
-from fastgrad.checks.screen.screen import SET_UP, screen_evaluations
+from fastgrad.checks.screen.cost import SET_UP, screen_evaluations
 from fastgrad.checks.sweep import EACH_ENTRY, GLANCED, SECOND_LOOKS, STUDY
 from fastgrad.cluster.engines import engine_of
 from fastgrad.cluster.pace import CLIENT_SECONDS, PART_SECONDS

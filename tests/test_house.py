@@ -127,11 +127,12 @@ LAYERS = {
         checks.diagnose.wrong_entries checks.diagnose.unexplained
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.spot_checks checks.screen.patterns
-        checks.screen.findings checks.screen.found checks.screen.summary
+        checks.screen.found checks.screen.summary checks.screen.cost checks.screen.search
+        checks.screen.rough checks.screen.jumps
         checks.screen.first_look checks.screen.told checks.screen.smeared
         checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
         checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
-        checks.screen.noisy.words checks.screen.noisy.noise checks.screen.noisy.pooled
+        checks.screen.noisy.words checks.screen.noisy.pooled
         checks.screen.noisy.placing checks.screen.noisy.echo checks.screen.noisy.found
         checks.screen.noisy.looking checks.screen.noisy.zeros
     """,

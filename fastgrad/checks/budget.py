@@ -198,6 +198,13 @@ class Budget:
         entry = 2 * self.evaluation / self.run.at_once if self.entry is None else self.entry
         return entries * entry * self.pairs
 
+    def about_a_sweep(self, entries: int) -> str:
+        """What a sweep would cost, for those who made none."""
+        return (
+            f"A sweep of every entry would take {2 * entries:,} evaluations, about "
+            f"{self.sweep_seconds(entries):.2g} s."
+        )
+
     def plan(self, entries: int, sweeps: bool) -> str:
         """What is about to be done, and why."""
         sweep = f"a sweep of {entries:,} entries takes about {self.sweep_seconds(entries):.2g} s"

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fastgrad.arrays import CHUNK, Floats, Indices
+from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.evaluate.drawn import Direction, Drawn
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import HUGE, TINY, norm
@@ -66,6 +66,14 @@ class Claim:
         if self.is_finite:
             return self
         return replace(self, values=np.where(np.isfinite(self.values), self.values, 0.0))
+
+    def movable(self, free: Mask | None) -> Mask | None:
+        """The entries that directions move: free ones of which it is finite; None for all."""
+        movable = free
+        if not self.is_finite:
+            finite = np.isfinite(self.values)
+            movable = finite if movable is None else finite & movable
+        return None if movable is None or movable.all() else movable
 
     def corrected(self, position: int, difference: float, bar: float) -> "Claim":
         """The same with a difference quotient in the place of an entry found to be wrong."""

@@ -20,12 +20,13 @@ from fastgrad.checks.edges import away_from_bounds
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict
-from fastgrad.checks.screen import screen_together, with_noise
-from fastgrad.checks.screen.noisy import ROUGH, is_coarse, may_be_rough, useful_limits
-from fastgrad.checks.screen.noisy.limits import PARTS
+from fastgrad.checks.screen.noisy import screen_rough
+from fastgrad.checks.screen.noisy.limits import PARTS, useful_limits
+from fastgrad.checks.screen.rough import ROUGH, is_rough
 from fastgrad.checks.stages.useless_bars import LONGEST_STEP, RESOLVED
 from fastgrad.checks.sweep import sweep
-from fastgrad.differences.few_digits import rounding_of
+from fastgrad.differences.directions import Directions
+from fastgrad.differences.few_digits import heard, is_coarse, rounding_of
 from fastgrad.differences.loss import Loss
 from fastgrad.numerics.bars import noise_bar
 from fastgrad.numerics.norms import norm
@@ -64,9 +65,11 @@ def kept_for_what_is_left(loss: Loss) -> int:
 
 def sweeps_in_vain(loss: Loss, claim: Claim, seed: int) -> bool:
     """Whether the noise of the loss hides nearly all entries one by one."""
-    if not may_be_rough(loss):
+    rounding = rounding_of(loss)
+    if not is_rough(loss, rounding):
         return False
-    known = with_noise(loss, claim, seed)
+    directions = Directions(loss.units.entry, claim.movable(loss.free), seed)
+    known = heard(loss, directions, rounding / abs(loss.value))
     return part_told(known, claim) < (FEW_IF_COARSE if is_coarse(known) else FEW_TOLD)
 
 
@@ -111,7 +114,10 @@ def sweep_and_screen(
     rest = away_from_bounds(replace(known, free=free))[0]
     if rest.count < np.count_nonzero(free):  # directions would not move all of them
         return swept
-    screened = screen_together(rest, claim, rule, budget, options)
+    directions = Directions(rest.units.entry, claim.movable(rest.free), options.seed)
+    rest = heard(rest, directions, rounding_of(rest) / abs(rest.value))
+    together = (directions, (), "")
+    screened = screen_rough(rest, claim, rule, budget, together, " of these together")
     return Joined(swept, screened, left.narrowed(budget)).outcome()
 
 

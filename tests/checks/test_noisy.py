@@ -7,7 +7,7 @@ import pytest
 
 from fastgrad.checks.screen.noisy.again import _judged, part_of
 from fastgrad.checks.screen.noisy.limits import PARTS
-from fastgrad.checks.screen.noisy.noise import POINTS, center_of
+from fastgrad.checks.screen.noisy.lines import POINTS, center_of
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import Measured, NoiseLine
 from fastgrad.differences.repeats import Repeats

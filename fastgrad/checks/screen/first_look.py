@@ -17,11 +17,15 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
+from fastgrad.checks.stages.useless_bars import AWAY
 from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.few_digits import rounding_of
+from fastgrad.differences.lattice import finest_offset
 from fastgrad.differences.loss import Loss
+from fastgrad.differences.own_units import is_lost
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, TURNED, Profile, Ruling
 from fastgrad.differences.signs import signs_of, signs_through
+from fastgrad.numerics.noise import UNSURPRISING
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.blocks import Block
 
@@ -101,8 +105,8 @@ class FirstLook:
     rule: Rule
     directions: Directions
     allows: Callable[[int], bool]
-    blocks: dict[int, Along] = field(default_factory=dict)
-    """What each block's own line showed, where they were looked at."""
+    gross: list[Along] = field(default_factory=list)
+    """What the own lines of blocks showed that are off by a gross part."""
 
     def refuted(self) -> Along | None:
         """The block that is grossly wrong along its signs, if one is."""
@@ -122,9 +126,8 @@ class FirstLook:
         moving = np.flatnonzero(shares)
         for group in np.array_split(moving, min(moving.size, MOST_GROUPS)):
             self._descend(group, shares)
-        gross = [a for a in self.blocks.values() if self._is_gross(a)]
-        gross.sort(key=lambda a: a.off / max(abs(a.claimed), abs(a.slope)), reverse=True)
-        return next(filter(None, (self._again(a) for a in gross[:2])), None)
+        self.gross.sort(key=lambda a: a.off / max(abs(a.claimed), abs(a.slope)), reverse=True)
+        return next(filter(None, (self._again(a) for a in self.gross[:2])), None)
 
     def _shares(self) -> Floats:
         """The factors by which blocks move beyond their units, 0 for constants, shape (blocks,)."""
@@ -173,6 +176,7 @@ class FirstLook:
         return slope, float(shares @ self._sizes)
 
     def _look_at(self, b: int, share: float) -> None:
+        """Look along the signs of one block, over a step at which they move the loss."""
         block = self.loss.layout.blocks[b]
         v = signs_of(self.directions, self.claim.values, block.start, block.stop)
         claimed, step = self.claim.along(v)[0], min(self.step * share, LARGEST_STEP)
@@ -189,12 +193,10 @@ class FirstLook:
                 return
             step = wider
         bend = abs(above - 2 * self.loss.base + below) / (2 * step)
-        bar = max(self.noise / step, float(bend))
-        self.blocks[b] = Along(b, claimed, float((above - below) / (2 * step)), bar, step)
-
-    def _is_gross(self, along: Along) -> bool:
-        least = max(GROSS, 2 * self.rule.rtol) * max(abs(along.claimed), abs(along.slope))
-        return along.off > least + ROUNDINGS * self.noise / along.step
+        slope, rounding = float((above - below) / (2 * step)), self.noise / step
+        least = max(GROSS, 2 * self.rule.rtol) * max(abs(claimed), abs(slope))
+        if abs(claimed - slope) > least + ROUNDINGS * rounding:
+            self.gross.append(Along(b, claimed, slope, max(rounding, float(bend)), step))
 
     def _again(self, first: Along) -> Along | None:
         """The same block at steps far apart, and along random signs; None if it has an alibi."""
@@ -252,3 +254,17 @@ class FirstLook:
 
 OTHER = 1 << 31
 """Directions from here on bear a factor out."""
+
+
+def stands(refuted: Along, loss: Loss, claim: Claim, directions: Directions) -> bool:
+    """Whether what a first look refuted stands, now that the noise of the loss is known.
+
+    The value alone may not tell of few digits, nor that the loss turns within last places of theta.
+    """
+    if not refuted.stands_out(loss.noise):
+        return False
+    if loss.run.structured or loss.noise <= UNSURPRISING * loss.measured.least:
+        return True
+    block = loss.layout.blocks[refuted.block]
+    v = signs_of(directions, claim.values, block.start, block.stop)
+    return not is_lost(partial(loss.along, v), finest_offset(loss.theta, v), AWAY)

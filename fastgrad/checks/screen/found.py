@@ -1,4 +1,4 @@
-"""What screening and locating found, as the search fills it in."""
+"""What screening and locating found: records, which the search fills in."""
 
 from dataclasses import dataclass, field
 
@@ -6,13 +6,73 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.rules import Verdict
-from fastgrad.checks.screen.findings import Finding
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.screen import Screen
 from fastgrad.findings import Diagnosis
-from fastgrad.numerics.norms import norm, norm_of_product
-from fastgrad.parameters.layout import Layout
+from fastgrad.parameters.blocks import Block
+
+WHOLE_BLOCK = ("whole", "dense", "many", "tolerable")
+"""Kinds that speak of a whole block, which is then left out of what fresh directions certify."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One entry: ``a - D`` as it was when checked, the bar of D, and the entry's unit."""
+
+    verdict: Verdict
+    residual: float
+    bar: float
+    unit: float
+    shows: bool
+    """Whether a direction through the entry may see its residual, tolerable or not."""
+
+    @property
+    def effect(self) -> float:
+        """The residual in units of theta, as directions see it."""
+        return self.residual * self.unit
+
+    @property
+    def limit(self) -> float:
+        """The bar in units of theta."""
+        return self.bar * self.unit
+
+
+@dataclass
+class Finding:
+    """What was found in one block; filled as the search goes on."""
+
+    kind: str = "nothing"
+    """"nothing", "entries", "lines", "whole", "dense", "many", or "tolerable"."""
+    lines: list[tuple[str, int]] = field(default_factory=list)
+    """Rows and columns that are wrong throughout, ``("row", 3)``, as they were found."""
+    fraction: float = 0.0
+    """Fraction of wrong entries in a random sample, for "whole", "dense" and "many"."""
+    hidden: float = 0.0
+    """Size of a single error that "tolerable" ones beside it may hide."""
+    checked: dict[int, Checked] = field(default_factory=dict)
+    """Entries checked one by one, by position in theta."""
+    wrong: list[int] = field(default_factory=list)
+    """Positions of those that disagree."""
+
+    @property
+    def blames(self) -> bool:
+        """Whether it says that something is wrong."""
+        return self.kind not in ("nothing", "tolerable")
+
+    def in_lines(self, shape: tuple[int, ...]) -> Mask:
+        """The entries of the block that lie in lines which are wrong throughout, flat."""
+        mask = np.zeros(shape, np.bool_)
+        for kind, number in self.lines:
+            mask[number if kind == "row" else (slice(None), number)] = True
+        return mask.ravel()
+
+    def single(self, block: Block) -> list[int]:
+        """Positions of the entries that disagree, and lie in no such line."""
+        if not self.lines:
+            return self.wrong
+        struck = self.in_lines(block.shape)
+        return [i for i in self.wrong if not struck[i - block.start]]
 
 
 @dataclass
@@ -47,59 +107,3 @@ class Found:
     """Whether these are clean."""
     complete: bool = True
     """Whether the time sufficed."""
-
-    def overrule(self) -> None:
-        """Withdraw what the first look refuted where every entry of that block agrees by itself.
-
-        Along a line through entries in units of their own f may have turned.
-        """
-        finding = None if self.refuted is None else self.findings.get(self.refuted.block)
-        if self.refuted is None or finding is None:
-            return
-        every = len(finding.checked) >= self.counts[self.refuted.block]
-        if every and all(e.verdict == Verdict.AGREES for e in finding.checked.values()):
-            self.refuted = None
-
-    @property
-    def readings(self) -> list[Reading]:
-        """The readings of all directions through everything."""
-        return [] if self.screen is None else [*self.screen.readings, *self.fresh]
-
-    def readings_of(self, b: int) -> list[Reading]:
-        """Those of all directions through a block."""
-        return [] if self.screen is None else [*self.screen.blocks[b], *self.readings]
-
-    @property
-    def is_unexplained(self) -> bool:
-        """Whether directions show more than was located."""
-        return self.screen is not None and self.screen.alarms and not self.certified
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether neither kinks nor errors within rtol explain what the last directions show."""
-        readings = self.fresh or (self.screen.readings if self.screen is not None else ())
-        return any(reading.proves for reading in readings)
-
-    def size(self, b: int) -> float:
-        """What an error in a block is compared with: 0 where nothing is known."""
-        return max(float(self.rms[b]), self.away.get(b, 0.0))
-
-    def norm(self, layout: Layout) -> float:
-        """The norm of the gradient under test, in units of theta."""
-        sizes = np.array([self.size(b) for b in range(self.rms.size)])
-        return norm(sizes * np.sqrt([block.size for block in layout.blocks]))
-
-
-def block_rms(layout: Layout, gradient: Floats, units: Floats, free: Mask | None) -> Floats:
-    """rms of a gradient in units of theta over the free entries of each block, shape (blocks,)."""
-    sizes = np.zeros(len(layout.blocks))
-    for b, block in enumerate(layout.blocks):
-        part, own = gradient[block.start : block.stop], units[block.start : block.stop]
-        finite = np.isfinite(part)
-        moving = finite if free is None else finite & free[block.start : block.stop]
-        if not moving.all():
-            part, own = part[moving], own[moving]
-        if part.size:
-            size = norm_of_product(part, own)
-            sizes[b] = size / float(np.sqrt(part.size)) if np.isfinite(size) else np.inf
-    return sizes

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.residuals import CONFIRMED, Reading
-from fastgrad.differences.directions import UNIT_VARIANCE
+from fastgrad.differences.directions import UNIT_VARIANCE, WEAKEST
 from fastgrad.numerics.bars import NOISE_SDS
+from fastgrad.numerics.norms import norm
+from fastgrad.parameters.layout import Layout
 
 MISSED_NORM = 1e-6
-"""Probability that goes with `norm_limit`."""
+"""Probability that goes with `missed_norm`."""
 SMALL_BALL = 1.472
 MISSED_ENTRY = 1e-3
-"""Probability that goes with `entry_limit`."""
+"""Probability that goes with `missed_entry`."""
 SIZES = UNIT_VARIANCE * (0.5 + (np.arange(32) + 0.5) / 32)
 """Quantiles of the entries of a direction."""
 BISECTIONS = 20
@@ -29,9 +32,17 @@ USEFUL_NORM = 0.01
 """So is one that would miss an error of this part of the whole gradient."""
 
 
-def norm_limit(readings: Sequence[Reading]) -> float:
+def readings_through(found: Found, b: int | None = None) -> list[Reading]:
+    """The readings of all directions through everything, or of all through a block."""
+    if found.screen is None:
+        return []
+    own = () if b is None else found.screen.blocks[b]
+    return [*own, *found.screen.readings, *found.fresh]
+
+
+def missed_norm(found: Found) -> float:
     """An error of at least this norm is missed by clean directions with probability `MISSED_NORM`."""
-    bars = [CONFIRMED * reading.bar for reading in readings if not reading.alarms]
+    bars = [CONFIRMED * r.bar for r in readings_through(found) if not r.alarms]
     if not bars:
         return float("inf")
     with np.errstate(divide="ignore"):  # without any noise the limit is 0
@@ -39,7 +50,29 @@ def norm_limit(readings: Sequence[Reading]) -> float:
     return float(SMALL_BALL * mean * MISSED_NORM ** (-1 / len(bars)))
 
 
-def entry_limit(readings: Sequence[Reading]) -> float:
+def size_in(found: Found, b: int) -> float:
+    """What an error in a block is compared with: 0 where nothing is known."""
+    return max(float(found.rms[b]), found.away.get(b, 0.0))
+
+
+def norm_of(found: Found, layout: Layout) -> float:
+    """The norm of the gradient under test, in units of theta."""
+    sizes = np.array([size_in(found, b) for b in range(found.rms.size)])
+    return norm(sizes * np.sqrt([block.size for block in layout.blocks]))
+
+
+def missed_entry(found: Found, b: int) -> float:
+    """What single error all clean directions through a block would have missed."""
+    if found.screen is None:
+        return float("inf")
+    finding = found.findings.get(b)
+    if finding is not None and len(finding.checked) >= found.counts[b]:  # entry by entry
+        return max(entry.limit for entry in finding.checked.values())
+    limit = _entry_limit(readings_through(found, b))
+    return limit if finding is None else max(limit, finding.hidden / WEAKEST)
+
+
+def _entry_limit(readings: Sequence[Reading]) -> float:
     """Size of a single wrong entry that clean directions miss with probability `MISSED_ENTRY`."""
     bars = [CONFIRMED * r.bar for r in readings if not r.alarms and np.isfinite(r.bar)]
     if not bars or not min(bars):

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.checks.screen.findings import Finding
-from fastgrad.checks.screen.patterns import LINE_SAMPLE, Patterns
+from fastgrad.checks.screen.patterns import Patterns
 from fastgrad.checks.screen.residuals import Reading
-from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
 from fastgrad.differences.directions import Directions
 from fastgrad.numerics.norms import size_of
-from fastgrad.parameters.blocks import Block
 
 SMALL_INTERVAL = 4
 """Blocks and intervals of so few entries are checked one by one."""
@@ -50,85 +47,50 @@ class _Interval:
         return _certifies(self.y)
 
 
-def most_evaluations(block: Block) -> int:
-    """What a round of locating takes at most in one block, to find all or to give up.
-
-    A culprit is halved for once a level, six evaluations each, pinpointed, and checked with a sample of
-    its row and of its column.
-    """
-    levels = int(np.ceil(np.log2(max(block.size, 2))))
-    checked = SMALL_INTERVAL + 2 * LINE_SAMPLE
-    culprit = 6 * levels + 2 * ROUNDS + ALL_STAGES * checked + 6
-    return TOO_MANY_CULPRITS * culprit
-
-
 class Locator:
     """Searches one block.
 
     Parameters
     ----------
-    spot : SpotChecks
-        Checks entries one by one, exactly.
+    patterns : Patterns
+        Of the suspects of the block.
     directions : Directions
+    w : ndarray, shape (block.size,)
+        The weights; written to.
     """
 
-    def __init__(self, spot: SpotChecks, directions: Directions):
-        self.spot = spot
-        self.lines = spot.residuals.lines
-        self.directions = directions
-        self.rng = np.random.default_rng(directions.seed)
+    def __init__(self, patterns: Patterns, directions: Directions, w: Floats):
+        self.patterns, self.suspects = patterns, patterns.suspects
+        self.block, self.residuals = self.suspects.block, self.suspects.spot.residuals
+        self.lines, self.directions = self.residuals.lines, directions
+        self.w, self.p = w, np.linspace(-1.0, 1.0, self.block.size)
+        finding = self.suspects.finding
+        if finding.lines:  # of a round before
+            self.w[finding.in_lines(self.block.shape)] = 0.0
 
-    def search(
-        self,
-        block: Block,
-        stream: int,
-        finding: Finding,
-        known: Reading | None = None,
-        thorough: bool = False,
-        throughout: bool = False,
-    ) -> None:
-        """Find what is wrong in a block; fills ``finding`` as it goes.
+    def search(self, known: Reading | None = None, throughout: bool = False) -> None:
+        """Find what is wrong, and fill in the finding as it goes.
 
         Parameters
         ----------
-        stream : int
-            Of the direction that gives the weights.
         known : Reading, optional
-            What was measured along that direction before.
-        thorough : bool
-            Check every entry.
+            What was measured along the weights before.
         throughout : bool
             Whether the block is likely wrong throughout, as directions told.
         """
-        self.block = block
-        inside = slice(block.start, block.stop)
-        self.w = self.directions.draw(stream, block.start, block.stop)[inside]
-        self.suspects = Suspects(self.spot, block, self.w != 0, finding, self.rng)
-        self.patterns = Patterns(self.suspects)
-        self.w[self.suspects.struck] = 0.0
-        if thorough or self.suspects.unknown <= 2 * SMALL_INTERVAL:
-            self.suspects.check_all()
-        elif self._names_a_pattern(known, throughout):
-            return
-        finding.settle()
-
-    def _names_a_pattern(self, known: Reading | None, throughout: bool) -> bool:
-        """Search for entries; True where the finding tells of more than single ones."""
         start, stop = self.block.start, self.block.stop
-        self.p = np.linspace(-1.0, 1.0, self.block.size)
         y0 = known or self._measure(start, stop)
         if throughout:
             if self.patterns.is_everywhere(y0):
-                return True
+                return
             self._strike()
             y0 = self._measure(start, stop)  # without what was corrected since
-        whole = _Interval(start, stop, [y0, *self._higher(slice(start, stop), self.p)])
-        return self._bisect(whole)
+        self._bisect(_Interval(start, stop, [y0, *self._higher(slice(start, stop), self.p)]))
 
-    def _bisect(self, whole: _Interval) -> bool:
+    def _bisect(self, whole: _Interval) -> None:
         if not whole.single:
             if self.patterns.is_everywhere(whole.y[0]):
-                return True
+                return
             self._strike(whole)
         waiting, looked_for_column = [whole], False
         while waiting:
@@ -138,14 +100,16 @@ class Locator:
                 continue
             if interval.stop - interval.start <= SMALL_INTERVAL:
                 self.suspects.check(np.arange(interval.start, interval.stop))
-                if self.patterns.line_of_found():
+                if self.patterns.is_matrix and self.patterns.line_of_found():
                     self._strike(whole, *waiting)
                 continue
             if interval.single and not interval.searched and self._pinpoint(interval):
                 self._take_out(whole, *waiting, interval)
-                # What is left at the same place is what lies beside it: a row.
-                if self.patterns.line_of_found(beside=interval.active and interval.single):
-                    self._strike(whole, *waiting, interval)
+                if self.patterns.is_matrix:
+                    # What is left at the same place is what lies beside it: a row.
+                    beside = interval.active and interval.single
+                    if self.patterns.line_of_found(beside):
+                        self._strike(whole, *waiting, interval)
                 waiting.append(interval)
                 continue
             halves = [half for half in self._halves(interval) if half.active]
@@ -153,12 +117,11 @@ class Locator:
             several = len(halves) == 2 and not all(half.single for half in halves)
             if several and not looked_for_column:
                 looked_for_column = True
-                if self._is_column(whole):
-                    return False
+                if self.patterns.is_matrix and self._is_column(whole):
+                    return
             if len(waiting) + self.patterns.culprits() > TOO_MANY_CULPRITS:
                 self.patterns.many()
-                return True
-        return False
+                return
 
     def _halves(self, interval: _Interval) -> tuple[_Interval, _Interval]:
         """Both parts of an interval, cut where culprits of one sign balance, or in the middle."""
@@ -175,7 +138,7 @@ class Locator:
         else:  # then all of it is to the right, unless errors cancel: fresh directions will tell
             higher = [Reading(0.0, left.bar), Reading(0.0, left.bar)]
         parts = [left, *higher]
-        rest = [a.minus(b) for a, b in zip(interval.y, parts, strict=True)]
+        rest = [_less(a, b) for a, b in zip(interval.y, parts, strict=True)]
         if not rest[0].alarms:
             parts, rest = list(interval.y), [Reading(0.0, r.bar) for r in rest]
         return _Interval(start, middle, parts), _Interval(middle, stop, rest)
@@ -187,14 +150,13 @@ class Locator:
 
     def _measure(self, start: int, stop: int, p: Floats | None = None, power: int = 1) -> Reading:
         """Along ``w p^power``, at ``start:stop``; ``p``, shape (stop - start,), is 1 if not given."""
-        self.spot.require_time()
         v = np.zeros(self.directions.units.size)
         inside = slice(start - self.block.start, stop - self.block.start)
         v[start:stop] = self.w[inside]
         if p is not None:
             for _ in range(power):  # in place: a block may be all of theta
                 v[start:stop] *= p
-        return self.spot.residuals.measure(v, self.lines.step_for(stop - start))
+        return self.residuals.measure(v, self.lines.step_for(stop - start))
 
     def _pinpoint(self, interval: _Interval) -> bool:
         """Seek the single culprit; True if it was found, and taken out of the readings."""
@@ -221,14 +183,15 @@ class Locator:
     def _take_out(self, *intervals: _Interval) -> None:
         """Subtract what was checked since the last time from the readings of its intervals."""
         distinct = {id(interval): interval for interval in intervals}.values()
-        for position, entry in self.suspects.taken_out():
+        corrected, self.suspects.corrected = self.suspects.corrected, []
+        for position, entry in corrected:
             k = position - self.block.start
             for interval in distinct:
                 if interval.start <= position < interval.stop:
                     for j, reading in enumerate(interval.y):
                         weight = self.w[k] * self.p[k] ** j
-                        part = Reading(weight * entry.residual, abs(weight) * entry.bar)
-                        interval.y[j] = reading.minus(part)
+                        y = reading.y - weight * entry.residual
+                        interval.y[j] = Reading(y, reading.bar + abs(weight) * entry.bar)
 
     def _strike(self, *intervals: _Interval) -> None:
         """Leave lines that were found wrong out of the readings, and out of what is yet to be read."""
@@ -244,18 +207,17 @@ class Locator:
                 if (first, last) not in known:
                     known[first, last] = self._parts(line[first:last])
                 parts = zip(interval.y, known[first, last], strict=True)
-                interval.y = [reading.minus(part) for reading, part in parts]
-            self.suspects.set_aside(line)
+                interval.y = [_less(reading, part) for reading, part in parts]
+            self.suspects.unknown[line] = False
             self.w[line] = 0.0
 
     def _parts(self, line: Indices) -> list[Reading]:
         """y_0, y_1 and y_2 of some entries of the block."""
         found = []
         for power in range(3):
-            self.spot.require_time()
             v = np.zeros(self.directions.units.size)
             v[self.block.start + line] = self.w[line] * self.p[line] ** power
-            found.append(self.spot.residuals.measure(v, self.lines.step_for(line.size)))
+            found.append(self.residuals.measure(v, self.lines.step_for(line.size)))
         return found
 
     def _narrowed(
@@ -274,9 +236,7 @@ class Locator:
         return low, high
 
     def _is_column(self, whole: _Interval) -> bool:
-        """Are all errors in one column? (A row lies together, and is met as one place.)"""
-        if not self.patterns.is_matrix():
-            return False
+        """Are all errors of a matrix in one column? (A row lies together, and is met as one place.)"""
         columns = self.patterns.rows_and_columns()[1]
         last = self.block.shape[1] - 1
         inside = slice(self.block.start, self.block.stop)
@@ -285,6 +245,11 @@ class Locator:
             return False
         number = round((y[1].y / y[0].y + 1) / 2 * last)
         return self.patterns.line_is_wrong("column", columns, number)
+
+
+def _less(reading: Reading, part: Reading) -> Reading:
+    """The reading of what is left without a part."""
+    return Reading(reading.y - part.y, reading.bar + part.bar)
 
 
 def _certifies(y: list[Reading]) -> bool:

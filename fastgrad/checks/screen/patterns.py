@@ -7,7 +7,8 @@ far share a row or a column that is wrong throughout?
 import numpy as np
 
 from fastgrad.arrays import Indices
-from fastgrad.checks.screen.findings import Checked, count_wrong
+from fastgrad.checks.rules import Verdict
+from fastgrad.checks.screen.found import Checked
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.spot_checks import Suspects
 from fastgrad.numerics.norms import rms
@@ -39,6 +40,7 @@ class Patterns:
     def __init__(self, suspects: Suspects):
         self.suspects = suspects
         self.block, self.finding = suspects.block, suspects.finding
+        self.is_matrix = len(self.block.shape) == 2 and min(self.block.shape) >= 2
         self.tried: set[tuple[str, int]] = set()
         self.found: list[tuple[str, int]] = []
         """Lines that were found to be wrong since they were asked for the last time."""
@@ -49,10 +51,10 @@ class Patterns:
         if not any(entry.shows for entry in sample) and not self._is_explained(whole, sample):
             return False
         sample += self.suspects.sample(LAW_SAMPLE - len(sample))
-        wrong = count_wrong(sample)
-        if DENSE_FRACTION * len(sample) < wrong < len(sample) and self.is_matrix():
+        wrong = _count_wrong(sample)
+        if DENSE_FRACTION * len(sample) < wrong < len(sample) and self.is_matrix:
             sample += self.suspects.sample(SHAPE_SAMPLE)
-            wrong = count_wrong(sample)
+            wrong = _count_wrong(sample)
         if wrong > DENSE_FRACTION * len(sample):
             if wrong < len(sample) and self._lines_explain():
                 return False
@@ -63,7 +65,7 @@ class Patterns:
 
     def _lines_explain(self) -> bool:
         """Whether few entries are wrong beside lines that are: these are said by themselves."""
-        while self.line_of_found():
+        while self.is_matrix and self.line_of_found():
             pass
         if not self.finding.lines:
             return False
@@ -75,10 +77,7 @@ class Patterns:
         """Give up: estimate how many are wrong."""
         sample = self.suspects.sample(LAW_SAMPLE)
         self.finding.kind = "many"
-        self.finding.fraction = count_wrong(sample) / max(len(sample), 1)
-
-    def is_matrix(self) -> bool:
-        return len(self.block.shape) == 2 and min(self.block.shape) >= 2
+        self.finding.fraction = _count_wrong(sample) / max(len(sample), 1)
 
     def rows_and_columns(self) -> tuple[Indices, Indices]:
         """The row and the column of each entry of the block, shape (block.size,)."""
@@ -98,9 +97,9 @@ class Patterns:
         return [np.flatnonzero(along[kind] == number) for kind, number in found]
 
     def line_of_found(self, beside: bool = False) -> bool:
-        """Do culprits found so far share a row or a column, that is wrong throughout?"""
+        """Do culprits of a matrix found so far share a row or a column, that is wrong throughout?"""
         wrong = np.array(self.finding.single(self.block), np.intp) - self.block.start
-        if wrong.size < (1 if beside else FEW_IN_LINE) or not self.is_matrix():
+        if wrong.size < (1 if beside else FEW_IN_LINE):
             return False
         for kind, line in zip(("row", "column"), self.rows_and_columns(), strict=True):
             own, counts = np.unique(line[wrong], return_counts=True)
@@ -119,7 +118,7 @@ class Patterns:
         wrong = np.intersect1d(members, self.finding.wrong)
         if wrong.size <= members.size // 2 and (not sample or members.size < LINE_SAMPLE):
             return False
-        if sample and count_wrong(sample) <= len(sample) // 2:
+        if sample and _count_wrong(sample) <= len(sample) // 2:
             return False
         self.finding.lines.append((kind, number))
         self.found.append((kind, number))
@@ -144,3 +143,8 @@ class Patterns:
     def _spread(self, errors: list[float]) -> float:
         """What a direction through the block shows at most of errors like these, throughout."""
         return SPREAD_SDS * rms(np.array(errors)) * float(np.sqrt(self.suspects.count))
+
+
+def _count_wrong(sample: list[Checked]) -> int:
+    """How many disagree."""
+    return sum(entry.verdict == Verdict.DISAGREES for entry in sample)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.lines import SMALLEST_STEP, Lines
@@ -28,6 +29,10 @@ TOLERATED = 12.0
 the gradient, for small entries are compared with the rms."""
 
 
+class OutOfBudgetError(Exception):
+    """The time allowed is over."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """``v . (a - g)`` as measured, and the bar of its error; infinite where the loss was not."""
@@ -40,19 +45,18 @@ class Reading:
     """Whether the loss bends too much for twice the step."""
     made: int = 0
     """Evaluations of the loss made by then, of an alarm that stands."""
+    bend: float = 0.0
+    """The second difference over the step: what a kink between shows."""
 
     @property
     def alarms(self) -> bool:
         """Whether it shows an error."""
         return abs(self.y) > self.bar
 
-    def minus(self, other: "Reading") -> "Reading":
-        """The reading of what is left, where the other is that of a part."""
-        return Reading(self.y - other.y, self.bar + other.bar)
 
-
+@dataclass
 class Residuals:
-    """Measures ``a - g`` along directions.
+    """Measures ``a - g`` along directions, as far as the time allows.
 
     Parameters
     ----------
@@ -61,17 +65,14 @@ class Residuals:
     claim : Claim
         The gradient under test; it is exchanged for one in which what was found is corrected.
     rule : Rule
+    budget : Budget, optional
+        If not given, there is no limit.
     """
 
-    def __init__(self, lines: Lines, claim: Claim, rule: Rule):
-        self.lines = lines
-        self.claim = claim
-        self.rule = rule
-        self._unit = float(claim.unit.max())
-
-    def measure(self, v: Direction, step: float) -> Reading:
-        """``v . a`` against a central difference along v."""
-        return self._reading(self.lines.at(v, step), self.claim.along(v))[0]
+    lines: Lines
+    claim: Claim
+    rule: Rule
+    budget: Budget | None = None
 
     def confirmed(self, v: Direction, first: float, seen: Quotients | None = None) -> Reading:
         """`measure`, and once more at half the step before an alarm is believed.
@@ -85,31 +86,52 @@ class Residuals:
             The difference along v, if it was taken before.
         """
         claimed = self.claim.along(v)
-        far, bend = self._reading(self.lines.at(v, first) if seen is None else seen, claimed)
+        far = self.measure(v, first, claimed, seen)
         while np.isinf(far.bar) and first > SMALLEST_STEP:
             first /= WIDER
-            far, bend = self._reading(self.lines.at(v, first), claimed)
+            far = self.measure(v, first, claimed)
         if not far.alarms:
             return far
-        near, less_bend = self._reading(self.lines.at(v, first / FINER), claimed)
+        near = self.measure(v, first / FINER, claimed)
         if not near.alarms:
             return replace(near, bends=True)
         y = (4 * near.y - far.y) / 3
         confirmation = Reading(y, (4 * near.bar + far.bar) / 3)
         if not confirmation.alarms:
             return confirmation
-        kink = KINK * max(abs(far.y - near.y), abs(less_bend - bend / FINER))
+        kink = KINK * max(abs(far.y - near.y), abs(near.bend - far.bend / FINER))
         doubt = kink + TOLERATED * self.rule.rtol * claimed[1]
         made = self.lines.loss.run.evaluations
-        return Reading(near.y, near.bar, proves=abs(near.y) > near.bar + doubt, made=made)
+        return replace(near, proves=abs(near.y) > near.bar + doubt, made=made)
 
-    def _reading(
-        self, found: Quotients, claimed: tuple[float, float, float]
-    ) -> tuple[Reading, float]:
-        """A reading, and the second difference over the step: what a kink between shows."""
-        total, size, known = claimed
-        if not np.isfinite(found.D[0]):
-            return Reading(0.0, float("inf")), 0.0
-        bar = float(found.bar[0]) + 3 * self._unit * size + known
-        bend = (found.above[0] - 2 * self.lines.loss.value + found.below[0]) / found.h[0]
-        return Reading(float(total - found.D[0]), bar), float(bend)
+    def measure(
+        self,
+        v: Direction,
+        step: float,
+        claimed: tuple[float, float, float] | None = None,
+        seen: Quotients | None = None,
+    ) -> Reading:
+        """``v . a`` against a central difference along v.
+
+        Parameters
+        ----------
+        claimed : (float, float, float), optional
+            What `Claim.along` says of v, if it was asked before.
+        seen : Quotients, optional
+            The difference, if it was taken before.
+
+        Raises
+        ------
+        OutOfBudgetError
+            There is no time for one more difference.
+        """
+        if seen is None:
+            if self.budget is not None and not self.budget.allows():
+                raise OutOfBudgetError
+            seen = self.lines.at(v, step)
+        total, size, known = self.claim.along(v) if claimed is None else claimed
+        if not np.isfinite(seen.D[0]):
+            return Reading(0.0, float("inf"))
+        bar = float(seen.bar[0]) + 3 * float(self.claim.unit.max()) * size + known
+        bend = (seen.above[0] - 2 * self.lines.loss.value + seen.below[0]) / seen.h[0]
+        return Reading(float(total - seen.D[0]), bar, bend=float(bend))

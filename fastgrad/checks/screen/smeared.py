@@ -92,7 +92,6 @@ class Smear:
             return False
         inside = slice(self.block.start, self.block.stop)
         for k in range(len(self._rows), count):
-            self.spot.require_time()
             v = self.directions.draw(self.stream(k), self.block.start, self.block.stop)
             assert self.chart is not None
             row = self.chart.projected(v[inside])

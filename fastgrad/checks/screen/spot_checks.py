@@ -1,5 +1,7 @@
 """Single entries checked exactly, as a sweep would, and what is remembered of them."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
@@ -7,8 +9,8 @@ from fastgrad.checks.budget import Budget
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.referee import Referee
 from fastgrad.checks.rules import Verdict
-from fastgrad.checks.screen.findings import Checked, Finding
-from fastgrad.checks.screen.residuals import Residuals
+from fastgrad.checks.screen.found import Checked, Finding
+from fastgrad.checks.screen.residuals import OutOfBudgetError, Residuals
 from fastgrad.checks.stages import judge
 from fastgrad.differences.entries import Entries
 from fastgrad.parameters.blocks import Block
@@ -17,10 +19,7 @@ WRONG_ENTRY = 4
 """Evaluations that a wrong entry takes where the loss is smooth."""
 
 
-class OutOfBudgetError(Exception):
-    """The time allowed is over."""
-
-
+@dataclass
 class SpotChecks:
     """Judges entries one by one, inside a budget, and keeps what it said.
 
@@ -32,47 +31,35 @@ class SpotChecks:
         Size of each block's gradient under test, in units of theta.
     """
 
-    def __init__(self, residuals: Residuals, budget: Budget, rms: Floats):
-        self.residuals, self.budget, self.rms = residuals, budget, rms
-        self.judged: list[Judged] = []
-        self.heard = False
-        """Whether an error was looked at over other steps, as the first that is called wrong is."""
-        self._doubtful = False
-        """Whether an entry that was called wrong had an alibi: then each one is heard."""
+    residuals: Residuals
+    budget: Budget
+    rms: Floats
+    judged: list[Judged] = field(default_factory=list)
+    heard: bool = False
+    """Whether an error was looked at over other steps, as the first that is called wrong is."""
+    _doubtful: bool = False
+    """Whether an entry that was called wrong had an alibi: then each one is heard."""
 
     def judge(self, positions: Indices) -> Judged:
-        """Check entries as a sweep would."""
-        residuals = self.residuals
-        entries = Entries(residuals.lines.loss, positions)
-        judged = judge(entries, residuals.claim, residuals.rule, entries.steps(), self.rms)
-        judged = self._confirmed(entries, judged)
-        self.judged.append(judged)
-        return judged
-
-    def _confirmed(self, entries: Entries, judged: Judged) -> Judged:
-        """The same, where other steps do not acquit what is called wrong.
+        """Check entries as a sweep would, and over other steps what is called wrong.
 
         A direction has shown the error at steps of its own, so the first entry has a short look; if it
         has an alibi, all are heard from then on.
         """
-        wrong = bool((judged.verdict == Verdict.DISAGREES).any())
+        residuals = self.residuals
+        entries = Entries(residuals.lines.loss, positions)
+        judged = judge(entries, residuals.claim, residuals.rule, entries.steps(), self.rms)
+        called_wrong = judged.verdict == Verdict.DISAGREES
         alone = ~entries.loss.units.one_unit[judged.block]
         unsure = bool(np.any(alone & (judged.verdict == Verdict.INCONCLUSIVE)))
-        if not unsure and (not wrong or (self.heard and not self._doubtful)):
-            return judged
-        referee = Referee(
-            entries, judged, self.residuals.rule, self.budget.left, self.budget.evaluation
-        )
-        heard = referee.confirm(brief=not self._doubtful)
-        self.heard |= wrong
-        acquitted = (judged.verdict == Verdict.DISAGREES) & (heard.verdict != judged.verdict)
-        self._doubtful |= bool(np.any(acquitted))
-        return heard
-
-    def require_time(self) -> None:
-        """Raise `OutOfBudgetError` unless one more difference fits."""
-        if not self.budget.allows():
-            raise OutOfBudgetError
+        if unsure or (called_wrong.any() and (self._doubtful or not self.heard)):
+            budget = self.budget
+            referee = Referee(entries, judged, residuals.rule, budget.left, budget.evaluation)
+            judged = referee.confirm(brief=not self._doubtful)
+            self.heard |= bool(called_wrong.any())
+            self._doubtful |= bool(np.any(called_wrong & (judged.verdict != Verdict.DISAGREES)))
+        self.judged.append(judged)
+        return judged
 
 
 class Suspects:
@@ -101,42 +88,42 @@ class Suspects:
         self.free = free
         self.count = int(np.count_nonzero(free))
         """Entries that may be perturbed."""
-        self._corrected: list[tuple[int, Checked]] = []
-        self._unknown = free.copy()
-        self._unknown[np.array(list(finding.checked), np.intp) - block.start] = False
-        self.struck = finding.in_lines(block.shape)
-        """What lies in lines that were found to be wrong in a round before."""
-        self._unknown[self.struck] = False
-
-    @property
-    def unknown(self) -> int:
-        """How many entries were not checked yet."""
-        return int(np.count_nonzero(self._unknown))
+        self.corrected: list[tuple[int, Checked]] = []
+        """What was corrected in the claim, and is not taken out of the readings yet."""
+        self.unknown = free.copy()
+        """Which were not checked yet, and are not known to be wrong as a whole."""
+        self.unknown[np.array(list(finding.checked), np.intp) - block.start] = False
+        if finding.lines:
+            self.unknown[finding.in_lines(block.shape)] = False
 
     def check(self, positions: Indices) -> bool:
         """Check entries not yet known; True if the error of any shows."""
-        positions = positions[self._unknown[positions - self.block.start]]
+        positions = positions[self.unknown[positions - self.block.start]]
         if positions.size == 0:
             return False
         if not self.spot.budget.allows(WRONG_ENTRY * positions.size):
             return self._check_in_turn(positions)
         residuals, judged = self.spot.residuals, self.spot.judge(positions)
         errors = judged.analytic - judged.numeric
-        before = len(self._corrected)
+        wrong = judged.verdict == Verdict.DISAGREES
+        shows = np.isfinite(errors) & (wrong | (np.abs(errors) > judged.bar))
         for k, position in enumerate(map(int, positions)):
             entry = Checked(
                 Verdict(judged.verdict[k]),
                 float(errors[k]),
                 float(judged.bar[k]),
                 float(judged.scales.unit[k]),
+                bool(shows[k]),
             )
             self.finding.checked[position] = entry
-            self._unknown[position - self.block.start] = False
+            self.unknown[position - self.block.start] = False
+            if wrong[k]:
+                self.finding.wrong.append(position)
             if entry.shows:
-                self._corrected.append((position, entry))
+                self.corrected.append((position, entry))
                 corrected = residuals.claim.corrected(position, float(judged.numeric[k]), entry.bar)
                 residuals.claim = corrected
-        return len(self._corrected) > before
+        return bool(shows.any())
 
     def _check_in_turn(self, positions: Indices) -> bool:
         if positions.size == 1:
@@ -145,28 +132,20 @@ class Suspects:
         found = self.check(positions[:half])
         return self.check(positions[half:]) or found
 
-    def taken_out(self) -> list[tuple[int, Checked]]:
-        """What was corrected in the claim since the last call."""
-        taken, self._corrected = self._corrected, []
-        return taken
-
-    def set_aside(self, inside: Indices | Mask) -> None:
-        """Look at these entries of the block no more: they are known to be wrong as a whole."""
-        self._unknown[inside] = False
-
     def check_all(self) -> None:
         """Check every entry."""
-        self.check(self.block.start + np.flatnonzero(self._unknown))
+        self.check(self.block.start + np.flatnonzero(self.unknown))
 
     def sample(self, count: int) -> list[Checked]:
         """Check so many random entries more, or all there are."""
-        ranks = np.sort(self.rng.choice(self.unknown, min(count, self.unknown), replace=False))
-        starts = np.arange(0, self._unknown.size, CHUNK)
-        before = np.cumsum(np.add.reduceat(self._unknown, starts, dtype=np.intp))
+        left = int(np.count_nonzero(self.unknown))
+        ranks = np.sort(self.rng.choice(left, min(count, left), replace=False))
+        starts = np.arange(0, self.unknown.size, CHUNK)
+        before = np.cumsum(np.add.reduceat(self.unknown, starts, dtype=np.intp))
         chosen = []
         for rank in ranks:  # chunk by chunk, for all their positions would fill another theta
             chunk = int(np.searchsorted(before, rank, side="right"))
-            there = np.flatnonzero(self._unknown[starts[chunk] : starts[chunk] + CHUNK])
+            there = np.flatnonzero(self.unknown[starts[chunk] : starts[chunk] + CHUNK])
             chosen.append(starts[chunk] + there[rank - before[chunk] + there.size])
         positions = self.block.start + np.array(chosen, np.intp)
         self.check(positions)
@@ -174,7 +153,7 @@ class Suspects:
 
     def sample_of(self, positions: Indices, count: int) -> list[Checked]:
         """Check random ones of these that are not known yet."""
-        positions = positions[self._unknown[positions - self.block.start]]
+        positions = positions[self.unknown[positions - self.block.start]]
         chosen = self.rng.choice(positions, min(count, positions.size), replace=False)
         self.check(np.sort(chosen))
         return [self.finding.checked[i] for i in map(int, chosen)]

@@ -11,19 +11,20 @@ from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.rules import Verdict
-from fastgrad.checks.screen.findings import Finding
 from fastgrad.checks.screen.first_look import Along
-from fastgrad.checks.screen.found import Found
+from fastgrad.checks.screen.found import Finding, Found
 from fastgrad.checks.screen.limits import (
     MISSED_NORM,
     USEFUL_LIMIT,
     USEFUL_NORM,
-    entry_limit,
-    norm_limit,
+    missed_entry,
+    missed_norm,
+    norm_of,
+    readings_through,
+    size_in,
 )
 from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
 from fastgrad.checks.screen.told import beside, laws_of, sentence_of
-from fastgrad.differences.directions import WEAKEST
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import rms
@@ -32,12 +33,16 @@ from fastgrad.parameters.layout import Layout
 
 
 class Sight(NamedTuple):
-    """What directions through everything see of the whole gradient."""
+    """What directions see of the gradient."""
 
     missed: float
-    """The norm of an error that they would have missed."""
+    """The norm of an error that those through everything would have missed."""
     norm: float
     """The norm of the gradient under test."""
+    typical: float
+    """The rms of the sizes of its blocks."""
+    entries: dict[int, float]
+    """The single error that all through a block would have missed, of blocks that were looked at."""
 
 
 def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Outcome:
@@ -47,8 +52,17 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     entries checked one by one. ``cost`` says what a sweep would take.
     """
     layout = loss.layout
-    overall, sight = rms(found.rms), Sight(norm_limit(found.readings), found.norm(layout))
-    blocks = tuple(_block(b, found, judged, layout, overall) for b in range(len(layout.blocks)))
+    looked_at = set() if judged is None else set(judged.block.tolist())
+    if found.screen is not None:
+        looked_at |= {b for b, own in enumerate(found.screen.blocks) if own}
+    limits = {b: missed_entry(found, b) for b in sorted(looked_at)}
+    sight = Sight(missed_norm(found), norm_of(found, layout), rms(found.rms), limits)
+    blocks = tuple(
+        _block(b, found, judged, layout, sight)
+        if b in looked_at
+        else _not_looked_at(b, found, layout)
+        for b in range(len(layout.blocks))
+    )
     readings = [] if found.screen is None else found.screen.readings
     error = rms(np.array([reading.y for reading in readings]))
     finite = judged is None or bool(np.isfinite(judged.analytic).all())
@@ -58,19 +72,21 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
     shown = () if found.refuted is None else (found.refuted,)
     verdict = _verdict(found, blocks, sight)
     proof = _first_proof(found, layout) if verdict == "disagrees" and not shown else ""
+    directions, reasons = _directions(found, layout), _reasons(found, blocks, loss, sight)
+    remarks = _remarks(found, layout, sight)
     return Outcome(
         verdict,
         blocks,
         error / (2 * sight.norm) if sight.norm and finite else 0.0 if finite else float("inf"),
         (
-            *_reasons(found, blocks, loss, sight),
+            *reasons,
             *about_the_loss(loss),
             *filter(None, [proof]),
-            *_remarks(found, layout, sight),
+            *remarks,
             cost,
         ),
         judged,
-        _directions(found, layout),
+        directions,
         located,
         loss,
         beside(found.told, laws_of(shown, layout)),
@@ -116,20 +132,20 @@ def _directions(found: Found, layout: Layout) -> tuple[tuple[str, float, float],
     return tuple((name, reading.y, reading.bar) for name, reading in named)
 
 
-def _block(
-    b: int, found: Found, judged: Judged | None, layout: Layout, overall: float
-) -> BlockCheck:
+def _not_looked_at(b: int, found: Found, layout: Layout) -> BlockCheck:
+    """A block of constants, or one that was not come to."""
+    if found.refuted is not None and found.refuted.block == b:
+        return unchecked_block(layout.blocks[b], "disagrees")
+    return unchecked_block(layout.blocks[b], "agrees" if found.screen else "inconclusive")
+
+
+def _block(b: int, found: Found, judged: Judged | None, layout: Layout, sight: Sight) -> BlockCheck:
     block = layout.blocks[b]
     inside = np.zeros(0, np.intp) if judged is None else np.flatnonzero(judged.block == b)
     own = () if found.screen is None else found.screen.blocks[b]
-    if not own and not inside.size:
-        # Constants, or not come to.
-        if found.refuted is not None and found.refuted.block == b:
-            return unchecked_block(block, "disagrees")
-        return unchecked_block(block, "agrees" if found.screen else "inconclusive")
-    own_size = found.size(b)
-    size = own_size or overall
-    limit = _entry_limit(b, found) / size if size else float("inf")
+    own_size = size_in(found, b)
+    size = own_size or sight.typical
+    limit = sight.entries[b] / size if size else float("inf")
     error = rms(np.array([reading.y for reading in own]))
     worst, largest, verdicts = "", 0.0, np.zeros(0, np.int8)
     if judged is not None and inside.size:
@@ -141,7 +157,7 @@ def _block(
     verdict = _block_verdict(b, found, verdicts, limit)
     # What directions show, and was not located, is within no limit.
     untold = verdict == "inconclusive" and size > 0
-    shown = [abs(r.y) / size for r in found.readings_of(b) if r.alarms] if untold else []
+    shown = [abs(r.y) / size for r in readings_through(found, b) if r.alarms] if untold else []
     return BlockCheck(
         name=block.name,
         shape=block.shape,
@@ -155,17 +171,6 @@ def _block(
         kinks=int(np.sum(verdicts >= Verdict.KINK_VALID)),
         worst=worst,
     )
-
-
-def _entry_limit(b: int, found: Found) -> float:
-    """What single error all clean directions through a block would have missed."""
-    if found.screen is None:
-        return float("inf")
-    finding = found.findings.get(b)
-    if finding is not None and len(finding.checked) >= found.counts[b]:  # entry by entry
-        return max(entry.limit for entry in finding.checked.values())
-    limit = entry_limit(found.readings_of(b))
-    return limit if finding is None else max(limit, finding.hidden / WEAKEST)
 
 
 def _block_verdict(b: int, found: Found, verdicts: NDArray[np.int8], limit: float) -> str:
@@ -187,10 +192,21 @@ def _block_verdict(b: int, found: Found, verdicts: NDArray[np.int8], limit: floa
 
 def _verdict(found: Found, blocks: Sequence[BlockCheck], sight: Sight) -> str:
     verdicts = {block.verdict for block in blocks}
-    if "disagrees" in verdicts or (found.is_unexplained and found.is_proven):
+    if "disagrees" in verdicts or (_is_unexplained(found) and _is_proven(found)):
         return "disagrees"
     sure = found.complete and found.certified and "inconclusive" not in verdicts
     return "agrees" if sure and _is_accurate(found, blocks, sight) else "inconclusive"
+
+
+def _is_unexplained(found: Found) -> bool:
+    """Whether directions show more than was located."""
+    return found.screen is not None and found.screen.alarms and not found.certified
+
+
+def _is_proven(found: Found) -> bool:
+    """Whether neither kinks nor errors within rtol explain what the last directions show."""
+    readings = found.fresh or (() if found.screen is None else found.screen.readings)
+    return any(reading.proves for reading in readings)
 
 
 def _is_accurate(found: Found, blocks: Sequence[BlockCheck], sight: Sight) -> bool:
@@ -212,7 +228,7 @@ def _reasons(found: Found, blocks: Sequence[BlockCheck], loss: Loss, sight: Sigh
         return ["The budget ended before the screen did: nothing is known of most entries."]
     if any(block.verdict == "disagrees" for block in blocks):
         return []
-    if found.is_unexplained and not found.is_proven:
+    if _is_unexplained(found) and not _is_proven(found):
         return [
             "Directions show an error that no entry looked at explains, and that may be kinks of "
             "the loss: check at other points too (points=), or every entry "
@@ -239,7 +255,7 @@ def _remarks(found: Found, layout: Layout, sight: Sight) -> list[str]:
     if found.refuted is not None:
         remarks.append(sentence_of(found.refuted, layout.blocks[found.refuted.block]))
     if found.screen is not None:
-        limit, norm = sight
+        limit, norm = sight.missed, sight.norm
         of = f", {limit / norm:.1e} of the gradient's own" if norm else ""
         missed = (
             f": an error of norm {limit:.2g} or more{of}, would have been missed with probability "
@@ -272,10 +288,9 @@ def _remarks(found: Found, layout: Layout, sight: Sight) -> list[str]:
 
 
 def _sentence(finding: Finding, block: Block) -> str:
-    checked = len(finding.checked)
+    checked, lines = len(finding.checked), " and ".join(_lines(finding, block))
     wrong = len(finding.single(block))
     entries = f"{wrong} wrong {'entry was' if wrong == 1 else 'entries were'} located"
-    lines = " and ".join(_lines(finding, block))
     if finding.kind == "entries":
         return f"{entries}."
     if finding.kind == "lines":

@@ -8,26 +8,11 @@ from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
-from fastgrad.checks.screen.noisy.limits import useful_limits
 from fastgrad.checks.screen.noisy.lines import NoisyLines
-from fastgrad.checks.screen.noisy.noise import ROUGH, is_rough, jumps, may_be_rough
 from fastgrad.checks.screen.noisy.search import NoisySearch
 from fastgrad.checks.screen.noisy.summary import Summary
 from fastgrad.differences.directions import Directions
-from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse
 from fastgrad.differences.loss import Loss
-
-__all__ = [
-    "HEARD_EVALUATIONS",
-    "ROUGH",
-    "heard",
-    "is_coarse",
-    "is_rough",
-    "jumps",
-    "may_be_rough",
-    "screen_rough",
-    "useful_limits",
-]
 
 
 def screen_rough(

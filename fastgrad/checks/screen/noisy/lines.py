@@ -14,9 +14,8 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.first_look import LARGEST_SHARE
 from fastgrad.checks.screen.noisy.limits import PARTS, SHARED_IF_COARSE, SHARED_IF_SMALL
-from fastgrad.checks.screen.noisy.noise import center_of
 from fastgrad.differences.directions import Directions
-from fastgrad.differences.few_digits import is_coarse
+from fastgrad.differences.few_digits import POINTS, is_coarse
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.signs import signs_of
 from fastgrad.numerics.norms import norm
@@ -45,6 +44,12 @@ LEAST_AWAY = 0.25
 another: in ReLU nets by 0.3% at 4 such steps."""
 SPREAD = 12.0
 """Directions show at most so many times the norm of errors within rtol."""
+
+BENT = 1.5
+"""Near points bend, as at a kink, where their even part changes by so many sds a spacing: noise alone
+makes a quarter of it."""
+CURVED = np.stack([np.ones(POINTS.size), POINTS**2], axis=1)
+KINKED = np.stack([np.ones(POINTS.size), np.abs(POINTS)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -251,3 +256,19 @@ class NoisyLines:
             units = np.maximum(self.directions.units[part], least)
             largest = max(largest, float(np.max(np.abs(v[part]) / units)))
         return largest or 1.0
+
+
+def center_of(loss: Loss) -> float:
+    """f at theta without its own rounding, as the mean over near points, as `Loss.base` is given.
+
+    Second differences at many steps would all show the rounding of that one value. Where a kink lies
+    among these points, it is what lines on both sides of theta meet at.
+    """
+    values = np.array([line.values for line in loss.measured.lines]) - loss.run.reference
+    if not np.isfinite(values).all():
+        return loss.base
+    even = (values + values[:, ::-1]) / 2
+    if not is_coarse(loss):
+        center, bend = np.linalg.lstsq(KINKED, even.mean(axis=0))[0]
+        return float(center if abs(bend) > BENT * loss.noise else np.mean(values))
+    return float(np.mean(np.linalg.lstsq(CURVED, even.T)[0][0]))  # points far apart show curvature

@@ -1,0 +1,44 @@
+"""Is the loss rough? One whose noise is beyond that of float64 is screened in another way."""
+
+from fastgrad.arrays import Floats
+from fastgrad.checks.claim import Claim
+from fastgrad.differences.directions import Directions
+from fastgrad.differences.few_digits import heard, rounding_of
+from fastgrad.differences.loss import Loss
+from fastgrad.differences.noise_lines import studied
+
+ROUGH = 2.0**-36
+"""Noise beyond this part of the loss is not the rounding of float64."""
+FEW_ENTRIES = 128
+"""Fewer are checked one by one for what lines would take."""
+
+
+def is_rough(loss: Loss, noise: float) -> bool:
+    """Whether this noise of a loss of many parameters is beyond that of float64.
+
+    The noise is that which was measured or, as in single precision, what the value alone says.
+    """
+    value = abs(loss.value)  # at 0, as at a perfect fit, there is nothing to compare it with
+    return value > 0.0 and loss.count > FEW_ENTRIES and noise > ROUGH * value
+
+
+def noise_of(
+    loss: Loss, claim: Claim, directions: Directions, first: Floats | None
+) -> tuple[Loss, bool]:
+    """The loss with its noise, and whether it is rough: a value of single precision says so at once.
+
+    Parameters
+    ----------
+    first : ndarray or None
+        Its values on the first line of noise, where they were taken.
+    """
+    rounding = rounding_of(loss)
+    if claim.is_finite and not loss.measured.lines and is_rough(loss, rounding):
+        near = heard(loss, directions, rounding / abs(loss.value))
+        if is_rough(near, near.noise) and near.measured.float32:
+            return near, True
+    if not loss.measured.lines:
+        loss = studied(loss, directions.seed, brief=True, first=first)
+    if not (claim.is_finite and is_rough(loss, loss.noise)):
+        return loss, False
+    return heard(loss, directions, loss.noise / max(abs(loss.value), loss.noise)), True
