@@ -6,21 +6,18 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
-
-from fastgrad.checks.given import SeveralGradientsError
 from fastgrad.checks.options import Options
 from fastgrad.checks.points import points_of
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.samples import check_samples, seeded
 from fastgrad.checks.seeds import Asked, check_over_seeds
-from fastgrad.checks.summary import worst_of
 from fastgrad.cluster.campaign import campaign
 from fastgrad.complex_gradient import check_by_complex_steps, refuse_real_options
-from fastgrad.diagonal_checking import check_with_diagonal
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.signature import as_arguments, positions, root_name
-from fastgrad.judging import STRATEGIES, Question, check_at
+from fastgrad.judging import check_all
+from fastgrad.judging.asking import STRATEGIES
+from fastgrad.judging.question import Question
 from fastgrad.results import GradientCheck
 from fastgrad.spaces.guess import looks_like
 from fastgrad.spaces.placed import has_complex, placed
@@ -173,32 +170,20 @@ def check_grad(
     ('disagrees', 'theta[1]')
     """
     _require_types(loss, strategy, budget, seed)
-    rule = Rule(rtol)
-    through_what = {"executor": executor, "checkpoint": checkpoint}
-    if seeds is not None:
+    rule, through = Rule(rtol), {"executor": executor, "checkpoint": checkpoint}
+    if seeds is not None or samples is not None:
         asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
-        options = Options(step, "seeds", budget, seed)
-        with campaign(executor, checkpoint, loss, asked.inputs, {}) as through:
-            return check_over_seeds(asked, seeds, rule, options, through)
-    if samples is not None:
-        _require_without("samples", through_what, "it is the gradient that is asked often")
-        asked = Asked(loss, grad, theta, args, {"trainable": trainable, "space": space})
-        return check_samples(asked, samples, rule, Options(step, "samples", budget, seed))
+        return _over_draws(asked, (seeds, samples), rule, (step, budget, seed), through)
     if stochastic is not None:
         if stochastic != "seed":
             raise ValueError(f'stochastic={stochastic!r}: expected "seed"')
         loss, grad = seeded(loss, seed), seeded(grad, seed)
-    argnum = positions(loss, argnum)
-    if isinstance(argnum, int) and argnum > len(args):
-        raise TypeError(
-            f"argnum={argnum}: expected at least {argnum} arguments beside theta, got {len(args)} "
-            "(argnum counts the arguments of the loss from 0 on)"
-        )
+    argnum = positions(loss, argnum, len(args))
     theta = as_arguments(loss, theta, argnum)
-    if method == "complex" and (space is not None or has_complex(theta)):
-        raise ValueError('method="complex" goes with real theta in R^n, not with a space')
     if method == "complex":
-        _require_without('method="complex"', through_what, "workers evaluate real numbers")
+        if space is not None or has_complex(theta):
+            raise ValueError('method="complex" goes with real theta in R^n, not with a space')
+        _require_without('method="complex"', through, "workers evaluate real numbers")
         refuse_real_options(step=step, scale=scale, bounds=bounds, points=points)
         by = {"rtol": rtol, "trainable": trainable, "backend": backend, "seed": seed}
         return check_by_complex_steps(loss, grad, theta, (argnum, args), by)
@@ -206,44 +191,46 @@ def check_grad(
         raise ValueError(f'method={method!r}: expected "central" or "complex"')
     if isinstance(points, Sequence) and not isinstance(points, str):
         points = [as_arguments(loss, point, argnum) for point in points]
-    read = partial(placed, space=space)
-    if names is not None:
-        trainable = read(theta)[0].called(names).mask(trainable)
+    read = partial(placed, space=space, root=root_name(loss, argnum), names=names)
     places = points_of(theta, points, trainable, (seed, read))
     if len(places) > 1 and not callable(grad):
         raise ValueError(
             "points: expected a gradient that can be called at each of them, got values"
         )
+    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
     within = structure and bounds is None
     running = {"backend": backend, "structure": within, "scratch": scratch}
-    shaped = {"trainable": trainable, "scale": scale, "bounds": bounds}
-    shaped |= {"names": names, "space": space}
-    through = campaign(
-        executor,
-        checkpoint,
-        loss,
-        lambda: Inputs(*read(theta, root=root_name(loss, argnum)), args, argnum),
-        {"argnum": argnum, **running},
-    )
-    question = Question(loss, grad, (argnum, args), shaped, running, through)
+    question = Question(loss, grad, (argnum, args), shaped, running)
     seconds = None if budget is None or strategy == "sweep" else budget / len(places)
     options = Options(step, strategy, seconds, seed, progress)
-
-    def check(gradient: Any) -> list[GradientCheck]:
-        asked = question if gradient is grad else replace(question, gradient=gradient)
-        return [check_at(place, asked, rule, options) for place in places]
-
-    with through:
-        try:
-            checks = check(grad)
-        except SeveralGradientsError as error:
-            alone = isinstance(theta, np.ndarray) and points is None and argnum == 0
-            if not alone or error.parts != 2:
-                raise
-            return check_with_diagonal(check, grad, (theta, *args), rule, options, through)
+    if executor is None and checkpoint is None:
+        report = check_all(places, question, rule, options)
+    else:
+        given = {"argnum": argnum, **running}
+        with campaign(
+            executor, checkpoint, loss, lambda: Inputs(*read(theta), args, argnum), given
+        ) as open_:
+            report = check_all(places, replace(question, through=open_), rule, options)
     if points is None:
-        return checks[0]
-    return _beside_the_first(worst_of(checks), looks_like(*read(theta)))
+        return report
+    return _beside_the_first(report, looks_like(*read(theta)))
+
+
+def _over_draws(
+    asked: Asked,
+    draws: tuple[Iterable[Any] | None, Any],
+    rule: Rule,
+    given: tuple[Any, float | None, int],
+    through: Mapping[str, Any],
+) -> GradientCheck:
+    """The check of a loss or a gradient that draws: over seeds, or over samples of the gradient."""
+    (seeds, samples), (step, budget, seed) = draws, given
+    if seeds is not None:
+        options = Options(step, "seeds", budget, seed)
+        with campaign(**through, loss=asked.loss, inputs=asked.inputs, options={}) as open_:
+            return check_over_seeds(asked, seeds, rule, options, open_)
+    _require_without("samples", through, "it is the gradient that is asked often")
+    return check_samples(asked, samples, rule, Options(step, "samples", budget, seed))
 
 
 def _require_types(loss: Any, strategy: Any, budget: Any, seed: Any) -> None:

@@ -11,7 +11,6 @@ import pytest
 from numba import njit
 
 import fastgrad as fg
-from fastgrad import judging
 from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.diagnose import laws
 from fastgrad.checks.diagnose.finding import Finding
@@ -19,6 +18,7 @@ from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.sweep import sweep
 from fastgrad.evaluate import backends
 from fastgrad.evaluate.python import PythonEvaluator
+from fastgrad.judging import asking
 from fastgrad.numerics import stencils
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.report.document import Document, Table
@@ -125,7 +125,7 @@ def spot_strategy(loss, claim, rule, budget, options):
 
 
 def test_a_strategy(monkeypatch):
-    monkeypatch.setitem(judging.STRATEGIES, "spot", spot_strategy)
+    monkeypatch.setitem(asking.STRATEGIES, "spot", spot_strategy)
     report = fg.check_grad(cubes, 3 * X**2, X, strategy="spot")
     assert (report.verdict, report.strategy, report.checked) == ("inconclusive", "spot", 3)
     assert fg.check_grad(cubes, X, X, strategy="spot").verdict == "disagrees"

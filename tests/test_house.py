@@ -146,7 +146,8 @@ LAYERS = {
         repair.operators.statements repair.operators.borrowed repair.operators.table
     """,
     "top": """
-        complex_gradient slopes bound gradient judging checking adjoints layers jacobians
+        complex_gradient slopes bound gradient judging judging.question judging.opening judging.choosing
+        judging.asking judging.explaining judging.refusing checking adjoints layers jacobians
         jacobian_checking hessians hessian_checking problems many planning diagonal_checking
     """,
     "monitoring": """

@@ -1,7 +1,7 @@
 """What a strategy found: verdicts, and the entries that it checked one by one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -111,10 +111,6 @@ class Outcome:
     """Blocks of which all wrong rows and columns are known, by a few entries of each."""
     in_noise: dict[str, Any] | None = None
     """What errors directions of a rough loss would have missed."""
-
-    def saying(self, *remarks: str) -> "Outcome":
-        """The same with some remarks more."""
-        return replace(self, remarks=(*self.remarks, *remarks)) if remarks else self
 
 
 def merged(parts: list[Judged]) -> Judged | None:

@@ -16,20 +16,24 @@ NEAREST, FARTHEST = 1e-3, 1.0
 MIXED = 0.1
 """The largest beside entries in units of their own, whose signs often may not change."""
 
+Read = Callable[[Any], tuple[Layout, Floats]]
+"""How a theta lies in a flat vector, and the vector."""
+
 
 @dataclass(frozen=True)
 class Point:
-    """A theta to check at, and how the report calls it."""
+    """A theta to check at, how the report calls it, and how it is read."""
 
     theta: Any
     label: str
+    read: Read
 
 
 def points_of(
     theta: Any,
     points: int | Sequence[Any] | None,
     trainable: Any,
-    drawn: tuple[int, Callable[[Any], tuple[Layout, Floats]]],
+    drawn: tuple[int, Read],
 ) -> list[Point]:
     """Theta, and what ``points`` adds to it.
 
@@ -40,18 +44,18 @@ def points_of(
     ------
     ValueError, TypeError
     """
+    seed, read = drawn
     if points is None:
-        return [Point(theta, "")]
-    first = Point(theta, "at the given theta")
+        return [Point(theta, "", read)]
+    first = Point(theta, "at the given theta", read)
     if isinstance(points, bool | str) or not isinstance(points, int | Sequence):
         raise TypeError(
             f"points is {type(points).__name__}: expected a number of points, or a list of thetas"
         )
     if not isinstance(points, int):
-        return [first, *(Point(p, f"at points[{k}]") for k, p in enumerate(points))]
+        return [first, *(Point(p, f"at points[{k}]", read) for k, p in enumerate(points))]
     if points < 1:
         raise ValueError(f"points={points}: expected at least 1")
-    seed, read = drawn
     layout, flat = read(theta)
     mask = layout.mask(trainable)
     size, scale_of = _sizes(layout, flat)
@@ -62,7 +66,8 @@ def points_of(
         change = scale * size * rng.standard_normal(flat.size)
         if mask is not None:
             change[~mask] = 0.0
-        places.append(Point(layout.moved(flat, change), f"at perturbation {k} (scale {scale:.2g})"))
+        label = f"at perturbation {k} (scale {scale:.2g})"
+        places.append(Point(layout.moved(flat, change), label, read))
     return places
 
 

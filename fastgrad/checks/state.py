@@ -16,13 +16,10 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.given import Gradient
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
-from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.repeats import along
-from fastgrad.differences.signs import signs_through
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.drawn import Direction, written_out
 from fastgrad.evaluate.protocol import Evaluator
-from fastgrad.evaluate.units import Units
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Layout
@@ -100,8 +97,8 @@ class Answers:
             scatter = own if scatter is None else np.maximum(own, scatter)
         return Claim(*self._first, self.gradient.elsewhere, scatter=scatter)
 
-    def at_the_end(self) -> None:
-        """Ask again, once the loss was evaluated last where only every second entry is moved.
+    def at_the_end(self) -> Unsteady | None:
+        """What varies, once the loss was evaluated last where only every second entry is moved.
 
         A cache whose key is the first entry, or the first block, takes that for theta.
         """
@@ -111,6 +108,7 @@ class Answers:
             self._last = half
             self._visit(1.0)
         self.compare()
+        return self.unsteady
 
     def compare(self) -> None:
         """Ask once more; what differs beyond noise is looked into, and kept in ``unsteady``."""
@@ -240,9 +238,3 @@ def diagnosed(unsteady: Unsteady, layout: Layout) -> Diagnosis:
         )
     numbers = dict(zip(("first", "second", "third"), values, strict=False))
     return Diagnosis(block, str(unsteady.kind), numbers, sentence)
-
-
-def outward_of(theta: Floats, units: Units, free: Mask | None) -> Direction:
-    """A unit of every entry that may be perturbed, away from zero, shape (n,)."""
-    among = Directions(units.entry, free, 0)
-    return signs_through(among, theta, [Part(0, 0, theta.size)])

@@ -44,14 +44,10 @@ class Campaign(AbstractContextManager["Campaign"]):
         self._made: list[Spread] = []
         self._places: Counter[str] = Counter() if outer is None else outer._places
         """How often the loss was asked for at each theta."""
-        self._open: bool = engine is not None or store.path is not None
+        self.goes_anywhere: bool = engine is not None or store.path is not None
+        """Whether there is an executor or a file, which are not let go of."""
         if outer is not None:
-            self._open = outer._open
-
-    @property
-    def goes_anywhere(self) -> bool:
-        """Whether there is an executor or a file."""
-        return self._open
+            self.goes_anywhere = outer.goes_anywhere
 
     def within(self, label: str) -> "Campaign":
         """The same for a part of the call, which may be passed on as its executor."""
@@ -59,13 +55,13 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def evaluator(self, run: Evaluator, loss: Any, inputs: Inputs, running: Any) -> Evaluator:
         """An evaluator that goes through it; ``run`` itself where there is nothing to go through."""
-        return self._spread(run, Job(loss, inputs, dict(running))) if self._open else run
+        return self._spread(run, Job(loss, inputs, dict(running))) if self.goes_anywhere else run
 
     def outputs(
         self, run: VectorEvaluator, fun: Any, inputs: Inputs, backend: str
     ) -> VectorEvaluator:
         """The same of a function of many outputs."""
-        if not self._open:
+        if not self.goes_anywhere:
             return run
         return SpreadOutputs(run, self._spread(run, Job(fun, inputs, {"backend": backend}, True)))
 
@@ -89,7 +85,7 @@ class Campaign(AbstractContextManager["Campaign"]):
 
     def close(self) -> None:
         """Let go of the file and of the executor: what is asked later is evaluated here."""
-        self._open = False
+        self.goes_anywhere = False
         if not self._is_part:
             self._store.close()
         for run in self._made:

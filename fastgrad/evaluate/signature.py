@@ -8,16 +8,29 @@ from fastgrad.parameters.arguments import Argnum, place_of, several
 from fastgrad.parameters.trees import describe
 
 
-def positions(loss: Any, argnum: Any) -> Any:
+def positions(loss: Any, argnum: Any, beside: int | None = None) -> Any:
     """Positions of arguments that are given by position or by name: an int, or a tuple of several.
+
+    Parameters
+    ----------
+    beside : int, optional
+        How many arguments there are beside theta, where that is known.
 
     Raises
     ------
     ValueError
         No such argument, or one twice.
+    TypeError
+        Fewer others than come before it.
     """
     if not isinstance(argnum, tuple | list):
-        return _position(loss, argnum)
+        position = _position(loss, argnum)
+        if beside is not None and position > beside:
+            raise TypeError(
+                f"argnum={position}: expected at least {position} arguments beside theta, got {beside} "
+                "(argnum counts the arguments of the loss from 0 on)"
+            )
+        return position
     found = tuple(_position(loss, which) for which in argnum)
     if not found or len(set(found)) < len(found):
         raise ValueError(f"argnum={argnum!r}: expected different arguments, at least one")

@@ -140,7 +140,7 @@ class Layout:
         )
         return made
 
-    def called(self, names: Sequence[str] | None) -> "Layout":
+    def called(self, names: Sequence[str]) -> "Layout":
         """The same with names for the entries of a theta that is one array.
 
         Raises
@@ -148,8 +148,6 @@ class Layout:
         ValueError
             Theta is a structure, or has another number of entries, or two share a name.
         """
-        if names is None:
-            return self
         if isinstance(names, str) or not self.plain or len(names) != self.size:
             got = repr(names) if isinstance(names, str) else f"{len(names)} of them"
             what = f"of {self.size} entries" if self.plain else "which names its parts itself"
@@ -184,10 +182,6 @@ class Layout:
     def moved(self, flat: Floats, change: Floats) -> Any:
         """Theta with its entries changed: another point to check at."""
         return self.rebuild(flat + change)
-
-    def remarks(self) -> Iterable[str]:
-        """What a report says of how theta was read."""
-        return ()
 
     def require_unbounded(self, bounded: Mask) -> None:
         """Raise ValueError if entries have bounds, shape (n,), that are coordinates of a space."""

@@ -194,6 +194,7 @@ class SpaceLayout(Layout):
                 )
 
     def remarks(self) -> Iterator[str]:
+        """What a report says of how theta was read."""
         for chart, block in self._both:
             if chart is not None:
                 yield from chart.remarks(block.name)

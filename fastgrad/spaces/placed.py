@@ -1,7 +1,7 @@
 """The place where theta lives: its structure read with the spaces that it has, by block."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -30,7 +30,9 @@ from fastgrad.spaces.linear import Complex, ComplexChart
 from fastgrad.spaces.space import Space
 
 
-def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]:
+def placed(
+    theta: Any, space: Any, root: str = "theta", names: Sequence[str] | None = None
+) -> tuple[Layout, Floats]:
     """Read a theta: its layout, and a flat float64 copy of its values.
 
     Parameters
@@ -40,6 +42,8 @@ def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]
         Where it lives; complex numbers live in `spaces.complex` without one.
     root : str
         The name of a theta that is one block.
+    names : sequence of str, optional
+        What the entries of a theta that is one array are called.
 
     Raises
     ------
@@ -47,7 +51,8 @@ def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]
         As `flatten`; a space for what is not there, or that is none there.
     """
     if space is None and not has_complex(theta):
-        return flatten(theta, root)
+        layout, flat = flatten(theta, root)
+        return (layout if names is None else layout.called(names)), flat
     reader = _Reader(root)
     tree = reader.read(theta, space, "")
     charts = tuple(reader.charts)
@@ -62,7 +67,7 @@ def placed(theta: Any, space: Any, root: str = "theta") -> tuple[Layout, Floats]
             f"{layout.name(int(bad[0]))} is {flat[bad[0]]}: expected finite parameters "
             f"({bad.size} of {flat.size} are not)"
         )
-    return layout, flat
+    return (layout if names is None else layout.called(names)), flat
 
 
 _shared = lru_cache(maxsize=64)(SpaceLayout)
