@@ -17,9 +17,15 @@ MATRIX_AXES = 2
 """Shapes of fewer dimensions have no rows and columns."""
 
 Kind = Literal[
-    "one number", "two numbers", "matrix", "square matrix", "whole", "on a space", "with second"
+    "one number",
+    "two numbers",
+    "matrix",
+    "square matrix",
+    "known in every entry",
+    "on a space",
+    "with second differences",
 ]
-"""What a block is, or what is known of it, where a law makes sense for some blocks alone."""
+"""What a block is, or what is known of it, where a law makes sense for such blocks alone."""
 
 SHOWS = 10.0
 """An effect shows where it is this many bars large; only such entries count as evidence."""
@@ -86,9 +92,9 @@ class Case:
             "square matrix": complete
             and axes == MATRIX_AXES
             and self.shape[0] == self.shape[1] > 1,
-            "whole": complete,
+            "known in every entry": complete,
             "on a space": self.chart is not None,
-            "with second": self.second is not None,
+            "with second differences": self.second is not None,
         }
         vars(self).update(
             k=k,

@@ -88,7 +88,6 @@ LAWS: tuple[Law, ...] = (
 )
 """All laws in order of complexity: the first that holds is the diagnosis."""
 
-
 ASKED_OF: dict[Law, Kind] = {
     read_otherwise: "on a space",
     only_a_penalty: "one number",
@@ -96,12 +95,12 @@ ASKED_OF: dict[Law, Kind] = {
     one_number: "one number",
     one_triangle: "square matrix",
     triangle: "square matrix",
-    not_projected: "whole",
-    right_on_a_set: "whole",
+    not_projected: "known in every entry",
+    right_on_a_set: "known in every entry",
     two_entries: "two numbers",
     smeared: "on a space",
     off_diagonal: "square matrix",
-    hessian: "with second",
+    hessian: "with second differences",
     one_term: "one number",
     by_line_offsets: "matrix",
     by_normalisation: "matrix",

@@ -27,18 +27,37 @@ LEAP = 100.0
 where it is small."""
 
 
+class Told(NamedTuple):
+    """How theta tells the wrong entries from the right ones, and what that says of the cause."""
+
+    said: str
+    cause: Finding | None
+
+
+AT_ZERO = Finding(
+    ("at-zero",),
+    {},
+    "what is derived reads theta off a quotient, a sign or a mask that 0 has not (x/x, sign(x), x != 0)",
+)
+BRANCH = Finding(
+    ("branch",),
+    {},
+    "the derivative of that branch of a piecewise function is wrong, or what chooses the branch is",
+)
+
+
 def wrong_entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | None:
     """The law of single entries, how they are told by theta, or only which they are."""
     told = _told_by_theta(case, outliers) if rest_is_right else Told("", None)
     some = case.take(outliers)
-    count, cause = some.k, cause_of(some)
-    # Many that are scattered are a finding only where they have a law in common, or a place.
-    if count > max(1, MOST_OUTLIERS * case.population) and cause is None and not told.said:
-        return None
+    count, where = some.k, {"entries": float(some.k)}
     listed = ", ".join(some.entry(k) for k in range(min(count, LISTED)))
     listed += ", ..." if count > LISTED else ""
     said = f"{case.counted(count)} ({listed}){told.said}"
-    where = {"entries": float(count)}
+    cause = cause_of(some)
+    # Many that are scattered are a finding only where they have a law in common, or a place.
+    if count > max(1, MOST_OUTLIERS * case.population) and cause is None and not told.said:
+        return None
     if cause is None and count <= FEW_ENTRIES:
         cause = factor_of_few(some)
     if cause is None and told.cause is not None:
@@ -67,25 +86,6 @@ def wrong_entries(case: Case, outliers: Mask, rest_is_right: bool) -> Finding | 
         weight = 1 / cause.constants["factor"]
         there += f"; the others are right: a weight of {weight:.6g} is missing there"
     return Finding(cause.words, where | cause.constants, f"{said}: {there}", 1 + cause.complexity)
-
-
-class Told(NamedTuple):
-    """How theta tells the wrong entries from the right ones, and what that says of the cause."""
-
-    said: str
-    cause: Finding | None
-
-
-AT_ZERO = Finding(
-    ("at-zero",),
-    {},
-    "what is derived reads theta off a quotient, a sign or a mask that 0 has not (x/x, sign(x), x != 0)",
-)
-BRANCH = Finding(
-    ("branch",),
-    {},
-    "the derivative of that branch of a piecewise function is wrong, or what chooses the branch is",
-)
 
 
 def _told_by_theta(case: Case, outliers: Mask) -> Told:
