@@ -1,5 +1,6 @@
 """Arrays that the whole package speaks of, named once."""
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,3 +14,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 CHUNK = 1 << 16
 """Entries handled at a time, so that temporaries stay small beside theta at any size."""
+
+
+def chunks(start: int, stop: int) -> Iterator[slice]:
+    """Slices of at most `CHUNK` entries, one after another."""
+    for first in range(start, stop, CHUNK):
+        yield slice(first, min(first + CHUNK, stop))

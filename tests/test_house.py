@@ -126,7 +126,7 @@ LAYERS = {
         checks.diagnose.factor_of_theta checks.diagnose.whole_factor checks.diagnose.cause
         checks.diagnose.wrong_entries checks.diagnose.unexplained
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
-        checks.screen.locate checks.screen.spot_checks checks.screen.patterns
+        checks.screen.locate checks.screen.merged checks.screen.spot_checks checks.screen.patterns
         checks.screen.found checks.screen.summary checks.screen.cost checks.screen.search
         checks.screen.rough checks.screen.jumps
         checks.screen.first_look checks.screen.told checks.screen.smeared

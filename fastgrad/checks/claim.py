@@ -1,17 +1,16 @@
 """The gradient under test: what it says at theta and along directions, and in what precision."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from fastgrad.arrays import CHUNK, Floats, Indices, Mask
+from fastgrad.arrays import Floats, Indices, Mask, chunks
 from fastgrad.evaluate.drawn import Direction, Drawn
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import HUGE, TINY, norm
-from fastgrad.parameters.blocks import Block
 
 
 @dataclass(frozen=True)
@@ -75,20 +74,10 @@ class Claim:
             movable = finite if movable is None else finite & movable
         return None if movable is None or movable.all() else movable
 
-    def corrected(self, position: int, difference: float, bar: float) -> "Claim":
-        """The same with a difference quotient in the place of an entry found to be wrong."""
-        return replace(self, corrections={**self.corrections, position: (difference, bar)})
-
     def without(self, part: Floats, scatter: Floats) -> "Claim":
         """The same less a part of known error, shape (n,), that is uncertain by ``scatter``."""
         unsure = scatter if self.scatter is None else self.scatter + scatter
         return replace(self, values=self.values - part, scatter=unsure)
-
-    def effects(self, units: Floats, block: Block) -> Iterator[tuple[slice, Floats]]:
-        """``a_i s_i`` with s the units, shape (n,), of the entries of a block, chunk by chunk."""
-        for start in range(block.start, block.stop, CHUNK):
-            part = slice(start, min(start + CHUNK, block.stop))
-            yield part, self.values[part] * units[part]
 
     def along(self, v: Direction) -> tuple[float, float, float]:
         """``v . a``, the norm of its terms, and the bar that corrections bring, chunk by chunk."""
@@ -99,8 +88,8 @@ class Claim:
                     return total, math.sqrt(squares), 0.0
             v = v.array
         total, length = 0.0, 0.0
-        for start in range(0, v.size, CHUNK):
-            products = self._part(start, start + CHUNK) * v[start : start + CHUNK]
+        for part in chunks(0, v.size):
+            products = self._part(part) * v[part]
             total += float(products.sum())
             length = float(np.hypot(length, norm(products)))  # no BLAS: its threads cost to wake
         bar = sum(abs(float(v[i])) * known for i, (_, known) in self.corrections.items())
@@ -108,11 +97,12 @@ class Claim:
             bar += float(np.abs(v * self.scatter).sum())
         return total, length, bar
 
-    def _part(self, start: int, stop: int) -> Floats:
-        values = self.values[start:stop]
-        inside = [i for i in self.corrections if start <= i < stop]
+    def _part(self, part: slice) -> Floats:
+        """Some of the values, less what was corrected."""
+        values = self.values[part]
+        inside = [i for i in self.corrections if part.start <= i < part.stop]
         if inside:
             values = values.copy()
             for i in inside:
-                values[i - start] = self.corrections[i][0]
+                values[i - part.start] = self.corrections[i][0]
         return values

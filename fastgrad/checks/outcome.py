@@ -1,7 +1,6 @@
 """What a strategy found: verdicts, and the entries that it checked one by one."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,16 +38,6 @@ class Differences:
     """Second differences at the first step, where they were kept."""
     second_bar: Floats | None = None
     """Their error bars."""
-
-    @classmethod
-    def joined(cls, parts: "Sequence[Differences]", which: Indices) -> "Differences":
-        """Those of some of the entries of several parts."""
-        taken: dict[str, Any] = {}
-        for field_ in fields(cls):
-            known = [getattr(part, field_.name) for part in parts]
-            missing = any(values is None for values in known)
-            taken[field_.name] = None if missing else np.concatenate(known)[which]
-        return cls(**taken)
 
 
 @dataclass(frozen=True)
@@ -111,31 +100,3 @@ class Outcome:
     """Blocks of which all wrong rows and columns are known, by a few entries of each."""
     in_noise: dict[str, Any] | None = None
     """What errors directions of a rough loss would have missed."""
-
-
-def merged(parts: list[Judged]) -> Judged | None:
-    """All entries judged, in theta's order; of an entry judged twice, the first time."""
-    if not parts:
-        return None
-    indices, first = np.unique(np.concatenate([part.indices for part in parts]), return_index=True)
-    offsets = np.cumsum([0] + [part.indices.size for part in parts])
-    notes = {
-        int(offset + k): note
-        for offset, part in zip(offsets, parts, strict=False)
-        for k, note in part.notes.items()
-    }
-    scales = [part.scales for part in parts]
-    return Judged(
-        indices,
-        np.concatenate([part.analytic for part in parts])[first],
-        Differences.joined([part.differences for part in parts], first),
-        np.concatenate([part.verdict for part in parts])[first],
-        Scales(
-            np.concatenate([s.block for s in scales])[first],
-            np.concatenate([s.unit for s in scales])[first],
-            np.concatenate([s.entry for s in scales])[first],
-            np.max([s.rms for s in scales], axis=0),
-            max(s.overall for s in scales),
-        ),
-        {k: notes[int(j)] for k, j in enumerate(first) if int(j) in notes},
-    )

@@ -349,18 +349,19 @@ class Referee:
         still = agrees & (self.before.numeric == 0.0)
         found = [self._odd_far_off(still)]
         if second is not None:
-            bend = second * step**2
-            sigma = np.asarray(self.entries.loss.noise_of(self.entries.indices))
+            bend = np.abs(second) * step**2
             bent = agrees & ~still  # those whose difference is 0 were looked at above
-            bent &= np.abs(bend) > BENDS * np.abs(self.before.numeric) * step
-            bent &= np.abs(bend) > JUMP_SDS * sigma
-            bent &= np.abs(bend) > step * np.maximum(self.before.bar, 0.0)
-            rows = np.flatnonzero(bent)[:HEARD_ONE_BY_ONE]
+            bent &= bend > BENDS * np.abs(self.before.numeric) * step
+            bent &= bend > step * np.maximum(self.before.bar, 0.0)
+            rows = np.flatnonzero(bent)
+            if rows.size:
+                sigma = self.entries.loss.noise_of(self.entries.indices[rows])
+                rows = rows[bend[rows] > JUMP_SDS * sigma][:HEARD_ONE_BY_ONE]
             if rows.size and self._has_time(2 * rows.size):
                 wide = self.entries.at(rows, WIDER * step[rows])
                 base = self.entries.loss.base
                 wider = np.abs((wide.above - base) + (wide.below - base))
-                found.append(rows[wider < GROWS * np.abs(bend[rows])][:HEARD])
+                found.append(rows[wider < GROWS * bend[rows]][:HEARD])
         return np.unique(np.concatenate(found))
 
     def _odd_far_off(self, still: Mask) -> Indices:

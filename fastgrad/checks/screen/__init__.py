@@ -12,12 +12,13 @@ from fastgrad.arrays import Floats
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
-from fastgrad.checks.outcome import Outcome, merged
+from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.screen.cost import screen_evaluations, to_its_end
 from fastgrad.checks.screen.first_look import Along, FirstLook, stands
 from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.jumps import rough_from_afar
+from fastgrad.checks.screen.merged import merged
 from fastgrad.checks.screen.noisy import screen_rough
 from fastgrad.checks.screen.residuals import OutOfBudgetError, Residuals
 from fastgrad.checks.screen.rough import is_rough, noise_of

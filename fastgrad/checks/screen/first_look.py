@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices
+from fastgrad.arrays import Floats, Indices, chunks
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.stages.useless_bars import AWAY
@@ -143,7 +143,8 @@ class FirstLook:
         size, mask = 0.0, self.directions.mask
         if block.size == 0 or not (mask is None or mask[block.start : block.stop].any()):
             return -1.0
-        for part, effects in self.claim.effects(self.directions.units, block):
+        for part in chunks(block.start, block.stop):
+            effects = self.claim.values[part] * self.directions.units[part]
             if mask is not None:
                 effects[~mask[part]] = 0.0
             size += float(np.abs(effects).sum())

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from fastgrad.arrays import Floats
+from fastgrad.arrays import Floats, chunks
 from fastgrad.checks.screen.first_look import LARGEST_SHARE
 from fastgrad.checks.screen.residuals import FINER, Reading, Residuals
 from fastgrad.differences.directions import Directions, Part
@@ -110,10 +110,11 @@ def _shares(residuals: Residuals, directions: Directions, counts: list[int]) -> 
     if len(counts) == 1:
         return np.ones(1)
     units, effects = [], []
+    a, own = residuals.claim.values, directions.units
     for block, count in zip(residuals.lines.loss.layout.blocks, counts, strict=True):
-        units.append(float(directions.units[block.start : block.stop].max(initial=0.0)))
-        parts = residuals.claim.effects(directions.units, block)
-        effects.append(math.hypot(*(norm(part) for _, part in parts)) if count else 0.0)
+        units.append(float(own[block.start : block.stop].max(initial=0.0)))
+        parts = (a[part] * own[part] for part in chunks(block.start, block.stop))
+        effects.append(math.hypot(*map(norm, parts)) if count else 0.0)
     unit, effect = np.array(units), np.array(effects)
     with np.errstate(divide="ignore", invalid="ignore"):
         further = np.minimum(unit.max() / unit, effect.max() / effect)

@@ -1,6 +1,6 @@
 """Single entries checked exactly, as a sweep would, and what is remembered of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -107,6 +107,7 @@ class Suspects:
         errors = judged.analytic - judged.numeric
         wrong = judged.verdict == Verdict.DISAGREES
         shows = np.isfinite(errors) & (wrong | (np.abs(errors) > judged.bar))
+        corrections = dict(residuals.claim.corrections)
         for k, position in enumerate(map(int, positions)):
             entry = Checked(
                 Verdict(judged.verdict[k]),
@@ -121,8 +122,9 @@ class Suspects:
                 self.finding.wrong.append(position)
             if entry.shows:
                 self.corrected.append((position, entry))
-                corrected = residuals.claim.corrected(position, float(judged.numeric[k]), entry.bar)
-                residuals.claim = corrected
+                corrections[position] = float(judged.numeric[k]), entry.bar
+        if shows.any():
+            residuals.claim = replace(residuals.claim, corrections=corrections)
         return bool(shows.any())
 
     def _check_in_turn(self, positions: Indices) -> bool:
