@@ -78,41 +78,76 @@ def found_units(entries: Entries, first: Quotients, agrees: Mask, claims: Floats
     effect = by_others or abs(loss.value)
     if not effect:
         return Found(nobody, np.zeros(0), np.flatnonzero(unknown[entries.indices]))
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        which = np.flatnonzero(unknown[entries.indices])
-        near = first.take(which)
-        goal, floor = REACH * effect, np.full(which.size, NOISES * noise)
+    which, goal = np.flatnonzero(unknown[entries.indices]), REACH * effect
+    near = first.take(which)
+    with np.errstate(invalid="ignore", over="ignore"):
         changes = _changes(near.above, near.below, loss.base)
-        straight = np.abs(near.above - near.below) >= np.abs(
-            near.above - 2 * loss.base + near.below
+    guessed = _Guessed(which, near, changes, claims[which])
+    left = guessed.take(~_guess_does(entries, guessed, agrees[which], goal, NOISES * noise))
+    if left.which.size == 0:
+        return Found(left.which, np.zeros(0), left.which)
+    return _found_far(entries, left, goal, NOISES * noise, bool(by_others))
+
+
+class _Guessed(NamedTuple):
+    """Entries whose unit was guessed, by position, and what is known of them."""
+
+    which: Indices
+    near: Quotients
+    """Their differences."""
+    changes: Floats
+    """What they change f by over the steps of these."""
+    claims: Floats
+
+    def take(self, some: Mask) -> "_Guessed":
+        return _Guessed(
+            self.which[some], self.near.take(some), self.changes[some], self.claims[some]
         )
+
+
+def _guess_does(
+    entries: Entries, guessed: _Guessed, agrees: Mask, goal: float, floor: float
+) -> Mask:
+    """Which entries the guess does for: their differences reach the goal over about the unit."""
+    which, near, changes, claims = guessed
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        bend = np.abs(near.above - 2 * entries.loss.base + near.below)
+        straight = np.abs(near.above - near.below) >= bend
         part = goal / changes
         reach = near.h * np.where(straight, part, np.sqrt(part)) / (REACH * entries.units[which])
-        told = agrees[which] & (near.bar <= TOLD * np.abs(near.D))
+        told = agrees & (near.bar <= TOLD * np.abs(near.D))
     moves = changes > floor
     does = moves & (reach >= 1 / GOOD_ENOUGH) & (told | (reach <= GOOD_ENOUGH))
     if np.count_nonzero(does) >= FEWEST and does[moves].all():
-        does |= (changes == 0.0) & (claims[which] == 0.0)
-    which, near = which[~does], near.take(~does)
-    zero = claims[which] == 0.0
-    if which.size == 0:
-        return Found(which, np.zeros(0), which)
+        does |= (changes == 0.0) & (claims == 0.0)
+    return np.asarray(does)
 
+
+def _found_far(
+    entries: Entries, left: _Guessed, goal: float, floor: float, by_others: bool
+) -> Found:
+    """The units of entries that go further, or less far, for what they change f by to be the goal.
+
+    Parameters
+    ----------
+    by_others : bool
+        Whether it is what entries of known units change f by, and not the value of f.
+    """
+    loss, nobody = entries.loss, np.zeros(0, np.intp)
+    which, near, changes, claims = left
+    noise, zero = np.full(which.size, floor), claims == 0.0
     at_edge = ~(np.isfinite(near.above) & np.isfinite(near.below))
     sample = _sampler(loss, entries.indices[which], at_edge)
     with _far_off(loss):
-        hints = np.where(zero, 0.0, goal / np.abs(claims[which]))
-        found = reaches(sample, near.h, changes[~does], goal, floor[~does], hints)
-    known = np.isfinite(found.step)
-    indices = entries.indices[which]
-    grows = _keeps_growing(loss, indices, found.step, goal, floor[~does])
-    which, known, found = which[grows], known[grows], Reach(found.step[grows], found.still[grows])
-    zero = zero[grows]
-    if not by_others and not _is_smooth(
-        loss, entries.indices[which[known]], found.step[known], goal
-    ):
+        hints = np.where(zero, 0.0, goal / np.abs(claims))
+        found = reaches(sample, near.h, changes, goal, noise, hints)
+    grows = _keeps_growing(loss, entries.indices[which], found.step, goal, noise)
+    which, zero = which[grows], zero[grows]
+    far, still = found.step[grows], found.still[grows]
+    known = np.isfinite(far)
+    if not by_others and not _is_smooth(loss, entries.indices[which[known]], far[known], goal):
         return Found(nobody, np.zeros(0), nobody)
-    step = np.where(known, found.step / REACH, found.still)
+    step = np.where(known, far / REACH, still)
     said = known | (~zero & (step > 0))  # what does nothing may not be said to do something
     return Found(which[said], power_of_two(step[said]), which[~known])
 
