@@ -45,7 +45,7 @@ LAYERS = {
     "foundations": "errors arrays dispatchers version",
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
-        numerics.rounding numerics.tables
+        numerics.rounding numerics.tables numerics.step_search
         numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
         numerics.windows numerics.plateaus numerics.levels numerics.evidence
         numerics.rough numerics.settled numerics.reach

@@ -10,7 +10,8 @@ from fastgrad.evaluate.purity import SCATTER, require_deterministic
 from fastgrad.numerics.noise import UNSURPRISING
 from fastgrad.numerics.quotients import Quotients
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.numerics.steps import FINEST_STEP, adaptive_steps, largest_steps, power_of_two
+from fastgrad.numerics.step_search import adaptive_steps
+from fastgrad.numerics.steps import FINEST_STEP, largest_steps, power_of_two
 from fastgrad.spaces.verify import FRACTION
 
 ROUNDED = 12**-0.5

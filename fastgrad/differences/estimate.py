@@ -58,7 +58,7 @@ def adaptive_differences(loss: Loss, indices: Indices) -> Floats:
     """Slopes, their error bars and their steps, shape (3, m).
 
     Extrapolated (`fastgrad.differences.ladder`); what that does not suit, as kinks, gets a central
-    difference of a step of its own (`fastgrad.numerics.steps.adaptive_steps`), and is heard at every
+    difference of a step of its own (`fastgrad.numerics.step_search.StepSearch`), and is heard at every
     scale. Ladders that had to go down are looked at again (`fastgrad.differences.second_looks`).
     """
     found, doubtful, unknown = _extrapolated(loss, indices)

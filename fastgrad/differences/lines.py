@@ -1,4 +1,4 @@
-"""Central differences along directions, and the steps that suit them."""
+"""The steps that suit differences along directions, and the noise that these have."""
 
 import numpy as np
 
@@ -6,8 +6,7 @@ from fastgrad.arrays import CHUNK, Floats
 from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.drawn import Direction, written_out
 from fastgrad.numerics.norms import norm
-from fastgrad.numerics.quotients import Quotients
-from fastgrad.numerics.steps import adaptive_steps
+from fastgrad.numerics.step_search import StepSearch
 from fastgrad.spaces.verify import FRACTION
 
 STEP_OF_ALL = 2.0**-19
@@ -26,7 +25,7 @@ LAST_PLACES = FRACTION / float(np.finfo(np.float64).eps)
 
 
 class Lines:
-    """Differences of a loss along directions.
+    """The lines of a loss along directions.
 
     Parameters
     ----------
@@ -44,34 +43,25 @@ class Lines:
         """The step along ``count`` entries."""
         self.count = loss.theta.size
 
-    def probe_step(self, v: Direction, count: int) -> Quotients | None:
+    def probe_step(self, v: Direction, count: int) -> Floats | None:
         """Find the step along a direction of ``count`` entries; others follow by a power law.
 
-        Returns the difference at twice that step, if it was tried.
+        Returns f above and below at twice that step, shape (2,), if it was tried.
         """
-        seen: dict[float, float] = {}
-
-        def sample(_: object, offsets: Floats) -> Floats:
-            values = self.loss.along(v, offsets.ravel())
-            seen.update(zip(offsets.ravel().tolist(), values.tolist(), strict=True))
-            return values.reshape(offsets.shape)
-
         # Alarms are looked at again at half the step, where points are to be exact too.
         smallest = max(SMALLEST_STEP, 2 * self._exact_from(v))
         start = max(STEP_OF_ALL, STEP_OF_ONE / np.sqrt(count), smallest)
-        h = adaptive_steps(
-            sample,
-            np.array([start]),
-            np.array([smallest]),
-            np.array([max(LARGEST_STEP if count > 1 else STEP_OF_ONE, smallest)]),
-            self.noise(v, smallest),
-        )
-        self.step, self.count = float(h[0]), count
+        largest = max(LARGEST_STEP if count > 1 else STEP_OF_ONE, smallest)
+        edges = np.array([start]), np.array([smallest]), np.array([largest])
+        search, seen = StepSearch(*edges, self.noise(v, smallest)), dict[float, float]()
+        while search.open.size:
+            offsets = search.offsets
+            values = self.loss.along(v, offsets[0])
+            seen.update(zip(offsets[0].tolist(), values.tolist(), strict=True))
+            search.tell(values[None, :])
+        self.step, self.count = float(search.steps[0]), count
         tried = 2 * self.step
-        if tried not in seen:
-            return None
-        values = np.array([[seen[tried], seen[-tried]]])
-        return Quotients.central(values, np.array([tried]), self.noise(v, tried))
+        return np.array([seen[tried], seen[-tried]]) if tried in seen else None
 
     def step_for(self, count: int) -> float:
         """Half the power law's step along ``count`` entries, a power of two."""
@@ -80,11 +70,6 @@ class Lines:
         slope = np.log(max(STEP_OF_ONE / self.step, 1.0)) / np.log(max(self.count, 2))
         h = self.step * (self.count / max(count, 1)) ** slope
         return float(max(self.step, 2.0 ** (np.floor(np.log2(h)) - 1)))
-
-    def at(self, v: Direction, step: float) -> Quotients:
-        """The difference of one step along v; arrays of shape (1,)."""
-        values = self.loss.along(v, np.array([step, -step]))
-        return Quotients.central(values[None, :], np.array([step]), self.noise(v, step))
 
     def noise(self, v: Direction, step: float) -> float:
         """sd of f along v: its own noise, and that of the points, unless steps leave them exact."""

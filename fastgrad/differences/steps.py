@@ -29,7 +29,7 @@ def probed_steps(entries: Entries, h: Floats, seed: int) -> Floats:
     """Default steps h, shape (m,), where a few probed entries of the block bear them.
 
     A block of one unit whose default step fails at most of its probed entries gets the median of the
-    steps that suit them (`fastgrad.numerics.steps.adaptive_steps`); what that does not suit, the sweep
+    steps that suit them (`fastgrad.numerics.step_search.StepSearch`); what that does not suit, the sweep
     notices entry by entry.
     """
     blocks = entries.loss.layout.blocks

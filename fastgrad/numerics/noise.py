@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.numerics.norms import rms
+from fastgrad.numerics.norms import norm
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.numerics.tables import table_noise
 
@@ -54,10 +54,10 @@ def top_noise(values: Floats) -> float:
     >>> top_noise(np.exp(1e-4 * np.arange(6.0))) < 1e-15
     True
     """
-    last = [
-        np.diff(values, k) / np.sqrt(comb(2 * k, k)) for k in (values.size - 2, values.size - 1)
-    ]
-    return rms(np.concatenate(last))
+    last = np.concatenate(
+        [np.diff(values, k) / np.sqrt(comb(2 * k, k)) for k in (values.size - 2, values.size - 1)]
+    )
+    return norm(last) / float(np.sqrt(last.size))
 
 
 def _changes(values: Floats) -> bool:

@@ -13,50 +13,41 @@ FEW_ENTRIES = 4096
 """BLAS takes a tenth of the time, and starts threads, which add in any order, for 10,000 at once."""
 
 
-def norm(x: Floats) -> float:
+def norm(x: Floats, y: Floats | None = None) -> float:
     """The Euclidean norm of all entries; infinite or NaN where one is.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,), optional
+        What a vector x is multiplied with, entry by entry: no product of them all is kept.
 
     Examples
     --------
     >>> norm(np.array([3e-200, 4e-200]))
     5e-200
+    >>> norm(np.array([3.0, 2.0]), np.array([1.0, 2.0]))
+    5.0
     """
     with np.errstate(over="ignore", under="ignore"):
-        squares = _squares(x) if x.ndim == 1 else float(np.sum(np.square(x)))
+        squares = _squares(x, y) if x.ndim == 1 else float(np.sum(np.square(x)))
         if TINY < squares < HUGE:
             return float(np.sqrt(squares))
+        x = x if y is None else x * y
+        if squares == 0.0 and not x.any():
+            return 0.0
         unit, flat = size_of(x), x.reshape(-1)
         parts = (flat[k : k + FEW_ENTRIES] / unit for k in range(0, flat.size, FEW_ENTRIES))
         return unit * float(np.sqrt(np.sum([np.sum(np.square(part)) for part in parts])))
 
 
-def norm_of_product(x: Floats, y: Floats) -> float:
-    """The norm of ``x y``, entry by entry, of vectors; no product of them all is kept.
-
-    Examples
-    --------
-    >>> norm_of_product(np.array([3.0, 2.0]), np.array([1.0, 2.0]))
-    5.0
-    """
-    if x.size > FEW_ENTRIES:
-        parts = (slice(k, k + FEW_ENTRIES) for k in range(0, x.size, FEW_ENTRIES))
-        with np.errstate(over="ignore", under="ignore"):
-            products = (x[part] * y[part] for part in parts)
-            squares = math.fsum(product.dot(product) for product in products)
-        if TINY < squares < HUGE:
-            return float(np.sqrt(squares))
-    return norm(x * y)
-
-
-def _squares(x: Floats) -> float:
+def _squares(x: Floats, y: Floats | None) -> float:
     """The sum of the squares of all entries, `FEW_ENTRIES` at a time."""
     if x.size <= FEW_ENTRIES:
-        return float(x.dot(x))
-    return math.fsum(
-        part.dot(part)
-        for start in range(0, x.size, FEW_ENTRIES)
-        for part in (x[start : start + FEW_ENTRIES],)
-    )
+        product = x if y is None else x * y
+        return float(product.dot(product))
+    parts = [slice(k, k + FEW_ENTRIES) for k in range(0, x.size, FEW_ENTRIES)]
+    products = (x[part] if y is None else x[part] * y[part] for part in parts)
+    return math.fsum(product.dot(product) for product in products)
 
 
 def rms(x: Floats) -> float:

@@ -10,11 +10,6 @@ LONGEST_STEP = 2.0**-12
 """An uncapped ReLU coordinate ran to 2^-9 of its scale and met kinks."""
 LONGEST_STEP_ALONE = 2.0**-5
 """The same for a single parameter, which has nothing to meet."""
-ACCEPTED = (1.5, 6.0)
-"""Third difference over 8 sigma, between pure noise and truncation (Shi et al., section 3)."""
-AIM = 4.0
-TRIALS = 16
-
 FINEST_STEP = 64
 """Smallest step, in units in the last place of the entry."""
 FINEST = 2.0**-100
@@ -93,56 +88,3 @@ def largest_steps(units: Floats, sigma: float, value: float, alone: bool) -> Flo
         LONGEST_STEP_ALONE if alone else max(LONGEST_STEP, min(2.0 * for_noise, LONGEST_STEP_ALONE))
     )
     return units * float(power_of_two(most))
-
-
-def adaptive_steps(
-    sample: Callable[[Indices, Floats], Floats],
-    start: Floats,
-    smallest: Floats,
-    largest: Floats,
-    sigma: Floats | float,
-) -> Floats:
-    """Steps at which truncation has just sunk into the noise, halved, shape (m,).
-
-    The ratio test of Shi, Xie, Xuan and Nocedal (arXiv 2110.06380): a step h is right when
-    ``|f(3h) - 3 f(h) + 3 f(-h) - f(-3h)| / (8 sigma)`` is in [1.5, 6]. It is sought by factors of
-    8 upwards and as the cube downwards, then by bisection; where f is not finite, h shrinks; then
-    h/2 is taken, so that truncation is negligible and the error bar is pure noise. Steps are powers
-    of two.
-
-    Parameters
-    ----------
-    sample : callable
-        ``sample(which, offsets)``: f at ``offsets``, shape (k, 4), around entries ``which``.
-    start, smallest, largest : ndarray, shape (m,)
-    sigma : float or ndarray, shape (m,)
-        sd of the noise of f.
-    """
-    sigma = np.broadcast_to(sigma, start.shape)
-    h = np.clip(power_of_two(start), smallest, largest)
-    below = np.zeros_like(h)
-    above = np.full_like(h, np.inf)
-    open_ = np.arange(h.size)
-    for _ in range(TRIALS):
-        step = h[open_]
-        f = sample(open_, step[:, None] * np.array([3.0, 1.0, -1.0, -3.0]))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.abs(f[:, 0] - f[:, 3] - 3 * (f[:, 1] - f[:, 2])) / (8 * sigma[open_])
-        too_far = ~(ratio <= ACCEPTED[1])
-        too_near = ratio < ACCEPTED[0]
-        above[open_[too_far]] = step[too_far]
-        below[open_[too_near]] = step[too_near]
-        lo, hi = below[open_], above[open_]
-        with np.errstate(invalid="ignore"):
-            between = power_of_two(np.sqrt(np.maximum(lo, 1e-300) * np.minimum(hi, 1e300)))
-        with np.errstate(invalid="ignore", divide="ignore"):  # the ratio goes like h^3
-            aimed = power_of_two(step * np.clip(np.cbrt(AIM / ratio), 2.0**-12, 0.5))
-        nearer = np.where(np.isfinite(ratio), aimed, step / 8)
-        following = np.where(too_far, np.where(nearer > lo, nearer, between), step)
-        following = np.where(too_near, np.where(np.isinf(hi), step * 8, between), following)
-        following = np.clip(following, smallest[open_], largest[open_])
-        h[open_] = following
-        open_ = open_[(too_far | too_near) & (following != step) & (following != lo)]
-        if open_.size == 0:
-            break
-    return np.maximum(h / 2, smallest)

@@ -5,7 +5,8 @@ import pytest
 
 from fastgrad.numerics.noise import ecnoise
 from fastgrad.numerics.rounding import rounding_noise
-from fastgrad.numerics.steps import adaptive_steps, default_steps, largest_steps
+from fastgrad.numerics.step_search import adaptive_steps
+from fastgrad.numerics.steps import default_steps, largest_steps
 
 DEFAULT = 2.0**-17
 

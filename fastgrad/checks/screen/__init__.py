@@ -35,7 +35,7 @@ from fastgrad.differences.loss import Loss
 from fastgrad.differences.own_units import begun
 from fastgrad.differences.unknown_units import SOUGHT, in_claimed_units
 from fastgrad.numerics.noise import POINTS
-from fastgrad.numerics.norms import norm_of_product
+from fastgrad.numerics.norms import norm
 from fastgrad.report.progress import progress_bar
 
 
@@ -114,7 +114,7 @@ def _sizes(loss: Loss, claim: Claim) -> Floats:
         if not moving.all():
             part, own = part[moving], own[moving]
         if part.size:
-            size = norm_of_product(part, own)
+            size = norm(part, own)
             sizes[b] = size / float(np.sqrt(part.size)) if np.isfinite(size) else np.inf
     return sizes
 

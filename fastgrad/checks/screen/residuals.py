@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastgrad.arrays import Floats
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
@@ -74,7 +75,7 @@ class Residuals:
     rule: Rule
     budget: Budget | None = None
 
-    def confirmed(self, v: Direction, first: float, seen: Quotients | None = None) -> Reading:
+    def confirmed(self, v: Direction, first: float, seen: Floats | None = None) -> Reading:
         """`measure`, and once more at half the step before an alarm is believed.
 
         Where the loss is not finite there, the step shrinks. The reading of an alarm that did not
@@ -82,8 +83,8 @@ class Residuals:
 
         Parameters
         ----------
-        seen : Quotients, optional
-            The difference along v, if it was taken before.
+        seen : ndarray, shape (2,), optional
+            f above and below, if it was taken before.
         """
         claimed = self.claim.along(v)
         far = self.measure(v, first, claimed, seen)
@@ -109,7 +110,7 @@ class Residuals:
         v: Direction,
         step: float,
         claimed: tuple[float, float, float] | None = None,
-        seen: Quotients | None = None,
+        seen: Floats | None = None,
     ) -> Reading:
         """``v . a`` against a central difference along v.
 
@@ -117,8 +118,8 @@ class Residuals:
         ----------
         claimed : (float, float, float), optional
             What `Claim.along` says of v, if it was asked before.
-        seen : Quotients, optional
-            The difference, if it was taken before.
+        seen : ndarray, shape (2,), optional
+            f above and below, if it was taken before.
 
         Raises
         ------
@@ -128,10 +129,12 @@ class Residuals:
         if seen is None:
             if self.budget is not None and not self.budget.allows():
                 raise OutOfBudgetError
-            seen = self.lines.at(v, step)
+            seen = self.lines.loss.along(v, np.array([step, -step]))
+        noise = self.lines.noise(v, step)
+        found = Quotients.central(seen[None, :], np.array([step]), noise)
         total, size, known = self.claim.along(v) if claimed is None else claimed
-        if not np.isfinite(seen.D[0]):
+        if not np.isfinite(found.D[0]):
             return Reading(0.0, float("inf"))
-        bar = float(seen.bar[0]) + 3 * float(self.claim.unit.max()) * size + known
-        bend = (seen.above[0] - 2 * self.lines.loss.value + seen.below[0]) / seen.h[0]
-        return Reading(float(total - seen.D[0]), bar, bend=float(bend))
+        bar = float(found.bar[0]) + 3 * float(self.claim.unit.max()) * size + known
+        bend = (seen[0] - 2 * self.lines.loss.value + seen[1]) / step
+        return Reading(float(total - found.D[0]), bar, bend=float(bend))
