@@ -127,7 +127,7 @@ def sweep_and_tell(
     """Judge every entry, and tell within what those are that noise leaves open, by their bars alone."""
     swept = sweep(loss, claim, rule, budget, options)
     judged, known = swept.judged, swept.loss or loss
-    if not kept_for_what_is_left(loss) or judged is None or swept.verdict != "inconclusive":
+    if judged is None or swept.verdict != "inconclusive" or not kept_for_what_is_left(loss):
         return swept
     left = Left(judged, known, screens=False)
     if not left.can_be_screened:

@@ -56,6 +56,7 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     choice = choose(opened)
     if not choice.fits:
         return replace(refuse(opened, choice, rule), label=place.label)
+    claim, options = opened.claim, opened.options
     outcome, loss, made = ask(opened, choice, question, rule)
     judged, unsteady = outcome.judged, None
     if opened.answers is not None:
@@ -64,16 +65,16 @@ def check_at(place: Point, question: Question, rule: Rule, options: Options) -> 
     if unsteady is None:
         report = explain(outcome, loss, opened, question, rule)
     else:
-        outcome, report = convict(outcome, unsteady, loss, rule, opened.options)
-    known = loss, opened.claim, outcome, rule
+        outcome, report = convict(outcome, unsteady, loss, rule, options)
+    known = loss, claim, outcome, rule
     return replace(
         report,
         strategy=choice.strategy,
         label=place.label,
         evaluations=report.evaluations + made,
         # No partials: whoever copies a report would copy the loss and all else that they hold.
-        _suggest=lambda *wanted: _suggested((place, question), known, opened.options, *wanted),
-        _convergence=lambda: convergence(loss, opened.claim, judged),
+        _suggest=lambda *wanted: _suggested((place, question), known, options, *wanted),
+        _convergence=lambda: convergence(loss, claim, judged),
         ran=clock.said(opened.loss.run.ran),
         seconds=clock.seconds,
     )
