@@ -19,8 +19,8 @@ from fastgrad.errors import LossCompilationError, LossError
 from fastgrad.evaluate import explain
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.deadline import TookTooLong, within
+from fastgrad.evaluate.generators import generators_kept, python_random_state_kept
 from fastgrad.evaluate.outside import uncompiled, values_read
-from fastgrad.evaluate.process import generators_kept, python_random_state_kept
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.schedule import own_seconds
 from fastgrad.evaluate.scratch import with_copies

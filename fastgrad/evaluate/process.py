@@ -1,15 +1,16 @@
 """The process that a loss runs in: the state that it would change, its threads, and forks."""
 
 import os
-import pickle
-import random
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from fastgrad.evaluate.generators import (
+    generators_kept,
+    numba_random_state_kept,
+    python_random_state_kept,
+)
 
 if TYPE_CHECKING:
     from fastgrad.evaluate.traits import Traits
@@ -154,92 +155,8 @@ def state_kept(traits: "Traits", arguments: tuple[Any, ...]) -> AbstractContextM
     with ExitStack() as stack:
         if traits.uses_blas:
             stack.enter_context(one_blas_thread)
-        stack.enter_context(_numba_random_state_kept())
+        stack.enter_context(numba_random_state_kept())
         if traits.uses_python:
             stack.enter_context(python_random_state_kept())
         stack.enter_context(generators_kept(arguments))
         return stack.pop_all()
-
-
-@contextmanager
-def generators_kept(arguments: tuple[Any, ...]) -> Iterator[None]:
-    """A context that keeps the generators among a loss's arguments."""
-    with ExitStack() as stack:
-        for argument in arguments:
-            if isinstance(argument, np.random.Generator):
-                stack.enter_context(_generator_state_kept(argument))
-        yield
-
-
-def _of_compiled_code() -> Any:
-    """What reads and sets the generators of compiled code."""
-    from numba import _helperlib
-
-    return _helperlib  # whose stubs do not tell of these functions
-
-
-def _compiled_random_state() -> list[tuple[int, Any]]:
-    """Addresses and states of the two generators of compiled code, on this thread."""
-    code = _of_compiled_code()
-    pointers = code.rnd_get_np_state_ptr(), code.rnd_get_py_state_ptr()
-    return [(pointer, code.rnd_get_state(pointer)) for pointer in pointers]
-
-
-@contextmanager
-def _numba_random_state_kept() -> Iterator[None]:
-    """A context that keeps the two generators of compiled code, on this thread."""
-    before = _compiled_random_state()
-    try:
-        yield
-    finally:
-        for pointer, state in before:
-            _of_compiled_code().rnd_set_state(pointer, state)
-
-
-@contextmanager
-def python_random_state_kept() -> Iterator[None]:
-    """A context that keeps the global generators of NumPy and of Python."""
-    ours, pythons = _python_random_state()
-    known = _words(ours)
-    try:
-        yield
-    finally:
-        now, pythons_now = _python_random_state()
-        if _words(now) != known:
-            np.random.set_state(ours)
-        if pythons_now != pythons:  # to look costs half of what it costs to put it back
-            random.setstate(pythons)
-
-
-def _words(state: Any) -> bytes:
-    """The state of NumPy's global generator, of whatever kind, as bytes to compare."""
-    return pickle.dumps(state)
-
-
-def generators_in(values: Iterable[Any]) -> tuple[Any, ...]:
-    """The random generators among some values."""
-    kinds = np.random.Generator, np.random.RandomState, random.Random
-    return tuple(value for value in values if isinstance(value, kinds))
-
-
-def python_random_fingerprint(generators: tuple[Any, ...] = ()) -> bytes:
-    """Bytes that change when a number is drawn from, or a seed given to, a generator.
-
-    The global ones are always looked at, those of compiled code too, which Python may call.
-    """
-    compiled = _compiled_random_state() if "numba" in sys.modules else []
-    return pickle.dumps((_python_random_state(), compiled, generators))
-
-
-def _python_random_state() -> tuple[Any, Any]:
-    return np.random.get_state(legacy=False), random.getstate()
-
-
-@contextmanager
-def _generator_state_kept(generator: np.random.Generator) -> Iterator[None]:
-    """A context that keeps a generator that was passed to a loss."""
-    before = generator.bit_generator.state
-    try:
-        yield
-    finally:
-        generator.bit_generator.state = before

@@ -23,12 +23,12 @@ from fastgrad.evaluate.explain import (
     wrote_to_theta,
 )
 from fastgrad.evaluate.explain import scratch as scratch_remark
-from fastgrad.evaluate.outside import calls_c, values_of
-from fastgrad.evaluate.process import (
+from fastgrad.evaluate.generators import (
+    drawn_from,
     generators_in,
-    python_random_fingerprint,
     python_random_state_kept,
 )
+from fastgrad.evaluate.outside import calls_c, values_of
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import SCATTER, ArgumentGuard, require_deterministic
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
@@ -101,8 +101,8 @@ class PythonEvaluator(Evaluator):
         """A copy of a point that the loss has not kept."""
         self._may_draw = True
         """Whether evaluations are to be watched for random numbers."""
-        self._undrawn: bytes | None = None
-        """While they are: the state of all generators, as long as nothing is drawn."""
+        self._undrawn: Any = None
+        """While they are: what `_look` says of all generators as long as nothing is drawn."""
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).
@@ -158,10 +158,12 @@ class PythonEvaluator(Evaluator):
         watched = self._may_draw and self.pure
         if watched:
             self._draws_unseen = calls_c(self._loss)
-            self._generators = generators_in((*self._arguments, *values_of(self._loss)))
+            generators = generators_in((*self._arguments, *values_of(self._loss)))
         began = time.perf_counter()
-        with python_random_state_kept():
-            self._undrawn = python_random_fingerprint(self._generators) if watched else None
+        with python_random_state_kept() as look:
+            if watched:
+                self._look = partial(drawn_from, look, generators)
+            self._undrawn = self._look() if watched else None
             yield
         seconds = time.perf_counter() - began
         self._each = seconds / max(count, 1)
@@ -225,12 +227,12 @@ class PythonEvaluator(Evaluator):
         value = self._value_at(point, place)
         if self._undrawn is None:
             return value
-        if self._draws_unseen or python_random_fingerprint(self._generators) != self._undrawn:
+        if self._draws_unseen or self._look() != self._undrawn:
             again = self._value_at(point, place)
             require_deterministic(np.array([value, again]), SCATTER)
             # Another thread may have drawn: then how many evaluations there are must not tell of it.
             self.evaluations -= bool(again == value)
-            self._undrawn = python_random_fingerprint(self._generators)
+            self._undrawn = self._look()
         self._may_draw = np.array_equal(point, self.theta)  # noise may be nothing at theta alone
         self._undrawn = self._undrawn if self._may_draw else None
         return value

@@ -11,7 +11,7 @@ from fastgrad.arrays import Floats
 from fastgrad.checking import check_grad
 from fastgrad.checks.given import Gradient
 from fastgrad.evaluate.backends import evaluator
-from fastgrad.evaluate.process import python_random_state_kept
+from fastgrad.evaluate.generators import python_random_state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.monitoring.foreign import Foreign
 from fastgrad.parameters.layout import Layout

@@ -1,5 +1,7 @@
 """What a run leaves as it was: BLAS limits, random state, threads; and who may launch."""
 
+import pickle
+import random
 import signal
 import sys
 import threading
@@ -319,6 +321,43 @@ def test_the_python_backend_leaves_the_random_state():
     first = np.random.random()
     fg.grad(loss, backend="python")(np.ones(4))
     np.testing.assert_array_equal([first, *np.random.random(2)], expected)
+
+
+DRAWS = {
+    "uniform": np.random.random,
+    "normal": np.random.standard_normal,
+    "seed": lambda: np.random.seed(5),
+    "python": random.random,
+}
+
+
+@pytest.mark.parametrize("kind", ["as it is", "a normal number waits", "another kind"])
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_what_a_python_loss_draws_is_put_back(draw, kind):
+    """One of two normal numbers that are made together is drawn without a word being used."""
+
+    def loss(x):
+        draw()
+        return float((x * x).sum())
+
+    def state():
+        return pickle.dumps((np.random.get_state(legacy=False), random.getstate()))
+
+    ours = np.random.get_bit_generator()
+    np.random.seed(0)
+    if kind == "a normal number waits":
+        np.random.standard_normal()
+    elif kind == "another kind":
+        if draw is DRAWS["seed"]:
+            pytest.skip("it takes no such seed")
+        np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        expected = state()
+        for _ in range(2):
+            fg.grad(loss, backend="python")(np.ones(3))
+            assert state() == expected
+    finally:
+        np.random.set_bit_generator(ours)
 
 
 def test_the_gil_is_free_while_a_kernel_runs(monkeypatch):
