@@ -128,7 +128,7 @@ LAYERS = {
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.merged checks.screen.spot_checks checks.screen.patterns
         checks.screen.found checks.screen.summary checks.screen.cost checks.screen.search
-        checks.screen.rough checks.screen.jumps
+        checks.screen.rough checks.screen.jumps checks.screen.smooth
         checks.screen.first_look checks.screen.told checks.screen.smeared
         checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
         checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary

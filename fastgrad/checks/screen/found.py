@@ -60,6 +60,18 @@ class Finding:
         """Whether it says that something is wrong."""
         return self.kind not in ("nothing", "tolerable")
 
+    def blame_entry(self, position: int) -> None:
+        """Add an entry that disagrees."""
+        self.wrong.append(position)
+        if self.kind == "nothing":
+            self.kind = "entries"
+
+    def blame_line(self, kind: str, number: int) -> None:
+        """Add a row or a column that is wrong throughout."""
+        self.lines.append((kind, number))
+        if self.kind in ("nothing", "entries"):
+            self.kind = "lines"
+
     def in_lines(self, shape: tuple[int, ...]) -> Mask:
         """The entries of the block that lie in lines which are wrong throughout, flat."""
         mask = np.zeros(shape, np.bool_)

@@ -120,7 +120,7 @@ class Patterns:
             return False
         if sample and _count_wrong(sample) <= len(sample) // 2:
             return False
-        self.finding.lines.append((kind, number))
+        self.finding.blame_line(kind, number)
         self.found.append((kind, number))
         return True
 

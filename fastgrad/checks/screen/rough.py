@@ -1,7 +1,15 @@
-"""Is the loss rough? One whose noise is beyond that of float64 is screened in another way."""
+"""Is the loss rough? One whose noise is beyond that of float64 is screened in a way of its own."""
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
+from fastgrad.checks.options import Options
+from fastgrad.checks.outcome import Outcome
+from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen.first_look import Along
+from fastgrad.checks.screen.noisy import screen_rough
+from fastgrad.checks.screen.summary import with_refuted
+from fastgrad.checks.screen.told import sentence_of
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import heard, rounding_of
 from fastgrad.differences.loss import Loss
@@ -42,3 +50,14 @@ def noise_of(
     if not (claim.is_finite and is_rough(loss, loss.noise)):
         return loss, False
     return heard(loss, directions, loss.noise / max(abs(loss.value), loss.noise)), True
+
+
+def screened_as_rough(
+    loss: Loss, claim: Claim, rule: Rule, budget: Budget, options: Options, refuted: Along | None
+) -> Outcome:
+    """The outcome where the loss is rough, with what the first look refuted."""
+    directions = Directions(loss.units.entry, claim.movable(loss.free), options.seed)
+    said = () if refuted is None else (sentence_of(refuted, loss.layout.blocks[refuted.block]),)
+    known = (directions, said, budget.about_a_sweep(loss.count))
+    outcome = screen_rough(loss, claim, rule, budget, known)
+    return outcome if refuted is None else with_refuted(outcome, refuted, loss.layout)

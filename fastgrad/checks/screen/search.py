@@ -169,10 +169,3 @@ class Search:
             inside = free[(block.start <= free) & (free < block.stop)]
             if inside.size:
                 self.spot.judge(inside[:most])
-
-    def settle(self) -> None:
-        """Name the kind of each finding that has no other yet by what was found."""
-        for finding in self.found.findings.values():
-            if finding.kind in ("nothing", "entries"):
-                several = "lines" if finding.lines else "entries"
-                finding.kind = several if finding.lines or finding.wrong else "nothing"

@@ -119,7 +119,7 @@ class Suspects:
             self.finding.checked[position] = entry
             self.unknown[position - self.block.start] = False
             if wrong[k]:
-                self.finding.wrong.append(position)
+                self.finding.blame_entry(position)
             if entry.shows:
                 self.corrected.append((position, entry))
                 corrections[position] = float(judged.numeric[k]), entry.bar
