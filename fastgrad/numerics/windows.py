@@ -29,6 +29,8 @@ LONG = 1e5
 """... but not if they have so many digits before the decimals end: one value in 1e8 would by chance."""
 DECIMALS = 12
 """Decimals up to which a loss may be given."""
+TENS = np.array([10.0**k for k in range(DECIMALS + 1)])
+TENTHS = np.array([10.0**-k for k in range(DECIMALS + 1)])
 TEXT_ULPS = 4.0
 """What is read from text is off by so many units in the last place from its decimals, at most."""
 
@@ -145,10 +147,10 @@ def grain_of(values: Floats) -> float:
     with np.errstate(over="ignore"):
         if not few and np.all(values.astype(np.float32) == values):
             return float(np.spacing(np.float32(largest)))
-    for decimals in range(DECIMALS + 1):
-        unit = 10.0**-decimals
-        if unit <= TEXT_ULPS * ulp * 2:
-            break
-        if np.all(np.abs(values - np.round(values, decimals)) <= TEXT_ULPS * ulp):
-            return unit if not few or largest >= LONG * unit else ulp
-    return ulp
+    units = TENTHS[TEXT_ULPS * ulp * 2 < TENTHS]
+    tens, each = TENS[: units.size], values[:, None]
+    ends = np.all(np.abs(each - np.rint(each * tens) / tens) <= TEXT_ULPS * ulp, axis=0)
+    if not ends.any():
+        return ulp
+    unit = float(units[ends.argmax()])
+    return unit if not few or largest >= LONG * unit else ulp
