@@ -15,6 +15,7 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.cost import screen_evaluations
 from fastgrad.checks.screen.first_look import FirstLook, stands
 from fastgrad.checks.screen.found import Found
+from fastgrad.checks.screen.limits import sight_of
 from fastgrad.checks.screen.rough import is_rough, noise_of, screened_as_rough
 from fastgrad.checks.screen.smooth import screened_as_smooth
 from fastgrad.checks.screen.summary import outcome_of
@@ -68,6 +69,5 @@ def refute(
         if not along.stands_out(near.noise):
             return None
     found = Found(np.zeros(len(loss.layout.blocks)), [], refuted=along, complete=False)
-    return outcome_of(
-        found, None, loss, f"The budget of {budget.seconds:g} s does not allow a screen."
-    )
+    why = f"The budget of {budget.seconds:g} s does not allow a screen."
+    return outcome_of(found, None, sight_of(found, None, loss.layout), loss, why)

@@ -7,15 +7,17 @@ single entry is never attenuated below 0.48. The limits include that an alarm mu
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.outcome import Judged
 from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.residuals import CONFIRMED, Reading
 from fastgrad.differences.directions import UNIT_VARIANCE, WEAKEST
 from fastgrad.numerics.bars import NOISE_SDS
-from fastgrad.numerics.norms import norm
+from fastgrad.numerics.norms import norm, rms
 from fastgrad.parameters.layout import Layout
 
 MISSED_NORM = 1e-6
@@ -30,6 +32,28 @@ USEFUL_LIMIT = 0.1
 """A screen that would miss a single error of more than this part of a block's rms is inconclusive."""
 USEFUL_NORM = 0.01
 """So is one that would miss an error of this part of the whole gradient."""
+
+
+class Sight(NamedTuple):
+    """What directions see of the gradient."""
+
+    missed: float
+    """The norm of an error that those through everything would have missed."""
+    norm: float
+    """The norm of the gradient under test."""
+    typical: float
+    """The rms of the sizes of its blocks."""
+    entries: dict[int, float]
+    """The single error that all through a block would have missed, of blocks that were looked at."""
+
+
+def sight_of(found: Found, judged: Judged | None, layout: Layout) -> Sight:
+    """What the directions of a search see."""
+    looked_at = set() if judged is None else set(judged.block.tolist())
+    if found.screen is not None:
+        looked_at |= {b for b, own in enumerate(found.screen.blocks) if own}
+    entries = {b: missed_entry(found, b) for b in sorted(looked_at)}
+    return Sight(missed_norm(found), norm_of(found, layout), rms(found.rms), entries)
 
 
 def readings_through(found: Found, b: int | None = None) -> list[Reading]:

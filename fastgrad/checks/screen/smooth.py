@@ -14,6 +14,7 @@ from fastgrad.checks.screen.cost import to_its_end
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.jumps import rough_from_afar
+from fastgrad.checks.screen.limits import sight_of
 from fastgrad.checks.screen.merged import merged
 from fastgrad.checks.screen.residuals import OutOfBudgetError, Residuals
 from fastgrad.checks.screen.rough import screened_as_rough
@@ -70,7 +71,8 @@ def screened_as_smooth(
     cost = budget.about_a_sweep(loss.count)
     if not found.complete and found.findings:
         cost = f"{to_its_end(found, loss, budget, options)} {cost}"
-    return outcome_of(found, merged(spot.judged), loss, cost)
+    judged = merged(spot.judged)
+    return outcome_of(found, judged, sight_of(found, judged, loss.layout), loss, cost)
 
 
 def _sizes(loss: Loss, claim: Claim) -> Floats:

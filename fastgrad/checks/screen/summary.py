@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,7 @@ from fastgrad.checks.screen.limits import (
     MISSED_NORM,
     USEFUL_LIMIT,
     USEFUL_NORM,
-    missed_entry,
-    missed_norm,
-    norm_of,
+    Sight,
     readings_through,
     size_in,
 )
@@ -32,34 +29,16 @@ from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.layout import Layout
 
 
-class Sight(NamedTuple):
-    """What directions see of the gradient."""
-
-    missed: float
-    """The norm of an error that those through everything would have missed."""
-    norm: float
-    """The norm of the gradient under test."""
-    typical: float
-    """The rms of the sizes of its blocks."""
-    entries: dict[int, float]
-    """The single error that all through a block would have missed, of blocks that were looked at."""
-
-
-def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Outcome:
+def outcome_of(found: Found, judged: Judged | None, sight: Sight, loss: Loss, cost: str) -> Outcome:
     """The outcome of a screen and of what was located after it.
 
     A block's ``relative_error`` is estimated from its directions, its ``max_error`` is that of the
     entries checked one by one. ``cost`` says what a sweep would take.
     """
     layout = loss.layout
-    looked_at = set() if judged is None else set(judged.block.tolist())
-    if found.screen is not None:
-        looked_at |= {b for b, own in enumerate(found.screen.blocks) if own}
-    limits = {b: missed_entry(found, b) for b in sorted(looked_at)}
-    sight = Sight(missed_norm(found), norm_of(found, layout), rms(found.rms), limits)
     blocks = tuple(
         _block(b, found, judged, layout, sight)
-        if b in looked_at
+        if b in sight.entries
         else _not_looked_at(b, found, layout)
         for b in range(len(layout.blocks))
     )
@@ -78,13 +57,7 @@ def outcome_of(found: Found, judged: Judged | None, loss: Loss, cost: str) -> Ou
         verdict,
         blocks,
         error / (2 * sight.norm) if sight.norm and finite else 0.0 if finite else float("inf"),
-        (
-            *reasons,
-            *about_the_loss(loss),
-            *filter(None, [proof]),
-            *remarks,
-            cost,
-        ),
+        (*reasons, *about_the_loss(loss), *filter(None, [proof]), *remarks, cost),
         judged,
         directions,
         located,
