@@ -93,7 +93,8 @@ LAYERS = {
         differences.second differences.confined differences.shared_looks
         differences.unknown_units differences.own_units differences.few_digits
         differences.noisy_steps differences.repeats differences.measured differences.lattice
-        differences.glimpse differences.noise_lines differences.signs
+        differences.glimpse differences.noise_lines differences.signs differences.halving
+        differences.plain_errors
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document

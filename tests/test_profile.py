@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastgrad.differences.profile import Profile, plainly_off, scales
+from fastgrad.differences.plain_errors import plainly_off
+from fastgrad.differences.profile import Profile, scales
 
 
 class Counted:

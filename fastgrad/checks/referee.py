@@ -24,15 +24,13 @@ from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse,
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import FEW_ROUNDINGS
 from fastgrad.differences.own_units import is_lost
+from fastgrad.differences.plain_errors import TURNED, WIDE_LOOK, plainly_off
 from fastgrad.differences.profile import (
     PLAIN_GRAINS,
     PROFILE_EVALUATIONS,
-    TURNED,
-    WIDE_LOOK,
     Judgment,
     Profile,
     Ruling,
-    plainly_off,
 )
 from fastgrad.numerics.bars import WIDER, noise_bar
 from fastgrad.numerics.noise import UNSURPRISING

@@ -15,10 +15,10 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.glimpse import first_direction, glimpsed
+from fastgrad.differences.halving import JUMPS, Line, halved
 from fastgrad.differences.lattice import finest_offset
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import Measured
-from fastgrad.differences.profile import JUMPS, Line, halved
 from fastgrad.evaluate.units import FEWEST_OF_ONE_UNIT
 from fastgrad.numerics.noise import FIRST_SPACING, POINTS, STRAIGHT, UNSURPRISING, straight_stretch
 from fastgrad.numerics.rounding import rounding_noise

@@ -1,14 +1,14 @@
 """The profile of an entry or a line: the slope of f at every scale, and what it says of a claim.
 
 No verdict rests on one step. A first look takes four pairs at steps chosen to contradict: two wider
-and two finer than the step that was used. Only where they disagree is f taken at all scales, the
-slope fitted in windows with measured bars (`fastgrad.numerics.windows`), and the claim weighed by
-plateaus and runs (`fastgrad.numerics.plateaus`). Where f leaves a plateau it is halved up to see
+and two finer than the step that was used (`fastgrad.differences.plain_errors`). Only where they
+disagree is f taken at all scales, the slope fitted in windows with measured bars
+(`fastgrad.numerics.windows`), and the claim weighed by plateaus and runs
+(`fastgrad.numerics.plateaus`). Where f leaves a plateau it is halved up to see
 whether it jumps there: between jumps f may be smooth with a slope that means nothing, as a solver's
 stopped at a tolerance, and a smooth f or one with kinks has its slope at the finest steps.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.differences.halving import JUMPS, Line, halved
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.plateaus import (
     USEFUL_BEST,
@@ -37,30 +38,9 @@ WOBBLE = 0.2
 GOLDEN = 0.6180339887498949
 FINEST_ULPS = 4.0
 """Steps of fewer units in the last place of the entry are not taken."""
-HALVINGS = 24
-"""How often the place where f leaves a plateau is halved."""
-JUMPS = 0.1
-"""What is left of the change of f after so many halvings is a jump from this part on: a kink leaves
-2^-24 of it."""
-WIDE_LOOK = 2.0**-3
-"""The widest step of a first look, in units."""
-FINE_LOOK = 2.0**-12
-"""The finest, in steps that were used."""
-TELLING_BARS = 8.0
-"""A first look is for claims that are so many bars off."""
-PLAIN_BARS = 64.0
-"""Those fewer off have no finer step than an eighth of the one that was used, and between steps that
-are nearly the same kinks cannot be told from an error: they are heard in full, but for a brief look."""
-GROWING, GROWTH = 8, 2.0**4
-"""What is left beside a pole grows by more than that in the last so many halvings, as it doubles but for
-where in the interval the pole lies; a jump stays what it is."""
 MOVES = 7
 """So many of the nine values of a first look must differ, or it is a staircase or nothing at all, and so
 many changes of f where it is asked again."""
-TURNED = 0.3
-"""Part of its distance to a claim that a slope must be for wide steps to confirm it."""
-SQUARE = (0.5, 2.0)
-"""Truncation grows with the square of the step, to within these factors."""
 PLAIN_GRAINS = 16.0
 """A claim is wrong where f is constant if it would change f by so many of its grains."""
 STILL = 8
@@ -92,9 +72,6 @@ DEGREE = 7
 """A polynomial that f is there without jumps,"""
 UNEVEN = 2.0**-3
 """but for this part of the jump that it would be."""
-
-Line = Callable[[Floats], Floats]
-"""f at offsets from x, shape (k,) -> (k,)."""
 
 
 class Ruling(StrEnum):
@@ -468,119 +445,6 @@ def _near(values: Floats) -> Floats:
     """Those of the size of most of them: the grain of what f blows up to is not that of the others."""
     size = np.abs(values[np.isfinite(values)])
     return values[np.abs(values) <= BLOWN_UP * np.median(size)] if size.size else values
-
-
-@dataclass(frozen=True)
-class Halved:
-    """What is left of a change of f beside a slope after halving towards the larger part of it."""
-
-    at: float
-    """The nearer end, by its distance."""
-    first: float
-    left: float
-    before: float
-    """What was left `GROWING` halvings before."""
-
-    @property
-    def grows(self) -> bool:
-        """Whether what is left has begun to double, as beside a pole: f is smooth on this side of it."""
-        return self.left > GROWTH * self.before
-
-    @property
-    def lasts(self) -> bool:
-        """Whether it stays what it is, as a jump does."""
-        return self.before / GROWTH < self.left <= GROWTH * self.before
-
-
-def halved(
-    line: Line,
-    ends: tuple[float, float],
-    values: tuple[float, float],
-    slope: float,
-    floor: float = 0.0,
-    times: int = HALVINGS,
-) -> Halved:
-    """Halve the interval between two offsets.
-
-    Parameters
-    ----------
-    ends, values : (float, float)
-        The offsets, the nearer first, and f there.
-    floor : float
-        A change of f that is none: there the search ends, and nothing is left.
-    """
-    (near, far), (f_near, f_far) = ends, values
-    changes = [abs(f_far - f_near - slope * (far - near))]
-    for _ in range(times):
-        if changes[-1] <= floor:
-            return Halved(abs(near), changes[0], 0.0, changes[0])
-        middle = (near + far) / 2
-        if middle in (near, far):
-            break
-        f_middle = float(line(np.array([middle]))[0])
-        inner = abs(f_middle - f_near - slope * (middle - near))
-        outer = abs(f_far - f_middle - slope * (far - middle))
-        if inner >= outer or not np.isfinite(outer):
-            far, f_far = middle, f_middle
-        else:
-            near, f_near = middle, f_middle
-        changes.append(abs(f_far - f_near - slope * (far - near)))
-    before = changes[-1 - GROWING] if len(changes) > GROWING else changes[0]
-    return Halved(abs(near), changes[0], changes[-1], before)
-
-
-def plainly_off(
-    line: Line,
-    claim: float,
-    near: tuple[float, float, float],
-    unit: float,
-    brief: bool = False,
-    x: float = 0.0,
-) -> bool:
-    """Whether a claim is off at every scale alike, by a look at two wider and two finer steps.
-
-    The widest is 2^-3 of the unit, the finest that at which noise is an eighth of the distance between
-    claim and slope, the others are half-way on a logarithmic scale. Every slope must be within a
-    quarter of the distance of the one known, but that the widest may err as truncation does, with the
-    square of the step.
-
-    Parameters
-    ----------
-    near : (float, float, float)
-        A step, the slope there, and its bar.
-    brief : bool
-        Whether to look at the wider steps alone, where others are known already: the claim must not be
-        nearer than the slope to what the widest says. A slope of nothing beside that distance is not
-        confirmed by them: beyond its turns f has none at every step.
-    x : float
-        What offsets are added to: no step is finer than it can take.
-    """
-    h, slope, bar = near
-    distance = abs(claim - slope)
-    brief = brief and abs(slope) > TURNED * distance
-    least = TELLING_BARS if brief else PLAIN_BARS
-    if not (np.isfinite(distance) and distance > least * bar):
-        return False
-    widest, finest = max(WIDE_LOOK * unit, 8 * h), h * max(TELLING_BARS * bar / distance, FINE_LOOK)
-    finest = max(finest, min(FINEST_ULPS * np.spacing(abs(x)), h))
-    t = np.array([widest, np.sqrt(widest * h), np.sqrt(finest * h), finest])
-    t *= 1 + WOBBLE * np.array([0.5, -0.3, 0.4, -0.6])
-    t = ((x + t) - (x - t)) / 2
-    if brief:
-        far, above, below, near_far = line(np.array([t[0], t[1], -t[1], -t[0]]))
-        off = abs((above - below) / (2 * t[1]) - slope)
-        widest_slope = (far - near_far) / (2 * t[0])
-        alibi = abs(widest_slope - claim) < abs(widest_slope - slope)
-        return bool(above != below and off <= distance / 4 + bar * h / t[1] and not alibi)
-    values = line(np.concatenate([t, -t, np.zeros(1)]))
-    above, below, value = values[:4], values[4:8], values[8]
-    off = (above - below) / (2 * t) - slope
-    bends = np.abs((above - value) + (below - value)) / (2 * t)
-    if np.unique(values).size < MOVES or not bends[2:].max() <= distance / 4:
-        return False
-    fits = np.abs(off) <= distance / 4 + bar * h / t
-    truncates = off[1] != 0 and SQUARE[0] <= off[0] / off[1] * (t[1] / t[0]) ** 2 <= SQUARE[1]
-    return bool(fits[1:].all() and (fits[0] or truncates))
 
 
 def scales(unit: float, x: float) -> Floats:

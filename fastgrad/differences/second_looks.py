@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.differences.halving import Line, halved
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import FEW_VALUES
-from fastgrad.differences.profile import PLAIN_GRAINS, Line, Profile, halved
+from fastgrad.differences.profile import PLAIN_GRAINS, Profile
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.numerics.windows import grain_of
 
