@@ -1,7 +1,9 @@
 """A gradient whose other arguments are fixed: checked and bound once, then called with theta alone."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from inspect import Signature
 from typing import Any
 
 import numpy as np
@@ -31,12 +33,8 @@ class Question:
     """What is differentiated, and how it is run."""
 
     loss: Callable[..., Any]
-    name: str
-    """What it is called."""
     argnum: Argnum
     """The positions of the arguments that it is differentiated by."""
-    root: str
-    """The name of a theta that is a single array."""
     shaped: Mapping[str, Any]
     """What is shaped like theta: ``trainable``, ``bounds`` and ``space``."""
     running: Mapping[str, Any]
@@ -45,6 +43,12 @@ class Question:
     """The executor and the checkpoint."""
     order: int
     """The order of the differences that are to be taken."""
+    root: str
+    """The name of a theta that is a single array."""
+    name: str
+    """What the loss is called."""
+    signature: Signature
+    """What it takes, by name."""
 
     def around(self, args: tuple[Any, ...]) -> Around:
         """The loss around the theta that is among all of its arguments."""
@@ -74,13 +78,14 @@ class Question:
         run = evaluator(self.loss, inputs, **self.running)
         if run.fallback:
             warn_of_python(self.loss, run)
+        through: AbstractContextManager[Any] = nullcontext()
         if any(option is not None for option in self.through):
             options = {"argnum": self.argnum, **self.running}
-            through = campaign(*self.through, self.loss, lambda: inputs, options)
-            run = through.evaluator(run, self.loss, inputs, self.running)
+            through = made = campaign(*self.through, self.loss, lambda: inputs, options)
+            run = made.evaluator(run, self.loss, inputs, self.running)
         if bounds is not None:
             run = confined(run, bounds, layout, free, max(self.order, 2))
-        return Around(self.name, layout, run, free)
+        return Around(self.name, layout, run, free, through)
 
 
 class BoundGradient:

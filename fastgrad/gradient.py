@@ -1,6 +1,6 @@
 """grad and value_and_grad: a loss in, its numerical gradient out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +12,7 @@ from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.protocol import finite_value
 from fastgrad.evaluate.signature import positions, root_name, signature_of
 from fastgrad.numerics.stencils import CENTRAL, stencil
-from fastgrad.parameters.arguments import Argnum
 from fastgrad.slopes import Differencing, slopes, with_bars
-
-THROUGH = ("executor", "checkpoint")
-"""Options of what evaluations go through."""
 
 
 class GradientFunction:
@@ -24,38 +20,14 @@ class GradientFunction:
 
     Parameters
     ----------
-    loss : callable
-    argnum : int, str, or several of them
-        Which of its arguments to differentiate by.
+    question : Question
     differencing : Differencing
-    shaped : mapping
-        ``trainable``, ``bounds`` and ``space``, as of `grad`.
-    running : mapping
-        ``backend``, ``structure``, ``scratch``, ``executor`` and ``checkpoint``, as of `grad`.
     """
 
-    def __init__(
-        self,
-        loss: Callable[..., Any],
-        argnum: Argnum,
-        differencing: Differencing,
-        shaped: Mapping[str, Any],
-        running: Mapping[str, Any],
-    ):
-        name, argnum = name_of(loss), positions(loss, argnum)
-        self._differencing = differencing
-        self._question = Question(
-            loss,
-            name,
-            argnum,
-            root_name(loss, argnum),
-            shaped,
-            {option: value for option, value in running.items() if option not in THROUGH},
-            tuple(running[option] for option in THROUGH),
-            differencing.stencil.order,
-        )
-        self.__name__ = self.__qualname__ = name
-        self.__signature__ = signature_of(loss)
+    def __init__(self, question: Question, differencing: Differencing):
+        self._question, self._differencing = question, differencing
+        self.__name__ = self.__qualname__ = question.name
+        self.__signature__ = question.signature
         self._alone: BoundGradient | None = None
         """The gradient of a loss of theta alone, once it was called."""
         self._kept: Kept | None = None
@@ -344,11 +316,20 @@ def grad(
         raise ValueError('step="adaptive" goes with central differences of order 2 alone')
     options = step, scale, trainable, bounds
     is_plain = not progress and all(option is None for option in options)
-    shaped = {"trainable": trainable, "bounds": bounds, "space": space}
-    running = {"backend": backend, "structure": structure and bounds is None, "scratch": scratch}
-    running |= {"executor": executor, "checkpoint": checkpoint}
     how = Differencing(chosen, step, scale, progress, is_plain)
-    return GradientFunction(loss, argnum, how, shaped, running)
+    name, argnum = name_of(loss), positions(loss, argnum)
+    question = Question(
+        loss,
+        argnum,
+        shaped={"trainable": trainable, "bounds": bounds, "space": space},
+        running={"backend": backend, "structure": structure and bounds is None, "scratch": scratch},
+        through=(executor, checkpoint),
+        order=chosen.order,
+        root=root_name(loss, argnum),
+        name=name,
+        signature=signature_of(loss),
+    )
+    return GradientFunction(question, how)
 
 
 def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tuple[float, Any]]:

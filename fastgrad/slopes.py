@@ -1,7 +1,7 @@
 """The slopes of all entries around a theta: by one stencil, or with error bars."""
 
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,6 +58,8 @@ class Around(NamedTuple):
     run: Evaluator
     free: Mask | None
     """What may be perturbed, shape (n,); None for all."""
+    through: AbstractContextManager[Any]
+    """The executor and the checkpoint, where there are any: let go of once the slopes are known."""
 
 
 def slopes(around: Around, how: Differencing, value: float | None = None) -> Floats:
@@ -70,8 +72,8 @@ def slopes(around: Around, how: Differencing, value: float | None = None) -> Flo
     """
     if isinstance(how.step, str):
         return np.asarray(with_bars(around, how)[1][0])
-    _, layout, run, free = around
-    try:
+    _, layout, run, free, through = around
+    with through:
         steps: Any = how.step
         if steps is not None:
             steps = absolute_steps(layout, run.theta, steps, free)
@@ -88,21 +90,17 @@ def slopes(around: Around, how: Differencing, value: float | None = None) -> Flo
             found[~free] = 0.0
         if run.structured:
             run.certified(None if free is None else np.flatnonzero(free), found)
-        return found
-    finally:
-        run.let_go()
+    return found
 
 
 def with_bars(around: Around, how: Differencing) -> tuple[Loss, Floats]:
     """The loss as it was measured, and slopes, their error bars and their steps, shape (3, n)."""
-    _, layout, run, free = around
+    _, layout, run, free, through = around
     count = layout.size if free is None else int(np.count_nonzero(free))
-    each = 2 * len(how.stencil.multiples)
-    try:
+    with through:
         steps = absolute_steps(layout, run.theta, how.step, free)
-        is_adaptive = isinstance(steps, str)
-        expected = count * (ADAPTIVE_EVALUATIONS if is_adaptive else each)
-        with progress_bar(run, "gradient", expected) if how.progress else nullcontext():
+        each = ADAPTIVE_EVALUATIONS if isinstance(steps, str) else 2 * len(how.stencil.multiples)
+        with progress_bar(run, "gradient", count * each) if how.progress else nullcontext():
             units = Units.of(run.theta, layout, how.scale, steps)
             few = None
             if how.stencil is CENTRAL[2] and not isinstance(steps, str):
@@ -113,8 +111,6 @@ def with_bars(around: Around, how: Differencing) -> tuple[Loss, Floats]:
             found = differences(loss, how.stencil, steps, few)
         if run.structured:
             run.certified(None if free is None else loss.indices, found[0])
-    finally:
-        run.let_go()
     return loss, found
 
 
@@ -135,7 +131,7 @@ def _by_entries(around: Around, how: Differencing, given: Floats | None, base: f
     base : float
         The loss at theta, if the stencil needs it.
     """
-    _, layout, run, free = around
+    _, layout, run, free, _ = around
     stencil, default = how.stencil, given is None
     found = np.zeros(layout.size)
     left = None if free is None else np.flatnonzero(free)
@@ -175,7 +171,7 @@ def _by_entries(around: Around, how: Differencing, given: Floats | None, base: f
 
 def _planned(around: Around, how: Differencing, given: Floats | None) -> Plan:
     """The steps that are given, or default ones that suit the noise of the loss."""
-    _, layout, run, free = around
+    _, layout, run, free, _ = around
     units = Units.of(run.theta, layout, how.scale)
     if given is not None:
         return Plan(given, units.entry, None)

@@ -68,7 +68,6 @@ class Campaign(AbstractContextManager["Campaign"]):
     def _spread(self, run: Evaluator | VectorEvaluator, job: Job) -> Spread:
         place = self._place(job) if self._store.path is not None else ""
         made = Spread(run, job, self._engine, Answers(self._store, place))
-        made.closes = self.close
         self._made.append(made)
         return made
 
@@ -81,9 +80,6 @@ class Campaign(AbstractContextManager["Campaign"]):
         return f"{place} {self._places[place]}"
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Let go of the file and of the executor: what is asked later is evaluated here."""
         self.goes_anywhere = False
         if not self._is_part:

@@ -4,7 +4,7 @@ Whatever answers, a value is known by the question and its place in it: the orde
 come, who gave them and when makes no difference to it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -64,8 +64,6 @@ class Spread(Evaluator):
         """Whether it does so anywhere."""
         self._afar = self._replayed = 0
         self._workers = 1
-        self.closes: Callable[[], None] | None = None
-        """What ends the campaign that this is made for."""
 
     @property
     def at_once(self) -> int:  # type: ignore[override]
@@ -102,10 +100,6 @@ class Spread(Evaluator):
         """Evaluate here from now on, and let workers forget the loss."""
         self.engine = None
         self._sent.there = None
-
-    def let_go(self) -> None:
-        if self.closes is not None:
-            self.closes()
 
     def gradient(self, stencil: Stencil, watch: bool = False) -> Floats | None:
         return self.run.gradient(stencil) if self.structured else None

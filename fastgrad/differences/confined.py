@@ -148,9 +148,6 @@ class Confined(Evaluator):
     def answered_pairs(self) -> tuple[Indices, Floats, Floats]:
         return self.run.answered_pairs()
 
-    def let_go(self) -> None:
-        self.run.let_go()
-
     def certified(
         self, indices: Indices | None, gradient: Floats, again: bool = False
     ) -> tuple[str, ...]:

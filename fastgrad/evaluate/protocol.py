@@ -153,10 +153,6 @@ class Evaluator(ABC):
         """Entries, steps and values at both of each, shape (m, 2), where answers ended half-way."""
         return np.zeros(0, np.intp), np.zeros(0), np.zeros((0, 2))
 
-    def let_go(self) -> None:
-        """Let go of files and executors: nothing more is asked on this call's behalf."""
-        return
-
     def certified(
         self, indices: Indices | None, gradient: Floats, again: bool = False
     ) -> tuple[str, ...]:
