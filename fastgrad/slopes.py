@@ -17,6 +17,7 @@ from fastgrad.differences.noise_lines import measure_briefly
 from fastgrad.differences.noisy_steps import Asked, suited
 from fastgrad.errors import StepWarning
 from fastgrad.evaluate.backends import calls_within
+from fastgrad.evaluate.default_steps import default_steps
 from fastgrad.evaluate.protocol import Evaluator, finite_value
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.stencils import CENTRAL, Stencil
@@ -176,7 +177,7 @@ def _planned(around: Around, how: Differencing, given: Floats | None) -> Plan:
     if given is not None:
         return Plan(given, units.entry, None)
     if how.scale is None:
-        steps = units.steps(run.theta, layout, how.stencil)
+        steps = default_steps(units, run.theta, layout, how.stencil)
     else:
         steps = how.stencil.step * units.entry
     if layout.finest is not None:

@@ -65,8 +65,8 @@ LAYERS = {
         evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process
         evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.signature evaluate.explain
         evaluate.protocol evaluate.generators evaluate.scratch evaluate.compiling evaluate.programs
-        evaluate.units evaluate.outside evaluate.deadline evaluate.adapters evaluate.compiled
-        evaluate.python evaluate.meaning evaluate.backends
+        evaluate.units evaluate.default_steps evaluate.outside evaluate.deadline evaluate.adapters
+        evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
         evaluate.layer evaluate.vector evaluate.contracted evaluate.complex_step evaluate.proofs
         evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
         evaluate.sharing evaluate.disk_cache evaluate.drawn

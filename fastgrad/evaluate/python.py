@@ -85,6 +85,7 @@ class PythonEvaluator(Evaluator):
         self.ran = f"Ran in Python, on one thread, {why}"
         self._loss, self._layout, self._arguments = loss, layout, arguments
         self._given = layout.native if native else layout.given
+        self._shape = layout.array_shape
         passed = tuple(map(native_argument, arguments)) if native else arguments
         self._argnum = argnum
         self._scratch: tuple[int, ...] = ()
@@ -258,7 +259,8 @@ class PythonEvaluator(Evaluator):
             np.copyto(own, point)
         self.evaluations += 1
         others = with_copies(self._passed, self._scratch) if self._scratch else self._passed
-        arguments = merged(self._given(own), others, self._argnum)
+        theta = self._given(own) if self._shape is None else own.reshape(self._shape)
+        arguments = merged(theta, others, self._argnum)
         try:
             value = self._loss(*arguments)
         except Exception as error:
@@ -273,7 +275,7 @@ class PythonEvaluator(Evaluator):
         if (own != point).any():
             i = int(np.flatnonzero(own != point)[0])
             raise wrote_to_theta(self._layout.name(i), point[i], own[i])
-        del arguments, others
+        del theta, arguments, others
         if sys.getrefcount(own) <= OWN_REFERENCES:
             self._spare = own
         if self._alone:

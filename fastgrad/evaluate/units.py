@@ -15,14 +15,8 @@ metres have in common. A unit is a power of two, so that nothing is rounded when
   itself: where f bends between the points of its noise, it is asked (`fastgrad.differences.own_units`).
 - What is near one from below is taken as a pure number, of unit 1: an entry from 1/8 up, an array from
   a rms of 1/64 up, and beside such an array an entry from 1e-6 up.
-
-A gradient has no second look to mend a step with, and its default steps hedge between two units
-(`Units.steps`): an entry by itself is in units of 1/2 from 1/8 up to 1, and in units of 1/8 from 1/32
-up, where rates and probabilities are, whose losses bend on their own scale and round on that of 1; an
-array of numbers about a far point, as of times or positions, is in one between its width and that.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +24,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.evaluate.on_demand import fill_units
-from fastgrad.numerics.stencils import CENTRAL, Stencil
+from fastgrad.numerics.stencils import CENTRAL
 from fastgrad.numerics.steps import power_of_two
 from fastgrad.parameters.layout import Layout
 
@@ -56,12 +50,6 @@ SETTINGS = (
     NEAR_ONE_BESIDE,
     PURE_NUMBERS,
 )
-
-SMALLER, SMALL, OF_NEAR_ONE = 2.0**-5, 2.0**-3, 2.0**-1
-"""Entries in units of their own: those from one of these up to the next are differenced in the unit of
-the latter, and those from the second up to 1 in that of the third."""
-NARROW = 2.0**6
-"""Entries about a point so many times as far away as they are wide, and as 1, are about an offset."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +111,6 @@ class Units:
             unknown = None
         return cls(entry, one_unit, near, unknown, given=scale is not None)
 
-    def steps(self, theta: Floats, layout: Layout, stencil: Stencil) -> Floats:
-        """The default steps of a gradient, shape (n,), of a theta whose units these are."""
-        steps = self.entry.copy()
-        fill_steps(steps, theta, layout.stops, self.one_unit, stencil.step, stencil.order)
-        if layout.own_units is not None:
-            np.copyto(steps, stencil.step * self.entry, where=layout.own_units > 0)
-        return steps
-
     def found(self, indices: Indices, entry: Floats, untold: Indices) -> "Units":
         """The same with units of some entries as found, and those that still nothing tells."""
         units = self.entry.copy()
@@ -158,36 +138,3 @@ def _given(scale: Any, layout: Layout) -> Floats:
         )
     _, exponent = np.frexp(given)
     return np.ldexp(1.0, np.clip(exponent - 1, -900, 900))
-
-
-def fill_steps(
-    units: Floats, theta: Floats, stops: Indices, one_unit: Mask, step: float, order: int
-) -> None:
-    """`kernels.fill_steps`."""
-    starts = np.append(0, stops[:-1])
-    for b in np.flatnonzero(one_unit):
-        part = slice(starts[b], stops[b])
-        most = _band(theta[part], order)
-        if most < math.inf:
-            np.minimum(units[part], most, out=units[part])
-    if not one_unit.all():
-        own, size = np.repeat(~one_unit, stops - starts), np.abs(theta)
-        own &= (size >= SMALLER) & (size < 1.0)
-        small = size < SMALL
-        near_one = own & ~small & (units == 1.0)
-        units[own & small & (units < SMALL)] = SMALL
-        units[near_one] = OF_NEAR_ONE
-    units *= step
-
-
-def _band(block: Floats, order: int) -> float:
-    """The largest unit of a block of one unit: of one about an offset, between its width and that."""
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        middle = float(np.cumsum(block)[-1]) / block.size
-        away = block - middle
-        apart = float(np.cumsum(away * away)[-1])
-    width = max(math.sqrt(apart / block.size), 1.0)
-    if apart == 0.0 or not NARROW * width <= abs(middle) < math.inf:
-        return math.inf
-    wide, far = math.frexp(width)[1] - 1, math.frexp(middle)[1] - 1
-    return math.ldexp(1.0, (order * wide + far) // (order + 1))

@@ -62,6 +62,12 @@ class Layout:
         return not self.plain and any(block.dtype != np.float64 for block in self.blocks)
 
     @cached_property
+    def array_shape(self) -> tuple[int, ...] | None:
+        """The shape of a theta that is one array, which a Python loss is `given`; None of others."""
+        is_array = self.plain and not self.blocks[0].scalar
+        return self.blocks[0].shape if is_array and not self.constants | self.templates else None
+
+    @cached_property
     def stops(self) -> Indices:
         """The end of each block in the flat vector, shape (blocks,)."""
         return np.array([block.stop for block in self.blocks])

@@ -5,10 +5,18 @@ import pytest
 
 import fastgrad as fg
 from fastgrad.differences import noisy_steps
-from fastgrad.evaluate import direct, directions_in_numpy, in_numpy, kernels, on_demand, units
+from fastgrad.evaluate import (
+    default_steps,
+    direct,
+    directions_in_numpy,
+    in_numpy,
+    kernels,
+    on_demand,
+)
+from fastgrad.evaluate.default_steps import fill_steps
 from fastgrad.evaluate.on_demand import COMPILING_SECONDS, LOADING_SECONDS, OnDemand
 from fastgrad.evaluate.purity import _samples
-from fastgrad.evaluate.units import SETTINGS, fill_steps
+from fastgrad.evaluate.units import SETTINGS
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, run_python, steps_of
 
 BLOCKS = 400
@@ -107,7 +115,7 @@ def test_directions_are_those_of_the_kernel(exact):
 def test_constants_are_those_of_the_kernels():
     shared = {
         in_numpy: ("WROTE", "LINE", "LEAST_UNIT", "MOST_UNIT"),
-        units: ("SMALLER", "SMALL", "OF_NEAR_ONE", "NARROW"),
+        default_steps: ("SMALLER", "SMALL", "OF_NEAR_ONE", "NARROW"),
         noisy_steps: ("PLACES", "NOISY", "SAME_NOISE", "LONGEST_EXPONENT"),
     }
     for module, names in shared.items():
