@@ -88,11 +88,12 @@ def _judged(
 ) -> tuple[Loss, Judged]:
     """Every entry judged, by the cheapest that decides, and the loss as it is known then."""
     known, began = None, time.perf_counter()
-    study = loss.run.structured or budget.allows(EACH_ENTRY * loss.count + STUDY + SECOND_LOOKS)
+    whole = EACH_ENTRY * loss.count + STUDY + SECOND_LOOKS
+    study = loss.run.structured or budget.allows(whole)
     unknown = loss.units.unknown
     if unknown is not None:
         count = int(np.count_nonzero(unknown[loss.indices]))
-        if not budget.allows(EACH_ENTRY * loss.count + STUDY + SECOND_LOOKS + EACH_UNIT * count):
+        if not budget.allows(whole + EACH_UNIT * count):
             loss = replace(loss, units=replace(loss.units, unknown=None))
     if _may_glance(loss, options, study):
         entries = Entries(loss, loss.indices)

@@ -23,7 +23,11 @@ from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.stages.first import first_stage
 from fastgrad.checks.stages.refinement import look_again
 from fastgrad.checks.stages.standing import Standing
-from fastgrad.checks.stages.useless_bars import climb, is_untold, refuse
+from fastgrad.checks.stages.useless_bars import (
+    climb_where_bars_are_useless,
+    is_untold,
+    refuse_useless_bars,
+)
 from fastgrad.checks.traces import hear_traces
 from fastgrad.differences.entries import Entries
 
@@ -68,8 +72,8 @@ def judge(
             look_again(standing, open_, standing.first.take(open_), seconds)
         untold = is_untold(standing)
         if untold.any():
-            climb(standing, untold)
-            refuse(standing)
+            climb_where_bars_are_useless(standing, untold)
+            refuse_useless_bars(standing)
         standing.verdict[~np.isfinite(standing.a)] = Verdict.DISAGREES
         judged, entries = standing.judged(), standing.entries
         if rms is not None:

@@ -54,7 +54,7 @@ def _is_resolved(standing: Standing) -> Mask:
     return np.asarray((size == 0) | (standing.bar <= RESOLVED * size))
 
 
-def climb(standing: Standing, untold: Mask) -> None:
+def climb_where_bars_are_useless(standing: Standing, untold: Mask) -> None:
     """Lengthen steps by 8 while noise dominates, for entries that their bars do not tell.
 
     Beside the noise of others a bar may look narrow: what is told is asked again each time.
@@ -95,7 +95,7 @@ def _is_still(standing: Standing, quotients: Quotients) -> Mask:
     return np.asarray(change <= BEND_SDS * sigma)
 
 
-def refuse(standing: Standing) -> None:
+def refuse_useless_bars(standing: Standing) -> None:
     """An entry agrees only if its bar is narrow beside the scale, or its block is zero."""
     useful, zero_block = _is_useful(standing)
     s, bar = standing.s, standing.bar
