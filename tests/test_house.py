@@ -105,7 +105,8 @@ LAYERS = {
     "checks": """
         checks checks.options checks.rules checks.claim checks.given checks.outcome checks.points
         checks.seeds checks.samples checks.budget checks.rounded
-        checks.state checks.traces checks.ruling_words checks.referee checks.tolerance checks.ties
+        checks.state checks.traces checks.ruling_words checks.treads checks.referee
+        checks.tolerance checks.ties
         checks.remarks checks.stages checks.stages.standing checks.stages.scales checks.stages.first
         checks.stages.glance checks.stages.refinement checks.stages.settling
         checks.stages.useless_bars checks.sweep checks.curl checks.convergence

@@ -18,9 +18,8 @@ from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.ruling_words import words_of
-from fastgrad.differences.directions import Directions
+from fastgrad.checks.treads import HIDDEN, Treads
 from fastgrad.differences.entries import Entries
-from fastgrad.differences.few_digits import HEARD_EVALUATIONS, heard, is_coarse, rounding_of
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import FEW_ROUNDINGS
 from fastgrad.differences.own_units import is_lost
@@ -32,9 +31,8 @@ from fastgrad.differences.profile import (
     Profile,
     Ruling,
 )
-from fastgrad.numerics.bars import WIDER, noise_bar
+from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.noise import UNSURPRISING
-from fastgrad.numerics.norms import rms
 from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.steps import power_of_two
 
@@ -55,9 +53,6 @@ JUMP_SDS = 16.0
 GROWS = 2.0**1.5
 """At 8 times the step the second difference of a jump is what it was, that of a kink has grown by 8."""
 
-TREADS = (
-    'few digits of theta and of the loss hide it: it is seen along directions (strategy="screen")'
-)
 ODD, SINGLE = 0.25, 2.0**-18
 """The part of a wide bend that the odd part of f may be where its slope is nothing; and of f itself that
 a bend may be and yet be 32 roundings in single precision."""
@@ -103,6 +98,7 @@ class Referee:
         self._seconds = seconds
         self._is_late = False
         """Whether there was no time for what was asked for last."""
+        self._treads = Treads(entries, judged, self._has_time)
         self._flat: dict[int, float] = {}
         """Entries along which no step resolves the loss, and its grain as it was known."""
 
@@ -110,32 +106,6 @@ class Referee:
     def grain(self) -> float:
         """The coarsest grain of the loss that was seen."""
         return self.entries.loss.measured.grain
-
-    @cached_property
-    def treads(self) -> float:
-        """The noise of a loss of few digits between points at which theta is rounded anew; else 0."""
-        loss, value = self.entries.loss, abs(self.entries.loss.value)
-        single = value > 0.0 and loss.measured.float32 and not loss.run.structured
-        if not (single and self._has_time(HEARD_EVALUATIONS)):
-            return 0.0
-        rounding = rounding_of(loss) / value
-        known = heard(loss, Directions(loss.units.entry, loss.free, 0), rounding)
-        return known.noise if is_coarse(known) else 0.0
-
-    def _is_hidden(self, k: int, error: float, step: float) -> bool:
-        """Whether the treads of a loss of few digits may make such an error of an entry, over a step.
-
-        Steps are no wider than a part of what the entry is, or its block: where it stands still over
-        those, it saturates beyond, and its slope there is none at theta.
-        """
-        if not self.treads:
-            return False
-        block = self.entries.loss.layout.blocks[int(self.before.block[k])]
-        size = max(
-            abs(float(self.entries.x[k])), rms(self.entries.loss.theta[block.start : block.stop])
-        )
-        widest = WIDE_LOOK * (size or float(self.before.scales.unit[k]))
-        return error <= float(noise_bar(self.treads, min(step, widest)))
 
     def hear(self) -> Judged:
         """The same entries, their verdicts confirmed or withdrawn where other steps may gainsay them."""
@@ -271,8 +241,8 @@ class Referee:
         before, line = self.before, self._line(k)
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
         a, unit = float(before.analytic[k]), float(before.scales.unit[k])
-        if self._is_hidden(k, abs(a - D), step):
-            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, TREADS
+        if self._treads.hide(k, abs(a - D), step):
+            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, HIDDEN
             return False
         second = before.differences.second
         bent = second is None or abs(float(second[k])) * step > abs(a - D)  # as at a kink at theta
@@ -306,8 +276,8 @@ class Referee:
         if judgment.ruling is Ruling.WRONG and beyond_telling:
             self.verdict[k] = Verdict.INCONCLUSIVE
             return
-        if judgment.ruling is Ruling.WRONG and self._is_hidden(k, error, judgment.step):
-            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, TREADS
+        if judgment.ruling is Ruling.WRONG and self._treads.hide(k, error, judgment.step):
+            self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, HIDDEN
             return
         if judgment.ruling is Ruling.OPEN and loss.measured.silent:
             least = untold(profile, loss)
