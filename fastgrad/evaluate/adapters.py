@@ -333,13 +333,7 @@ def _adapt(
     """
     records_it = getattr(loss, RECORDS, False)
     last = (types.uintp,) if records_it else ()
-    loss_types = (*merged(theta.its_type, value_types, argnum), *last)
-    result, signature = compiled_for(loss, loss_types)
-    line = dict_keys.walks_over_dict(result)
-    if line is not None:
-        raise explain.walks_over_dict(loss, line)
-    if not isinstance(signature.return_type, types.Float):
-        raise explain.wrong_return_type(loss, signature.return_type)
+    result, signature = _compiled_loss(loss, (*merged(theta.its_type, value_types, argnum), *last))
     arguments_type = types.Tuple((types.int64[::1], *value_types))
     given = [f"arguments[{k + 1}]" for k in range(len(value_types))]
     parts: Any = "parameters"
@@ -380,6 +374,23 @@ def _adapt(
         leaves_theta=not keeps and all(_of_theta(proved, argnum)),
         listed=theta.listed,
     )
+
+
+def _compiled_loss(loss: CPUDispatcher, loss_types: tuple[Any, ...]) -> tuple[Any, Any]:
+    """What a loss is compiled to for arguments of these types, and its signature.
+
+    Raises
+    ------
+    LossCompilationError, TypeError
+        It would mean something else than in Python, or returns no float.
+    """
+    result, signature = compiled_for(loss, loss_types)
+    line = dict_keys.walks_over_dict(result)
+    if line is not None:
+        raise explain.walks_over_dict(loss, line)
+    if not isinstance(signature.return_type, types.Float):
+        raise explain.wrong_return_type(loss, signature.return_type)
+    return result, signature
 
 
 def _adapter_source(parameters: str, given: Sequence[str], keeps: bool) -> str:

@@ -82,9 +82,8 @@ class Summary:
             tuple(looks),
             loss=self.lines.loss,
             told=tuple(
-                found
+                diagnosis_of(blame, self.layout.blocks[b])
                 for b, blame in sorted(self.found.blamed.items())
-                if (found := diagnosis_of(blame, self.layout.blocks[b])) is not None
             ),
             in_noise=self._numbers(),
         )
