@@ -94,7 +94,7 @@ LAYERS = {
         differences.unknown_units differences.own_units differences.few_digits
         differences.noisy_steps differences.repeats differences.measured differences.lattice
         differences.glimpse differences.noise_lines differences.signs differences.halving
-        differences.plain_errors
+        differences.plain_errors differences.rulings
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document

@@ -10,13 +10,13 @@ stopped at a tolerance, and a smooth f or one with kinks has its slope at the fi
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.differences.halving import JUMPS, Line, halved
+from fastgrad.differences.rulings import Judgment, Jump, Ruling
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.plateaus import (
     USEFUL_BEST,
@@ -72,47 +72,6 @@ DEGREE = 7
 """A polynomial that f is there without jumps,"""
 UNEVEN = 2.0**-3
 """but for this part of the jump that it would be."""
-
-
-class Ruling(StrEnum):
-    """What a profile says of a claimed slope."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    KINK = "kink"
-    """Between the one-sided slopes of a kink at x."""
-    OPEN = "open"
-
-
-@dataclass(frozen=True)
-class Jump:
-    """A place where f jumps, or a kink if ``size`` is 0."""
-
-    at: float
-    size: float
-    side: float = 1.0
-    """1 above x, -1 below."""
-
-
-@dataclass(frozen=True)
-class Judgment:
-    """A ruling with the slope that it rests on, and the slope at other steps that it overrules.
-
-    ``slope``, ``bar`` and ``step`` are of the run that holds the claim, or else of the plateau that
-    excludes it; not a number where nothing is resolved.
-    """
-
-    ruling: Ruling
-    slope: float
-    bar: float
-    step: float
-    other: tuple[float, float] | None = None
-    """Another slope, and its step."""
-    jump: Jump | None = None
-    resolved: float = float("inf")
-    """The finest step at which f is resolved."""
-    sides: tuple[float, float] | None = None
-    """One-sided slopes, of a kink."""
 
 
 class Told(NamedTuple):
