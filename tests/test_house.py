@@ -63,16 +63,15 @@ LAYERS = {
     """,
     "evaluate": """
         evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process
-        evaluate.schedule evaluate.dict_keys evaluate.purity evaluate.signature evaluate.explain
-        evaluate.protocol evaluate.generators evaluate.scratch evaluate.compiling evaluate.programs
-        evaluate.units evaluate.default_steps evaluate.outside evaluate.deadline evaluate.adapters
-        evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
+        evaluate.schedule evaluate.dict_keys evaluate.guard evaluate.purity evaluate.signature
+        evaluate.explain evaluate.protocol evaluate.generators evaluate.scratch evaluate.compiling
+        evaluate.programs evaluate.units evaluate.default_steps evaluate.outside evaluate.deadline
+        evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
         evaluate.layer evaluate.vector evaluate.contracted evaluate.complex_step evaluate.proofs
         evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
-        evaluate.sharing evaluate.disk_cache evaluate.drawn
-        evaluate.writes evaluate.failing evaluate.interrupts evaluate.instances
-        evaluate.quicker evaluate.in_numpy evaluate.directions_in_numpy evaluate.on_demand
-        evaluate.recording evaluate.vector_backends
+        evaluate.sharing evaluate.disk_cache evaluate.drawn evaluate.writes evaluate.failing
+        evaluate.interrupts evaluate.instances evaluate.quicker evaluate.in_numpy
+        evaluate.directions_in_numpy evaluate.on_demand evaluate.recording evaluate.vector_backends
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise

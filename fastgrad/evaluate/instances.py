@@ -17,7 +17,7 @@ from numba.core.errors import NumbaError
 from numba.experimental.jitclass.base import imp_dtor
 from numba.extending import intrinsic, overload
 
-from fastgrad.evaluate.purity import arrays_in, span
+from fastgrad.evaluate.guard import arrays_in, span
 from fastgrad.evaluate.state import holds_state
 
 COPIED_BYTES = 1 << 26

@@ -16,8 +16,8 @@ import numpy as np
 from fastgrad.arrays import Array, Floats
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.explain import name_of
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.protocol import Inputs
-from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.operands import Operands, floating_leaves, is_floating
 from fastgrad.parameters.outputs import Outputs

@@ -28,9 +28,10 @@ from fastgrad.evaluate.generators import (
     generators_in,
     python_random_state_kept,
 )
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.outside import calls_c, values_of
 from fastgrad.evaluate.protocol import Evaluator, Inputs
-from fastgrad.evaluate.purity import SCATTER, ArgumentGuard, require_deterministic
+from fastgrad.evaluate.purity import SCATTER, require_deterministic
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.evaluate.signature import name_beside
 from fastgrad.parameters.arguments import merged
@@ -71,6 +72,13 @@ class PythonEvaluator(Evaluator):
         Why it is not compiled, if that was considered; or why on one thread.
     """
 
+    _look: Callable[[], Any]
+    """What tells of all random generators while evaluations are watched for what they draw."""
+    _undrawn: Any = None
+    """What it says as long as nothing is drawn; None while nobody watches."""
+    _draws_unseen = False
+    """Whether the loss calls what may draw where nobody looks."""
+
     def __init__(
         self,
         loss: Callable[..., Any],
@@ -102,8 +110,6 @@ class PythonEvaluator(Evaluator):
         """A copy of a point that the loss has not kept."""
         self._may_draw = True
         """Whether evaluations are to be watched for random numbers."""
-        self._undrawn: Any = None
-        """While they are: what `_look` says of all generators as long as nothing is drawn."""
 
     def coordinates(self, indices: Indices, offsets: Floats) -> Floats:
         """``values[k, j]``: the loss at ``theta + offsets[k, j] e_{indices[k]}``, shape (m, k).

@@ -10,9 +10,9 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.evaluate import on_demand
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss, bound_arguments
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.instances import copied
 from fastgrad.evaluate.process import forks
-from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.evaluate.rows import aligned_rows
 from fastgrad.evaluate.scratch import is_overwritten, with_copies
 from fastgrad.parameters.layout import Layout

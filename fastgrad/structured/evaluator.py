@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.protocol import Evaluator, Inputs
-from fastgrad.evaluate.purity import ArgumentGuard
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.native import native_argument
 from fastgrad.structured import certificate

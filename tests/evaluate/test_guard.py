@@ -6,9 +6,9 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError
-from fastgrad.evaluate import purity, writes
+from fastgrad.evaluate import guard, writes
+from fastgrad.evaluate.guard import BYTES_A_SECOND, READINGS, SAMPLES, WHOLE_BYTES, ArgumentGuard
 from fastgrad.evaluate.protocol import Inputs
-from fastgrad.evaluate.purity import BYTES_A_SECOND, READINGS, SAMPLES, WHOLE_BYTES, ArgumentGuard
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.writes import WHOLE_SECONDS
 from fastgrad.parameters.layout import flatten
@@ -113,7 +113,7 @@ def test_what_is_only_read_is_not_read_again():
 
 def test_so_it_is_in_python(monkeypatch):
     monkeypatch.setattr(
-        purity, "READINGS", 1e6
+        guard, "READINGS", 1e6
     )  # no evaluation costs as much, on a busy machine either
     A = np.zeros((512, 512))
 
@@ -126,7 +126,7 @@ def test_so_it_is_in_python(monkeypatch):
     assert run._guard.left_out == 0
     run.value()
     assert run._guard.left_out > 0
-    monkeypatch.setattr(purity, "READINGS", 0.0)
+    monkeypatch.setattr(guard, "READINGS", 0.0)
     run.value()
     assert run._guard.left_out == 0
     assert python_evaluator_of(loss, np.ones(2), A)._guard.left_out > 0

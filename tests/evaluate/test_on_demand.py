@@ -14,8 +14,8 @@ from fastgrad.evaluate import (
     on_demand,
 )
 from fastgrad.evaluate.default_steps import fill_steps
+from fastgrad.evaluate.guard import _samples
 from fastgrad.evaluate.on_demand import COMPILING_SECONDS, LOADING_SECONDS, OnDemand
-from fastgrad.evaluate.purity import _samples
 from fastgrad.evaluate.units import SETTINGS
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, run_python, steps_of
 
