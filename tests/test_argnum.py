@@ -72,6 +72,19 @@ def test_a_compiled_gradient_and_values_and_points():
     assert fg.check_grad(nll, nll_grad, names, X, argnum=("mu", "sigma"), trainable="mu")
 
 
+def test_an_argument_is_trainable_by_its_name_at_points_drawn_by_number():
+    """The name that a report has for it, at every point."""
+
+    def loss(a, x):
+        return a * (x**3).sum()
+
+    x = np.array([0.5, 1.0, 2.0])
+    options = {"argnum": 1, "points": 3, "backend": "python"}
+    report = fg.check_grad(loss, lambda a, x: 3 * a * x**2, x, 2.0, trainable="x", **options)
+    assert report.verdict == "agrees", report
+    assert [block.name for point in report.points for block in point.blocks] == 3 * ["x"]
+
+
 def test_arrays_among_several_arguments_are_blocks():
     @njit
     def loss(X, w, y, b):
