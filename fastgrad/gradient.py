@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from fastgrad.bound import BoundGradient, Kept, Question, may_be_kept
+from fastgrad.bound import BoundGradient, Kept, may_be_kept
 from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import require_backend
 from fastgrad.evaluate.explain import name_of
 from fastgrad.evaluate.protocol import finite_value
 from fastgrad.evaluate.signature import positions, root_name, signature_of
+from fastgrad.loss_function import LossFunction
 from fastgrad.numerics.stencils import CENTRAL, stencil
 from fastgrad.slopes import Differencing, slopes, with_bars
 
@@ -20,30 +21,30 @@ class GradientFunction:
 
     Parameters
     ----------
-    question : Question
+    function : LossFunction
     differencing : Differencing
     """
 
-    def __init__(self, question: Question, differencing: Differencing):
-        self._question, self._differencing = question, differencing
-        self.__name__ = self.__qualname__ = question.name
-        self.__signature__ = question.signature
+    def __init__(self, function: LossFunction, differencing: Differencing):
+        self._function, self._differencing = function, differencing
+        self.__name__ = self.__qualname__ = function.name
+        self.__signature__ = function.signature
         self._alone: BoundGradient | None = None
         """The gradient of a loss of theta alone, once it was called."""
         self._kept: Kept | None = None
         """The gradient of the last call, for one with the same arguments."""
 
     def __repr__(self) -> str:
-        question, how = self._question, self._differencing
-        running = {k: v for k, v in question.running.items() if v not in ("auto", True)}
+        function, how = self._function, self._differencing
+        running = {k: v for k, v in function.running.items() if v not in ("auto", True)}
         options = {
-            "argnum": question.argnum or None,
-            "trainable": question.shaped["trainable"],
+            "argnum": function.argnum or None,
+            "trainable": function.shaped["trainable"],
             "method": None if how.stencil is CENTRAL[2] else how.stencil.name,
             "order": how.stencil.order if how.stencil.order > 2 else None,
             "step": how.step,
             "scale": how.scale,
-            "space": question.shaped["space"],
+            "space": function.shaped["space"],
             **running,
         }
         said = "".join(
@@ -74,13 +75,13 @@ class GradientFunction:
         kept = self._kept
         if kept is not None and kept.serves(args):
             return kept.gradient(args[0])
-        if self._question.argnum == 0 and len(args) == 1:
+        if self._function.argnum == 0 and len(args) == 1:
             self._alone = self.bind()
             return self._alone(args[0])
-        if self._question.argnum == 0 and may_be_kept(args):
+        if self._function.argnum == 0 and may_be_kept(args):
             self._kept = Kept(self.bind(*args[1:]), args)
             return self._kept.gradient(args[0])
-        around = self._question.around(args)
+        around = self._function.around(args)
         return around.layout.rebuild(slopes(around, self._differencing))
 
     def bind(self, *args: Any) -> BoundGradient:
@@ -99,7 +100,7 @@ class GradientFunction:
         >>> np.round(g(np.array([1.0, 2.0])), 6)
         array([2., 4.])
         """
-        return BoundGradient(self._question, self._differencing, args)
+        return BoundGradient(self._function, self._differencing, args)
 
     @cached_property
     def compiled(self) -> Any:
@@ -151,32 +152,32 @@ class GradientFunction:
         return self._embedded("g.compiled_parallel", parallel=True)
 
     def _embedded(self, name: str, parallel: bool = False) -> Any:
-        question, how = self._question, self._differencing
+        function, how = self._function, self._differencing
         known = how.step is None or isinstance(how.step, float | int)
-        if question.shaped["trainable"] is not None or how.scale is not None or not known:
+        if function.shaped["trainable"] is not None or how.scale is not None or not known:
             raise ValueError(
                 f"{name} differences all entries: expected no trainable and no scale, and a step "
                 "that is None or a number"
             )
-        if question.shaped["space"] is not None:
+        if function.shaped["space"] is not None:
             raise ValueError(f"{name} differences arrays and numbers: expected no space")
-        if not isinstance(question.argnum, int):
-            raise ValueError(f"{name}: expected one argnum, got {question.argnum}")
+        if not isinstance(function.argnum, int):
+            raise ValueError(f"{name}: expected one argnum, got {function.argnum}")
         from fastgrad.evaluate.adapters import dispatcher
         from fastgrad.evaluate.embedded import embedded
 
         step = None if how.step is None else float(how.step)
-        loss = dispatcher(getattr(question.loss, "loss", question.loss))
+        loss = dispatcher(getattr(function.loss, "loss", function.loss))
         if parallel and loss.targetoptions.get("parallel"):
             raise ValueError(
                 f"{name}: expected a loss that runs on one thread, got one of parallel=True; "
                 "g.compiled calls it once after the other"
             )
-        return embedded(loss, question.argnum, how.stencil, step, parallel)
+        return embedded(loss, function.argnum, how.stencil, step, parallel)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
         """The loss and its gradient at ``args``."""
-        around = self._question.around(args)
+        around = self._function.around(args)
         value = finite_value(around.run)
         return value, around.layout.rebuild(slopes(around, self._differencing, value))
 
@@ -197,7 +198,7 @@ class GradientFunction:
         >>> bool(abs(result.gradient - np.cos(1.0)) <= result.error < 1e-8)
         True
         """
-        around = self._question.around(args)
+        around = self._function.around(args)
         loss, (gradient, error, step) = with_bars(around, self._differencing)
         return GradientEstimate(
             gradient=around.layout.rebuild(gradient),
@@ -318,7 +319,7 @@ def grad(
     is_plain = not progress and all(option is None for option in options)
     how = Differencing(chosen, step, scale, progress, is_plain)
     name, argnum = name_of(loss), positions(loss, argnum)
-    question = Question(
+    function = LossFunction(
         loss,
         argnum,
         shaped={"trainable": trainable, "bounds": bounds, "space": space},
@@ -329,7 +330,7 @@ def grad(
         name=name,
         signature=signature_of(loss),
     )
-    return GradientFunction(question, how)
+    return GradientFunction(function, how)
 
 
 def value_and_grad(loss: Callable[..., Any], **options: Any) -> Callable[..., tuple[float, Any]]:

@@ -1,13 +1,13 @@
 """The slopes of all entries around a theta: by one stencil, or with error bars."""
 
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Mask
+from fastgrad.arrays import Floats
 from fastgrad.differences.domain import sample_inside
 from fastgrad.differences.estimate import differences
 from fastgrad.differences.few import measured
@@ -18,10 +18,10 @@ from fastgrad.differences.noisy_steps import Asked, suited
 from fastgrad.errors import StepWarning
 from fastgrad.evaluate.backends import calls_within
 from fastgrad.evaluate.default_steps import default_steps
-from fastgrad.evaluate.protocol import Evaluator, finite_value
+from fastgrad.evaluate.protocol import finite_value
 from fastgrad.evaluate.units import Units
+from fastgrad.loss_function import Around
 from fastgrad.numerics.stencils import CENTRAL, Stencil
-from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.steps import absolute_steps
 from fastgrad.report.progress import progress_bar
 
@@ -48,19 +48,6 @@ class Differencing:
     """Whether values that a direct gradient does not give were looked at."""
     is_noisy: bool = False
     """Whether default steps were lost in noise, which a direct gradient tells when it is done."""
-
-
-class Around(NamedTuple):
-    """A loss around a theta."""
-
-    name: str
-    """What the loss is called."""
-    layout: Layout
-    run: Evaluator
-    free: Mask | None
-    """What may be perturbed, shape (n,); None for all."""
-    through: AbstractContextManager[Any]
-    """The executor and the checkpoint, where there are any: let go of once the slopes are known."""
 
 
 def slopes(around: Around, how: Differencing, value: float | None = None) -> Floats:
@@ -115,7 +102,7 @@ def with_bars(around: Around, how: Differencing) -> tuple[Loss, Floats]:
     return loss, found
 
 
-class Plan(NamedTuple):
+class Planned(NamedTuple):
     """The steps of all entries, and what a first look at a few of them showed."""
 
     steps: Floats
@@ -170,12 +157,12 @@ def _by_entries(around: Around, how: Differencing, given: Floats | None, base: f
     return found
 
 
-def _planned(around: Around, how: Differencing, given: Floats | None) -> Plan:
+def _planned(around: Around, how: Differencing, given: Floats | None) -> Planned:
     """The steps that are given, or default ones that suit the noise of the loss."""
     _, layout, run, free, _ = around
     units = Units.of(run.theta, layout, how.scale)
     if given is not None:
-        return Plan(given, units.entry, None)
+        return Planned(given, units.entry, None)
     if how.scale is None:
         steps = default_steps(units, run.theta, layout, how.stencil)
     else:
@@ -186,7 +173,7 @@ def _planned(around: Around, how: Differencing, given: Floats | None) -> Plan:
     if how.stencil is CENTRAL[2] and how.scale is None and layout.linear and not run.structured:
         asked = suited(run, layout.stops, units.one_unit, free, steps)
         how.is_noisy |= asked.longer is not None
-    return Plan(steps, units.entry, asked)
+    return Planned(steps, units.entry, asked)
 
 
 def _warn(around: Around, entry: int, why: str) -> None:

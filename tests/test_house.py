@@ -147,9 +147,10 @@ LAYERS = {
         repair.operators.statements repair.operators.borrowed repair.operators.table
     """,
     "top": """
-        complex_gradient slopes bound gradient judging judging.question judging.opening judging.choosing
-        judging.asking judging.explaining judging.refusing checking adjoints layers jacobians
-        jacobian_checking hessians hessian_checking problems many planning diagonal_checking
+        complex_gradient loss_function slopes bound gradient judging judging.question
+        judging.opening judging.choosing judging.asking judging.explaining judging.refusing checking
+        adjoints layers jacobians jacobian_checking hessians hessian_checking problems many planning
+        diagonal_checking
     """,
     "monitoring": """
         monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps

@@ -10,7 +10,7 @@ from tests import walks
 from tests.losses import run_python
 
 LIMITS = {
-    "grad": (68, 20, 14),
+    "grad": (66, 22, 12),
     "sweep, right": (178, 70, 34),
     "sweep, one entry wrong": (351, 130, 57),
     "screen, right": (205, 75, 54),

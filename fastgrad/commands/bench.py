@@ -81,7 +81,7 @@ def measure(name: str, g: GradientFunction, theta: Any, args: tuple[Any, ...]) -
             began = time.perf_counter()
             g(theta, *args)
             times.append(time.perf_counter() - began)
-        around = g._question.around((theta, *args))
+        around = g._function.around((theta, *args))
         slopes(around, g._differencing)
         estimate = g.estimate(theta, *args)
     except ArithmeticError as error:

@@ -350,7 +350,7 @@ def counting(made):
     real = fg.gradient.GradientFunction.bind
 
     def bind(self, *args):
-        if args and self._question.shaped["trainable"] is None:
+        if args and self._function.shaped["trainable"] is None:
             made.append(args)
         return real(self, *args)
 
