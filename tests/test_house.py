@@ -111,7 +111,8 @@ LAYERS = {
         checks.stages.useless_bars checks.sweep checks.curl checks.convergence
         checks.block_checks checks.entry_checks checks.entry_remarks checks.summary
         checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
-        checks.partial checks.elsewhere checks.far_differences checks.left_open
+        checks.partial checks.elsewhere checks.far_differences checks.in_noise
+        checks.left_open checks.joined
         checks.diagnose checks.diagnose.evidence checks.diagnose.sizes checks.diagnose.data
         checks.diagnose.finding checks.diagnose.case checks.diagnose.elementwise
         checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors

@@ -8,7 +8,7 @@ import numpy as np
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.edges import away_from_bounds
-from fastgrad.checks.left_open import sweep_and_screen, sweep_and_tell
+from fastgrad.checks.joined import sweep_and_screen, sweep_and_tell
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.partial import judged_so_far

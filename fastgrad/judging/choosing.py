@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from fastgrad.checks.left_open import kept_for_what_is_left, sweeps_in_vain
+from fastgrad.checks.in_noise import kept_for_what_is_left, sweeps_in_vain
 from fastgrad.checks.screen.cost import screen_evaluations
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, EACH_ENTRY, SECOND_LOOKS, studies_at_once
 from fastgrad.differences.glimpse import LINE_EVALUATIONS, glimpsed
