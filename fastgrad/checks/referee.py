@@ -20,6 +20,7 @@ from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.ruling_words import words_of
 from fastgrad.checks.treads import HIDDEN, Treads
 from fastgrad.differences.entries import Entries
+from fastgrad.differences.few_digits import HEARD_EVALUATIONS
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import FEW_ROUNDINGS
 from fastgrad.differences.own_units import is_lost
@@ -93,7 +94,7 @@ class Referee:
         self._seconds = seconds
         self._is_late = False
         """Whether there was no time for what was asked for last."""
-        self._treads = Treads(entries, judged, self._has_time)
+        self._treads = Treads(entries, judged)
         self._flat: dict[int, float] = {}
         """Entries along which no step resolves the loss, and its grain as it was known."""
 
@@ -236,7 +237,8 @@ class Referee:
         before, line = self.before, self._line(k)
         D, bar, step = (float(x[k]) for x in (before.numeric, before.bar, before.differences.step))
         a, unit = float(before.analytic[k]), float(before.scales.unit[k])
-        if self._treads.hide(k, abs(a - D), step):
+        in_time = self._has_time(HEARD_EVALUATIONS)
+        if self._treads.hide(k, abs(a - D), step, in_time):
             self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, HIDDEN
             return False
         second = before.differences.second
@@ -271,7 +273,8 @@ class Referee:
         if judgment.ruling is Ruling.WRONG and beyond_telling:
             self.verdict[k] = Verdict.INCONCLUSIVE
             return
-        if judgment.ruling is Ruling.WRONG and self._treads.hide(k, error, judgment.step):
+        in_time = self._has_time(HEARD_EVALUATIONS)
+        if judgment.ruling is Ruling.WRONG and self._treads.hide(k, error, judgment.step, in_time):
             self.verdict[k], self.notes[k] = Verdict.INCONCLUSIVE, HIDDEN
             return
         if judgment.ruling is Ruling.OPEN and loss.measured.silent:
