@@ -209,8 +209,8 @@ def check_grad(
         given = {"argnum": argnum, **running}
         with campaign(
             executor, checkpoint, loss, lambda: Inputs(*read(theta), args, argnum), given
-        ) as open_:
-            report = check_all(places, replace(question, through=open_), rule, options)
+        ) as opened:
+            report = check_all(places, replace(question, through=opened), rule, options)
     if points is None:
         return report
     return _beside_the_first(report, looks_like(*read(theta)))
@@ -227,8 +227,8 @@ def _over_draws(
     (seeds, samples), (step, budget, seed) = draws, given
     if seeds is not None:
         options = Options(step, "seeds", budget, seed)
-        with campaign(**through, loss=asked.loss, inputs=asked.inputs, options={}) as open_:
-            return check_over_seeds(asked, seeds, rule, options, open_)
+        with campaign(**through, loss=asked.loss, inputs=asked.inputs, options={}) as opened:
+            return check_over_seeds(asked, seeds, rule, options, opened)
     _require_without("samples", through, "it is the gradient that is asked often")
     return check_samples(asked, samples, rule, Options(step, "samples", budget, seed))
 

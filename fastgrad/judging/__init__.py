@@ -1,4 +1,4 @@
-"""The check of a question: measure the loss, read the gradient, judge, explain, at every point."""
+"""The check of a question at every point: measure the loss, read the gradient, judge, explain."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +50,7 @@ def check_all(
 
 
 def check_at(place: Point, question: Question, rule: Rule, options: Options) -> GradientCheck:
-    """The check at one point."""
+    """The check at one point: open it, choose a strategy, ask that, explain what it found."""
     clock = Clock()
     opened = open_at(place, question, rule, options)
     choice = choose(opened)
