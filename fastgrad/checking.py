@@ -160,6 +160,7 @@ def check_grad(
 
     Examples
     --------
+    >>> import numpy as np
     >>> def loss(x):
     ...     return (x**3).sum()
     >>> x = np.array([1.0, 2.0])

@@ -94,6 +94,7 @@ class GradientFunction:
 
         Examples
         --------
+        >>> import numpy as np
         >>> def loss(theta, X, y):
         ...     return ((X @ theta - y) ** 2).sum()
         >>> g = grad(loss).bind(np.eye(2), np.zeros(2))
@@ -144,6 +145,7 @@ class GradientFunction:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from numba import njit
         >>> slope = grad(njit(lambda x: (x**2).sum())).compiled_parallel
         >>> np.round(slope(np.array([1.0, -3.0])), 6)
@@ -194,6 +196,7 @@ class GradientFunction:
 
         Examples
         --------
+        >>> import numpy as np
         >>> result = grad(np.sin).estimate(1.0)
         >>> bool(abs(result.gradient - np.cos(1.0)) <= result.error < 1e-8)
         True
@@ -299,6 +302,7 @@ def grad(
 
     Examples
     --------
+    >>> import numpy as np
     >>> def rosenbrock(x):
     ...     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
     >>> g = grad(rosenbrock)
