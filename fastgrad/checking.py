@@ -12,7 +12,8 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.samples import check_samples, seeded
 from fastgrad.checks.seeds import Asked, check_over_seeds
 from fastgrad.cluster.campaign import campaign
-from fastgrad.complex_gradient import check_by_complex_steps, refuse_real_options
+from fastgrad.complex_checking import check_by_complex_steps
+from fastgrad.complex_gradient import refuse_real_options
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.signature import as_arguments, positions, root_name
 from fastgrad.judging import check_all

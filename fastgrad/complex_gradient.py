@@ -1,32 +1,19 @@
-"""grad and check_grad with method="complex": one evaluation an entry, exact to rounding."""
+"""grad with method="complex": one evaluation an entry, exact to rounding."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.claim import Claim
-from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.given import Gradient, flat_gradient
-from fastgrad.checks.options import Options
-from fastgrad.checks.plain import judge_plainly
-from fastgrad.checks.rules import Rule
-from fastgrad.checks.summary import summarise
-from fastgrad.differences.loss import Loss
-from fastgrad.differences.measured import Measured
-from fastgrad.differences.repeats import repeat_loss
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.complex_step import ComplexSteps
 from fastgrad.evaluate.protocol import Inputs, finite_value
 from fastgrad.evaluate.signature import as_arguments, root_name
-from fastgrad.evaluate.units import Units
 from fastgrad.parameters.arguments import Argnum, last_of, taken
 from fastgrad.parameters.layout import Layout, flatten
-from fastgrad.results import GradientCheck
 
 EXACT = 2.0**10 * float(np.finfo(np.float64).eps)
 """Rounding of a slope, as part of the largest slope in its block: sums of many terms come to that."""
@@ -122,40 +109,3 @@ def rounding_of(slopes: Floats, layout: Layout) -> Floats:
         part = slice(block.start, block.stop)
         bar[part] = EXACT * np.abs(slopes[part]).max(initial=0.0)
     return bar
-
-
-def check_by_complex_steps(
-    loss: Callable[..., Any],
-    grad: Any,
-    theta: Any,
-    args: tuple[Argnum, tuple[Any, ...]],
-    options: dict[str, Any],
-) -> GradientCheck:
-    """The check of a gradient against complex steps; ``options`` are rtol, trainable, backend, seed."""
-    began = time.perf_counter()
-    argnum, others = args
-    layout, flat = flatten(theta, root_name(loss, argnum))
-    steps = steps_at(loss, Inputs(layout, flat, others, argnum), options["backend"])
-    repeats = repeat_loss(steps.run)
-    if callable(grad):
-        gradient = Gradient(grad, layout, flat, theta, others, argnum)
-        claim = Claim(*gradient.here(), gradient.elsewhere)
-    else:
-        claim = Claim(*flat_gradient(grad, layout))
-    slopes = whole_slopes(layout, steps, options["trainable"])
-    free, units = layout.mask(options["trainable"]), Units.of(flat, layout)
-    if free is not None:
-        claim = replace(claim, values=np.where(free, claim.values, 0.0))
-    rule = Rule(options["rtol"])
-    outcome = judge_plainly(layout, claim, (slopes, rounding_of(slopes, layout)), units.entry, rule)
-    measured = Loss(steps.run, layout, free, units, Measured(repeats))
-    why = diagnose(evidence_of(outcome, measured, claim)) if outcome.verdict == "disagrees" else ()
-    report = summarise(outcome, measured, rule, Options(seed=options["seed"]), why)
-    said = "Judged by complex steps, exact to rounding; a real difference along a direction agrees."
-    return replace(
-        report,
-        strategy="sweep",
-        remarks=(*report.remarks, said),
-        evaluations=steps.evaluations + steps.run.evaluations,
-        seconds=time.perf_counter() - began,
-    )

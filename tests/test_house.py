@@ -148,10 +148,10 @@ LAYERS = {
         repair.operators.statements repair.operators.borrowed repair.operators.table
     """,
     "top": """
-        complex_gradient loss_function slopes bound gradient judging judging.question
-        judging.opening judging.choosing judging.asking judging.explaining judging.refusing checking
-        adjoints layers jacobians jacobian_checking hessians hessian_checking problems many planning
-        diagonal_checking
+        complex_gradient complex_checking loss_function slopes bound gradient judging
+        judging.question judging.opening judging.choosing judging.asking judging.explaining
+        judging.refusing checking adjoints layers jacobians jacobian_checking hessians
+        hessian_checking problems many planning diagonal_checking
     """,
     "monitoring": """
         monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps
@@ -354,6 +354,7 @@ def test_nothing_is_compiled_and_nothing_large_imported_at_import():
     assert (compilations, after_one) == (0, 1)
     loaded = {name.split(".")[0] for name in modules}
     assert not loaded & {"scipy", "rich", "matplotlib", "click", "pandas", "torch"}
+    assert [name for name in modules if name.startswith("fastgrad.checks")] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
