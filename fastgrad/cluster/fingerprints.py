@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import blake2b
-from importlib import metadata
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -35,6 +34,8 @@ REDUCED = 4
 
 def versions() -> dict[str, str]:
     """What computes: other versions may round otherwise."""
+    from importlib import metadata  # 20 ms that only a checkpoint is worth
+
     return {
         "fastgrad": __version__,
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
