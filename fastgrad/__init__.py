@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastgrad.jacobian_checking import check_jacobian
     from fastgrad.jacobians import jacobian
     from fastgrad.layers import check_jvp, check_vjp
-    from fastgrad.many import check_many
+    from fastgrad.many_checks import check_many
     from fastgrad.monitor import Monitor
     from fastgrad.planning import plan
     from fastgrad.spaces.space import Space
@@ -48,7 +48,7 @@ _PLACES = {
     "check_hvp": "fastgrad.hessian_checking",
     "check_jacobian": "fastgrad.jacobian_checking",
     "check_jvp": "fastgrad.layers",
-    "check_many": "fastgrad.many",
+    "check_many": "fastgrad.many_checks",
     "check_vjp": "fastgrad.layers",
     "grad": "fastgrad.gradient",
     "hessian": "fastgrad.hessians",

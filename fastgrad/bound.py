@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.evaluate.outside import watch
 from fastgrad.evaluate.protocol import finite_value
+from fastgrad.evaluate.read_from_outside import watch
 from fastgrad.loss_function import Around, LossFunction
 from fastgrad.slopes import Differencing, slopes
 

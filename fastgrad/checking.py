@@ -17,8 +17,8 @@ from fastgrad.complex_gradient import refuse_real_options
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.signature import as_arguments, positions, root_name
 from fastgrad.judging import check_all
-from fastgrad.judging.asking import STRATEGIES
 from fastgrad.judging.question import Question
+from fastgrad.judging.strategies import STRATEGIES
 from fastgrad.results import GradientCheck
 from fastgrad.spaces.guess import looks_like
 from fastgrad.spaces.placed import has_complex, placed

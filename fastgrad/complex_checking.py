@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad.checks.bars_alone import judge_plainly
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.given import Gradient, flat_gradient
+from fastgrad.checks.given_gradient import Gradient, flat_gradient
 from fastgrad.checks.options import Options
-from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
 from fastgrad.complex_gradient import rounding_of, steps_at, whole_slopes

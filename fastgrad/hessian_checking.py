@@ -9,13 +9,13 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.checking import check_grad
+from fastgrad.checks.bars_alone import judge_plainly
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.edges import about_edge, about_sides
+from fastgrad.checks.domain_edges import about_edge, about_sides
 from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
-from fastgrad.checks.plain import judge_plainly
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.summary import summarise
 from fastgrad.differences.loss import Loss

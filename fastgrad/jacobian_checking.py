@@ -11,12 +11,12 @@ from fastgrad.checking import check_grad
 from fastgrad.checks.block_checks import checked_block, overall
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
+from fastgrad.checks.cut_short import judged_so_far
 from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.edges import REACH
+from fastgrad.checks.domain_edges import REACH
 from fastgrad.checks.matrix import asked, caller_of, dense_matrix, is_sparse
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
-from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.rules import SEVERITY, Rule, Verdict
 from fastgrad.checks.sparse import sparse_sweep
 from fastgrad.checks.summary import summarise

@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.adjoints import has_complex_leaves, named, real_view, said_of_adjoint, transposed
 from fastgrad.arrays import Floats
 from fastgrad.checking import check_grad
-from fastgrad.checks.along import check_along, is_off
+from fastgrad.checks.directional import check_along, is_off
 from fastgrad.checks.options import Options
 from fastgrad.checks.outputs import is_linear, sentences
 from fastgrad.checks.rules import Rule

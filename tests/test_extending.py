@@ -18,7 +18,7 @@ from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.sweep import sweep
 from fastgrad.evaluate import backends
 from fastgrad.evaluate.python import PythonEvaluator
-from fastgrad.judging import asking
+from fastgrad.judging import strategies
 from fastgrad.numerics import stencils
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.report.document import Document, Table
@@ -125,7 +125,7 @@ def spot_strategy(loss, claim, rule, budget, options):
 
 
 def test_a_strategy(monkeypatch):
-    monkeypatch.setitem(asking.STRATEGIES, "spot", spot_strategy)
+    monkeypatch.setitem(strategies.STRATEGIES, "spot", spot_strategy)
     report = fg.check_grad(cubes, 3 * X**2, X, strategy="spot")
     assert (report.verdict, report.strategy, report.checked) == ("inconclusive", "spot", 3)
     assert fg.check_grad(cubes, X, X, strategy="spot").verdict == "disagrees"

@@ -45,33 +45,33 @@ LAYERS = {
     "foundations": "errors arrays dispatchers version",
     "numerics": """
         numerics numerics.stencils numerics.steps numerics.norms numerics.noise numerics.bars
-        numerics.rounding numerics.tables numerics.step_search
-        numerics.kinks numerics.quotients numerics.two_steps numerics.richardson
-        numerics.windows numerics.plateaus numerics.levels numerics.evidence
-        numerics.rough numerics.settled numerics.reach
+        numerics.rounding numerics.noise_tables numerics.step_search numerics.kinks
+        numerics.quotients numerics.two_steps numerics.richardson numerics.windows numerics.plateaus
+        numerics.levels numerics.evidence numerics.rough_slope numerics.settled numerics.reach
     """,
     "parameters": """
         parameters parameters.numbers parameters.trees parameters.arguments parameters.native
-        parameters.labels
-        parameters.blocks parameters.layout parameters.bounds parameters.steps parameters.operands
-        parameters.outputs parameters.pairs parameters.by_name
+        parameters.labels parameters.blocks parameters.layout parameters.bounds parameters.steps
+        parameters.operands parameters.outputs parameters.pairs parameters.by_name
     """,
     "spaces": """
-        spaces spaces.points spaces.charts spaces.verify spaces.space spaces.frames spaces.coordinates
-        spaces.projected spaces.lie spaces.embedded spaces.linear spaces.retractions spaces.layout
-        spaces.foreign spaces.placed spaces.guess
+        spaces spaces.points spaces.charts spaces.verify spaces.space spaces.frames
+        spaces.coordinates spaces.projected spaces.lie spaces.embedded spaces.linear
+        spaces.retractions spaces.layout spaces.foreign spaces.placed spaces.guess
     """,
     "evaluate": """
-        evaluate evaluate.kernels evaluate.state evaluate.traits evaluate.intrinsics evaluate.process
-        evaluate.schedule evaluate.dict_keys evaluate.guard evaluate.purity evaluate.signature
-        evaluate.explain evaluate.protocol evaluate.generators evaluate.scratch evaluate.compiling
-        evaluate.programs evaluate.units evaluate.default_steps evaluate.outside evaluate.deadline
-        evaluate.adapters evaluate.compiled evaluate.python evaluate.meaning evaluate.backends
-        evaluate.layer evaluate.vector evaluate.contracted evaluate.complex_step evaluate.proofs
-        evaluate.direct evaluate.remedies evaluate.fitting evaluate.embedded evaluate.rows
-        evaluate.sharing evaluate.disk_cache evaluate.drawn evaluate.writes evaluate.failing
-        evaluate.interrupts evaluate.instances evaluate.quicker evaluate.in_numpy
-        evaluate.directions_in_numpy evaluate.on_demand evaluate.recording evaluate.vector_backends
+        evaluate evaluate.kernels evaluate.held_state evaluate.traits evaluate.intrinsics
+        evaluate.process evaluate.schedule evaluate.dict_keys evaluate.argument_guard
+        evaluate.purity evaluate.signature evaluate.explain evaluate.protocol evaluate.generators
+        evaluate.scratch_arguments evaluate.compiling evaluate.programs evaluate.units
+        evaluate.default_steps evaluate.read_from_outside evaluate.deadline evaluate.adapters
+        evaluate.compiled evaluate.python evaluate.same_meaning evaluate.backends evaluate.layer
+        evaluate.vector evaluate.contracted evaluate.complex_step evaluate.never_written
+        evaluate.small_gradient evaluate.remedies evaluate.argument_forms evaluate.embedded
+        evaluate.copies_of_theta evaluate.sharing evaluate.disk_cache evaluate.drawn_directions
+        evaluate.writes evaluate.failed_evaluations evaluate.interrupts evaluate.instances
+        evaluate.which_is_quicker evaluate.in_numpy evaluate.directions_in_numpy evaluate.on_demand
+        evaluate.recording evaluate.vector_backends
     """,
     "structured": """
         structured structured.kernels structured.delta_plan structured.sparsity structured.noise
@@ -82,76 +82,71 @@ LAYERS = {
     """,
     "cluster": """
         cluster cluster.question cluster.fingerprints cluster.store cluster.worker cluster.sending
-        cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.outputs cluster.campaign
-        cluster.tasks
+        cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.outputs
+        cluster.campaign cluster.tasks
     """,
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
         differences.steps differences.domain differences.ladder differences.estimate differences.few
         differences.pairs differences.profile differences.second_looks differences.misfit
-        differences.second differences.confined differences.shared_looks
-        differences.unknown_units differences.own_units differences.few_digits
-        differences.noisy_steps differences.repeats differences.measured differences.lattice
-        differences.glimpse differences.noise_lines differences.signs differences.halving
-        differences.plain_errors differences.rulings
+        differences.second differences.confined differences.shared_looks differences.unknown_units
+        differences.own_units differences.few_digits differences.noisy_steps differences.repeats
+        differences.measured differences.lattice differences.glimpse differences.noise_lines
+        differences.signs differences.halving differences.plain_errors differences.rulings
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
-        report.text report.annotations report.plots report.html
-        report.junit report.progress report.suggestion report.notebook report.words
-        findings estimates results
+        report.text report.annotations report.plots report.html report.junit report.progress
+        report.suggestion report.notebook report.words findings estimates results
     """,
     "checks": """
-        checks checks.options checks.rules checks.claim checks.given checks.outcome checks.points
-        checks.seeds checks.samples checks.budget checks.rounded
-        checks.state checks.traces checks.ruling_words checks.treads checks.referee
-        checks.tolerance checks.ties
-        checks.remarks checks.stages checks.stages.standing checks.stages.scales checks.stages.first
-        checks.stages.glance checks.stages.refinement checks.stages.settling
-        checks.stages.useless_bars checks.sweep checks.curl checks.convergence
-        checks.block_checks checks.entry_checks checks.entry_remarks checks.summary
-        checks.outputs checks.matrix checks.sparse checks.along checks.plain checks.edges
-        checks.partial checks.elsewhere checks.far_differences checks.in_noise
-        checks.left_open checks.joined
-        checks.diagnose checks.diagnose.evidence checks.diagnose.sizes checks.diagnose.data
-        checks.diagnose.finding checks.diagnose.case checks.diagnose.elementwise
-        checks.diagnose.fingerprint checks.diagnose.rearrange checks.diagnose.row_factors
-        checks.diagnose.where_to_start checks.diagnose.named_constants checks.diagnose.linear
-        checks.diagnose.linear_words checks.diagnose.fitting checks.diagnose.outliers
-        checks.diagnose.own_factors checks.diagnose.lookups
+        checks checks.options checks.rules checks.claim checks.given_gradient checks.outcome
+        checks.points checks.seeds checks.samples checks.budget checks.low_precision
+        checks.repeated_answers checks.traces checks.kind_of_loss checks.staircases checks.referee
+        checks.tolerance checks.ties checks.remarks checks.stages checks.stages.standing
+        checks.stages.scales checks.stages.first_differences checks.stages.glance
+        checks.stages.refinement checks.stages.finer_steps checks.stages.useless_bars checks.sweep
+        checks.curl checks.convergence checks.block_checks checks.entry_checks checks.entry_remarks
+        checks.summary checks.outputs checks.matrix checks.sparse checks.directional
+        checks.bars_alone checks.domain_edges checks.cut_short checks.away_from_theta
+        checks.far_differences checks.hidden_by_noise checks.open_in_noise checks.sweep_and_screen
+        checks.diagnose checks.diagnose.evidence checks.diagnose.known_numbers
+        checks.diagnose.arrays_of_loss checks.diagnose.finding checks.diagnose.case
+        checks.diagnose.elementwise checks.diagnose.fingerprint checks.diagnose.rearrange
+        checks.diagnose.row_factors checks.diagnose.where_to_start checks.diagnose.named_constants
+        checks.diagnose.linear checks.diagnose.linear_words checks.diagnose.fitting
+        checks.diagnose.outliers checks.diagnose.own_factors checks.diagnose.repeated_indices
         checks.diagnose.laws checks.diagnose.boxes checks.diagnose.change_of_variables
-        checks.diagnose.conjugated
-        checks.diagnose.few_entries checks.diagnose.invariance checks.diagnose.line_offsets
-        checks.diagnose.masks checks.diagnose.second_derivative checks.diagnose.several_blocks
-        checks.diagnose.symmetric checks.diagnose.readings checks.diagnose.turned
-        checks.diagnose.stored checks.diagnose.one_number checks.diagnose.pairs
-        checks.diagnose.factor_of_theta checks.diagnose.whole_factor checks.diagnose.cause
-        checks.diagnose.wrong_entries checks.diagnose.unexplained
+        checks.diagnose.conjugated checks.diagnose.few_entries checks.diagnose.invariance
+        checks.diagnose.line_offsets checks.diagnose.masks checks.diagnose.second_derivative
+        checks.diagnose.several_blocks checks.diagnose.symmetric checks.diagnose.conventions
+        checks.diagnose.turned checks.diagnose.few_digits checks.diagnose.one_number
+        checks.diagnose.pairs checks.diagnose.factor_of_theta checks.diagnose.whole_factor
+        checks.diagnose.law_of_outliers checks.diagnose.wrong_entries checks.diagnose.unexplained
         checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.merged checks.screen.spot_checks checks.screen.patterns
         checks.screen.found checks.screen.summary checks.screen.cost checks.screen.search
-        checks.screen.rough checks.screen.jumps checks.screen.smooth
-        checks.screen.first_look checks.screen.told checks.screen.smeared
-        checks.screen.noisy checks.screen.noisy.lines checks.screen.noisy.again
-        checks.screen.noisy.search checks.screen.noisy.limits checks.screen.noisy.summary
-        checks.screen.noisy.words checks.screen.noisy.pooled
-        checks.screen.noisy.placing checks.screen.noisy.echo checks.screen.noisy.found
-        checks.screen.noisy.looking checks.screen.noisy.zeros
+        checks.screen.rough checks.screen.jumps checks.screen.smooth checks.screen.first_look
+        checks.screen.block_words checks.screen.smeared checks.screen.noisy
+        checks.screen.noisy.lines checks.screen.noisy.second_look checks.screen.noisy.search
+        checks.screen.noisy.limits checks.screen.noisy.summary checks.screen.noisy.words
+        checks.screen.noisy.pooled checks.screen.noisy.rows_and_columns
+        checks.screen.noisy.residual_echo checks.screen.noisy.found checks.screen.noisy.blame
+        checks.screen.noisy.zeros
     """,
     "repair": """
         repair repair.source repair.reach repair.edits repair.observe repair.of_loss repair.sites
-        repair.score
-        repair.trial repair.sandbox repair.trying repair.search repair.proof repair.suggest
-        repair.write
-        repair.operators repair.operators.parts repair.operators.reductions
-        repair.operators.factors repair.operators.terms repair.operators.names
-        repair.operators.statements repair.operators.borrowed repair.operators.table
+        repair.score repair.trial repair.sandbox repair.trying repair.search repair.proof
+        repair.suggest repair.write repair.operators repair.operators.parts
+        repair.operators.reductions repair.operators.factors repair.operators.terms
+        repair.operators.names repair.operators.statements repair.operators.borrowed
+        repair.operators.table
     """,
     "top": """
         complex_gradient complex_checking loss_function slopes bound gradient judging
-        judging.question judging.opening judging.choosing judging.asking judging.explaining
-        judging.refusing checking adjoints layers jacobians jacobian_checking hessians
-        hessian_checking problems many planning diagonal_checking
+        judging.question judging.setup judging.choice_of_strategy judging.strategies judging.report
+        judging.no_time checking adjoints layers jacobians jacobian_checking hessians
+        hessian_checking problems many_checks planning diagonal_checking
     """,
     "monitoring": """
         monitoring monitoring.foreign monitoring.moment monitoring.records monitoring.steps
@@ -159,23 +154,21 @@ LAYERS = {
     """,
     "frameworks": """
         torch torch.tensors torch.subject torch.program torch.evaluator torch.precision
-        torch.checking torch.monitor
-        jax jax.program jax.evaluator jax.checking
+        torch.checking torch.monitor jax jax.program jax.evaluator jax.checking
     """,
     "package": ".",
     "models": """
-        models models._terms models._changes models.digits models.garch models.linear models.logistic
-        models.softmax models.svm models.two_layer models.deep models.dropout
+        models models._terms models._changes models.digits models.garch models.linear
+        models.logistic models.softmax models.svm models.two_layer models.deep models.dropout
     """,
     "commands": """
         commands commands.targets commands.settings commands.check commands.mend commands.explain
-        commands.bench commands.demo commands.demos
-        commands.demos.digits commands.demos.digits_net commands.demos.million
-        commands.demos.training commands.demos.optimisers commands.demos.descent
-        commands.demos.regressions commands.demos.step commands.demos.constants
-        commands.demos.initialisation commands.demos.regularisation commands.demos.dropout
-        commands.demos.svm commands.demos.garch commands.demos.adversarial commands.demos.td3
-        commands.demos.closure commands.demos.closure_net commands.demos.attacks
+        commands.bench commands.demo commands.demos commands.demos.digits commands.demos.digits_net
+        commands.demos.million commands.demos.training commands.demos.optimisers
+        commands.demos.descent commands.demos.regressions commands.demos.step
+        commands.demos.constants commands.demos.initialisation commands.demos.regularisation
+        commands.demos.dropout commands.demos.svm commands.demos.garch commands.demos.adversarial
+        commands.demos.td3 commands.demos.closure commands.demos.closure_net commands.demos.attacks
         commands.demos.pose commands.demos.pose_graph
     """,
     "shell": "cli __main__ pytest_plugin",

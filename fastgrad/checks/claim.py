@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask, chunks
-from fastgrad.evaluate.drawn import Direction, Drawn
+from fastgrad.evaluate.drawn_directions import Direction, Drawn
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.norms import HUGE, TINY, norm
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats
 from fastgrad.errors import MutatedInputError, StructureMismatchError
+from fastgrad.evaluate.argument_guard import ArgumentGuard
 from fastgrad.evaluate.explain import name_of
-from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.layout import Layout, flatten
 from fastgrad.parameters.numbers import real_array

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats, Mask
-from fastgrad.checks.given import flat_gradient
+from fastgrad.checks.given_gradient import flat_gradient
 from fastgrad.evaluate.layer import STREAM, Layer
 from fastgrad.numerics.bars import ROUNDING, WIDER, noise_bar
 from fastgrad.numerics.rounding import rounding_noise

@@ -15,10 +15,10 @@ from itertools import takewhile
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.checks.kind_of_loss import words_of
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.rules import Rule, Verdict
-from fastgrad.checks.ruling_words import words_of
-from fastgrad.checks.treads import HIDDEN, Treads
+from fastgrad.checks.staircases import HIDDEN, Treads
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.few_digits import HEARD_EVALUATIONS
 from fastgrad.differences.loss import Loss

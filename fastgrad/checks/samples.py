@@ -18,7 +18,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.block_checks import unchecked_block
-from fastgrad.checks.given import flat_gradient
+from fastgrad.checks.given_gradient import flat_gradient
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
@@ -41,7 +41,7 @@ from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.findings import BlockCheck, Diagnosis
-from fastgrad.numerics.rough import rough_slope
+from fastgrad.numerics.rough_slope import rough_slope
 from fastgrad.results import GradientCheck
 
 FEWEST_SAMPLES = 20

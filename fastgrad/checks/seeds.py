@@ -18,7 +18,7 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.checks.block_checks import checked_block, overall, relative_error
 from fastgrad.checks.far_differences import FAR, QUADRATURE, far_residuals
-from fastgrad.checks.given import flat_gradient
+from fastgrad.checks.given_gradient import flat_gradient
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome, Scales
 from fastgrad.checks.rules import Rule, Verdict

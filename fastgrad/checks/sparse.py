@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
-from fastgrad.checks.along import slope_along
 from fastgrad.checks.block_checks import checked_block, overall
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.diagnose import Evidence, diagnose
+from fastgrad.checks.directional import slope_along
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Differences, Judged, Outcome
 from fastgrad.checks.rules import Rule, Verdict

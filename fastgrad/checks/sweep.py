@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.checks.block_checks import checked_block, overall, relative_error
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.edges import judged_at_edges
+from fastgrad.checks.domain_edges import judged_at_edges
 from fastgrad.checks.entry_remarks import (
     about_equal_lines,
     about_given_steps,

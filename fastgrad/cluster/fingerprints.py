@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.evaluate.outside import LIBRARIES, values_read
+from fastgrad.evaluate.read_from_outside import LIBRARIES, values_read
 from fastgrad.parameters.layout import Layout
 from fastgrad.spaces.points import numbers_of
 from fastgrad.version import __version__

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastgrad.errors import ExecutorError
 from fastgrad.evaluate.explain import name_of
-from fastgrad.evaluate.outside import values_read
+from fastgrad.evaluate.read_from_outside import values_read
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.arguments import place_of
 

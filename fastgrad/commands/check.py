@@ -21,7 +21,7 @@ from fastgrad.commands.targets import (
     source_of,
     told,
 )
-from fastgrad.many import SEVERITY, Check, document_of, not_run
+from fastgrad.many_checks import SEVERITY, Check, document_of, not_run
 from fastgrad.planning import plan
 from fastgrad.problems import Problem, problem_of
 from fastgrad.report.annotations import annotation, command

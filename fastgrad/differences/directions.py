@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.arrays import CHUNK, Floats, Mask
-from fastgrad.evaluate.drawn import Direction, Drawn, upper_bits
+from fastgrad.evaluate.drawn_directions import Direction, Drawn, upper_bits
 from fastgrad.evaluate.on_demand import fill_direction
 from fastgrad.parameters.blocks import Block
 

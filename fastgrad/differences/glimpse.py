@@ -9,9 +9,9 @@ from fastgrad.differences.directions import Directions
 from fastgrad.differences.lattice import FEW_ULPS, finest_offset
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import NoiseLine
-from fastgrad.evaluate.drawn import Direction
+from fastgrad.evaluate.drawn_directions import Direction
 from fastgrad.numerics.noise import FIRST_SPACING, POINTS
-from fastgrad.numerics.tables import table_noise
+from fastgrad.numerics.noise_tables import table_noise
 
 LINE_EVALUATIONS = POINTS.size
 """What a line takes where its first spacing shows the noise."""

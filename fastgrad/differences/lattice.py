@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats
-from fastgrad.evaluate.drawn import Direction, written_out
+from fastgrad.evaluate.drawn_directions import Direction, written_out
 from fastgrad.numerics.steps import power_of_two
 
 FEW_ULPS = 4.0

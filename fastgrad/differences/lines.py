@@ -4,7 +4,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats
 from fastgrad.differences.loss import Loss
-from fastgrad.evaluate.drawn import Direction, written_out
+from fastgrad.evaluate.drawn_directions import Direction, written_out
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.step_search import StepSearch
 from fastgrad.spaces.verify import FRACTION

@@ -12,7 +12,7 @@ from fastgrad.differences.directions import WRITTEN_OUT
 from fastgrad.differences.lattice import Lattice
 from fastgrad.differences.measured import Measured
 from fastgrad.differences.repeats import along
-from fastgrad.evaluate.drawn import Direction
+from fastgrad.evaluate.drawn_directions import Direction
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.parameters.layout import Layout

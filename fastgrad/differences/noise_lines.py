@@ -17,12 +17,12 @@ from fastgrad.differences.lattice import finest_offset
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import Measured, NoiseLine
 from fastgrad.differences.repeats import Repeats, repeat_loss
-from fastgrad.evaluate.drawn import Direction, written_out
+from fastgrad.evaluate.drawn_directions import Direction, written_out
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.units import Units
 from fastgrad.numerics.noise import ATTEMPTS, FIRST_SPACING, POINTS, settled_noise
+from fastgrad.numerics.noise_tables import table_noise
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.numerics.tables import table_noise
 from fastgrad.parameters.layout import Layout
 
 NOISE_DIRECTIONS = 5

@@ -20,10 +20,10 @@ from fastgrad.evaluate.units import Units
 from fastgrad.evaluate.vector import VectorEvaluator, require_alike
 from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.noise import FIRST_SPACING, POINTS, SPACING_FACTOR
+from fastgrad.numerics.noise_tables import table_noises
 from fastgrad.numerics.norms import rms
 from fastgrad.numerics.rounding import rounding_noise
 from fastgrad.numerics.stencils import CENTRAL
-from fastgrad.numerics.tables import table_noises
 from fastgrad.parameters.bounds import Box
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.pairs import Columns, PairLayout

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.evaluate.drawn import Direction, Drawn
+from fastgrad.evaluate.drawn_directions import Direction, Drawn
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic, require_finite
 from fastgrad.numerics.stencils import CENTRAL

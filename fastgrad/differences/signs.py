@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats
 from fastgrad.differences.directions import WRITTEN_OUT, Directions, Part
-from fastgrad.evaluate.drawn import Direction, upper_bits
+from fastgrad.evaluate.drawn_directions import Direction, upper_bits
 
 
 def signs_through(among: Directions, a: Floats, parts: Sequence[Part]) -> Direction:

@@ -28,13 +28,13 @@ from fastgrad.errors import LossCompilationError
 from fastgrad.evaluate import dict_keys, explain
 from fastgrad.evaluate.compiling import listen, said_after
 from fastgrad.evaluate.disk_cache import forgiving
+from fastgrad.evaluate.held_state import may_be_shared
 from fastgrad.evaluate.in_numpy import release
 from fastgrad.evaluate.intrinsics import bind, caller, doubles_at, loader, own_arguments, releaser
 from fastgrad.evaluate.kernels import LOSS_SIGNATURE
-from fastgrad.evaluate.outside import identity, outside, with_own_closure
-from fastgrad.evaluate.proofs import only_read
+from fastgrad.evaluate.never_written import only_read
+from fastgrad.evaluate.read_from_outside import identity, outside, with_own_closure
 from fastgrad.evaluate.schedule import Cost
-from fastgrad.evaluate.state import may_be_shared
 from fastgrad.evaluate.traits import Traits, names_in, traits_of
 from fastgrad.parameters.arguments import Argnum, merged, place_of, taken
 from fastgrad.parameters.layout import Layout

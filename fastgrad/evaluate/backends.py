@@ -13,7 +13,7 @@ from fastgrad.errors import LossCompilationError, PythonBackendWarning
 from fastgrad.evaluate.explain import in_python as why_in_python
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import PythonEvaluator
-from fastgrad.evaluate.scratch import positions_of
+from fastgrad.evaluate.scratch_arguments import positions_of
 
 
 def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
@@ -22,8 +22,8 @@ def compiled_or_python(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
     And where that is the quicker.
     """
     from fastgrad.evaluate.compiled import CompiledEvaluator
-    from fastgrad.evaluate.meaning import departure, require_inside, takes_records
-    from fastgrad.evaluate.quicker import in_python, quicker
+    from fastgrad.evaluate.same_meaning import departure, require_inside, takes_records
+    from fastgrad.evaluate.which_is_quicker import in_python, quicker
 
     afresh = in_python(loss, inputs) if type(loss) is FunctionType else None
     if afresh is not None:
@@ -51,7 +51,7 @@ def compiled(loss: Callable[..., Any], inputs: Inputs) -> Evaluator:
         Where numba refuses it, or a plain function would mean something else.
     """
     from fastgrad.evaluate.compiled import CompiledEvaluator
-    from fastgrad.evaluate.meaning import departure, require_inside
+    from fastgrad.evaluate.same_meaning import departure, require_inside
 
     run = CompiledEvaluator(loss, inputs)
     if is_njit(loss):

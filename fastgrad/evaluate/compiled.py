@@ -13,14 +13,14 @@ from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import NondeterministicLossError
 from fastgrad.evaluate import explain, on_demand
 from fastgrad.evaluate.adapters import bound_arguments, dispatcher
-from fastgrad.evaluate.direct import STENCIL, DirectGradient, is_brief
-from fastgrad.evaluate.drawn import Direction, Drawn, Way, way_along, written_out
+from fastgrad.evaluate.argument_forms import fitted
+from fastgrad.evaluate.copies_of_theta import Rows
+from fastgrad.evaluate.drawn_directions import Direction, Drawn, Way, way_along, written_out
 from fastgrad.evaluate.explain import place, place_along
-from fastgrad.evaluate.failing import Failing, Where
-from fastgrad.evaluate.fitting import fitted
+from fastgrad.evaluate.failed_evaluations import Failing, Where
+from fastgrad.evaluate.held_state import holds_state, kind_of
 from fastgrad.evaluate.in_numpy import RAISED
 from fastgrad.evaluate.on_demand import OnDemand
-from fastgrad.evaluate.outside import changed, outside
 from fastgrad.evaluate.process import (
     forks,
     parallel_launch,
@@ -29,11 +29,11 @@ from fastgrad.evaluate.process import (
 )
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import REORDERING, SCATTER, require_deterministic
-from fastgrad.evaluate.rows import Rows
+from fastgrad.evaluate.read_from_outside import changed, outside
 from fastgrad.evaluate.schedule import Launch, Work, in_slabs
 from fastgrad.evaluate.sharing import Sharing
 from fastgrad.evaluate.signature import name_beside
-from fastgrad.evaluate.state import holds_state, kind_of
+from fastgrad.evaluate.small_gradient import STENCIL, DirectGradient, is_brief
 from fastgrad.evaluate.writes import AWAY, Writes
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.native import plain_array

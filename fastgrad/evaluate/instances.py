@@ -17,8 +17,8 @@ from numba.core.errors import NumbaError
 from numba.experimental.jitclass.base import imp_dtor
 from numba.extending import intrinsic, overload
 
-from fastgrad.evaluate.guard import arrays_in, span
-from fastgrad.evaluate.state import holds_state
+from fastgrad.evaluate.argument_guard import arrays_in, span
+from fastgrad.evaluate.held_state import holds_state
 
 COPIED_BYTES = 1 << 26
 """What holds more is not copied for every thread: some 20 ms each."""

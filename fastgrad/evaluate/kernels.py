@@ -262,7 +262,7 @@ def line_serial(loss, arguments, theta, work, way, offsets, values, failed, star
 
     The row of ``work`` may hold anything before, and holds one of these points afterwards. With
     ``watch`` it is looked whether the loss wrote to it, which costs as much again as filling it.
-    See `fastgrad.evaluate.drawn.Way`.
+    See `fastgrad.evaluate.drawn_directions.Way`.
     """
     _line_points(loss, arguments, theta, work[0], way, offsets, values, failed, start, stop, watch)
 

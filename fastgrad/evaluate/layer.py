@@ -15,8 +15,8 @@ import numpy as np
 
 from fastgrad.arrays import Array, Floats
 from fastgrad.errors import LossError, MutatedInputError
+from fastgrad.evaluate.argument_guard import ArgumentGuard
 from fastgrad.evaluate.explain import name_of
-from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.operands import Operands, floating_leaves, is_floating

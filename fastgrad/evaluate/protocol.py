@@ -13,7 +13,7 @@ import numpy as np
 
 from fastgrad.arrays import CHUNK, Floats, Indices, Mask
 from fastgrad.errors import LossError
-from fastgrad.evaluate.drawn import Drawn
+from fastgrad.evaluate.drawn_directions import Drawn
 from fastgrad.evaluate.purity import require_finite
 from fastgrad.numerics.stencils import Stencil
 from fastgrad.parameters.arguments import Argnum

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError
+from fastgrad.evaluate.argument_guard import ArgumentGuard
 from fastgrad.evaluate.explain import (
     loss_error,
     other_position,
@@ -28,11 +29,10 @@ from fastgrad.evaluate.generators import (
     generators_in,
     python_random_state_kept,
 )
-from fastgrad.evaluate.guard import ArgumentGuard
-from fastgrad.evaluate.outside import calls_c, values_of
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import SCATTER, require_deterministic
-from fastgrad.evaluate.scratch import is_overwritten, with_copies
+from fastgrad.evaluate.read_from_outside import calls_c, values_of
+from fastgrad.evaluate.scratch_arguments import is_overwritten, with_copies
 from fastgrad.evaluate.signature import name_beside
 from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.native import native_argument

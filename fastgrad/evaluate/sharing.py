@@ -7,10 +7,10 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.evaluate.adapters import CompiledLoss
+from fastgrad.evaluate.held_state import fingerprint
 from fastgrad.evaluate.instances import why_not_copied
 from fastgrad.evaluate.process import available_threads, forks
 from fastgrad.evaluate.schedule import Cost, Launch
-from fastgrad.evaluate.state import fingerprint
 
 SHOWING_SECONDS = 1.0
 """Work from which it pays to show that a loss only reads its state: that compiles for about as long."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import types
 
-from fastgrad.evaluate.state import holds_state
+from fastgrad.evaluate.held_state import holds_state
 
 
 @dataclass(frozen=True)

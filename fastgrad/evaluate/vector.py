@@ -14,8 +14,8 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError, StructureMismatchError
+from fastgrad.evaluate.argument_guard import ArgumentGuard
 from fastgrad.evaluate.explain import loss_error, name_of, require_argument_count
-from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.purity import require_deterministic
 from fastgrad.evaluate.python import PythonEvaluator

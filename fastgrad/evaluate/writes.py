@@ -10,11 +10,11 @@ import numpy as np
 from fastgrad.arrays import Floats
 from fastgrad.evaluate import on_demand
 from fastgrad.evaluate.adapters import BoundArguments, CompiledLoss, bound_arguments
-from fastgrad.evaluate.guard import ArgumentGuard
+from fastgrad.evaluate.argument_guard import ArgumentGuard
+from fastgrad.evaluate.copies_of_theta import aligned_rows
 from fastgrad.evaluate.instances import copied
 from fastgrad.evaluate.process import forks
-from fastgrad.evaluate.rows import aligned_rows
-from fastgrad.evaluate.scratch import is_overwritten, with_copies
+from fastgrad.evaluate.scratch_arguments import is_overwritten, with_copies
 from fastgrad.parameters.layout import Layout
 
 LITTLE = 2.0**-6

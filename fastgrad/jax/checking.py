@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgrad.arrays import Array
 from fastgrad.checking import check_grad
-from fastgrad.checks.rounded import Precision, beside, other_function
+from fastgrad.checks.low_precision import Precision, beside, other_function
 from fastgrad.checks.summary import worst_of
 from fastgrad.jax.evaluator import JaxGradient, JaxLoss, RoundedGradient
 from fastgrad.jax.program import Program, is_array

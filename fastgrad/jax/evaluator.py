@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fastgrad.arrays import Array, Floats, Indices
-from fastgrad.checks.rounded import SINGLE, Rounds, bars_of_calls
+from fastgrad.checks.low_precision import SINGLE, Rounds, bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.compiling import counted_as_compiling
 from fastgrad.evaluate.explain import loss_error

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.convergence import convergence
-from fastgrad.checks.given import SeveralGradientsError
+from fastgrad.checks.given_gradient import SeveralGradientsError
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.points import Point
@@ -17,12 +17,12 @@ from fastgrad.checks.summary import worst_of
 from fastgrad.diagonal_checking import check_with_diagonal
 from fastgrad.differences.loss import Loss
 from fastgrad.evaluate.compiling import Clock
-from fastgrad.judging.asking import ask
-from fastgrad.judging.choosing import choose
-from fastgrad.judging.explaining import convict, explain
-from fastgrad.judging.opening import open_at
+from fastgrad.judging.choice_of_strategy import choose
+from fastgrad.judging.no_time import refuse
 from fastgrad.judging.question import Question
-from fastgrad.judging.refusing import refuse
+from fastgrad.judging.report import convict, explain
+from fastgrad.judging.setup import open_at
+from fastgrad.judging.strategies import ask
 from fastgrad.report.suggestion import Suggestions
 from fastgrad.results import GradientCheck
 

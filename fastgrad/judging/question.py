@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.given import Gradient
+from fastgrad.checks.given_gradient import Gradient
 from fastgrad.cluster.campaign import NOTHING, Campaign
 from fastgrad.differences.confined import confined
 from fastgrad.evaluate.backends import evaluator

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastgrad.arrays import Floats
 from fastgrad.checking import check_grad
-from fastgrad.checks.given import Gradient
+from fastgrad.checks.given_gradient import Gradient
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.generators import python_random_state_kept
 from fastgrad.evaluate.protocol import Evaluator, Inputs

@@ -7,9 +7,9 @@ from math import comb
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.numerics.noise_tables import table_noise
 from fastgrad.numerics.norms import norm
 from fastgrad.numerics.steps import power_of_two
-from fastgrad.numerics.tables import table_noise
 
 POINTS = np.arange(1.0, 7.0)
 """Places where f is taken, in spacings: m + 1 = 6 values, all on one side. A kink in x itself, such

@@ -11,7 +11,7 @@ from numba import njit
 from numba.core.registry import CPUDispatcher
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.given import flat_gradient
+from fastgrad.checks.given_gradient import flat_gradient
 from fastgrad.parameters.arguments import Argnum, merged
 from fastgrad.parameters.layout import Layout
 from fastgrad.parameters.native import native_argument

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices, Mask
-from fastgrad.evaluate.guard import ArgumentGuard
+from fastgrad.evaluate.argument_guard import ArgumentGuard
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.native import native_argument

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from fastgrad.arrays import Floats, Indices
 from fastgrad.errors import LossError, MutatedInputError
 from fastgrad.evaluate.adapters import BoundArguments, dispatcher
-from fastgrad.evaluate.guard import ArgumentGuard
+from fastgrad.evaluate.argument_guard import ArgumentGuard
+from fastgrad.evaluate.copies_of_theta import aligned_rows
 from fastgrad.evaluate.process import one_blas_thread
 from fastgrad.evaluate.protocol import Inputs
-from fastgrad.evaluate.rows import aligned_rows
 from fastgrad.evaluate.schedule import Work, in_slabs
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.numerics.stencils import CENTRAL

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fastgrad.arrays import Array, Floats, Indices, Mask
-from fastgrad.checks.rounded import SINGLE, bars_of_calls
+from fastgrad.checks.low_precision import SINGLE, bars_of_calls
 from fastgrad.errors import LossError
 from fastgrad.evaluate.explain import loss_error, place, place_along
 from fastgrad.evaluate.protocol import Evaluator, Inputs

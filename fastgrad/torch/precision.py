@@ -1,14 +1,15 @@
 """The precision in which a program is checked, and what its own precision makes of its gradient.
 
 Where it runs in float64 it is checked there, derivation and all. What is trained with is the gradient
-in the module's own precision: that must be the same within its rounding (`fastgrad.checks.rounded`).
+in the module's own precision: that must be the same within its rounding
+(`fastgrad.checks.low_precision`).
 """
 
 from dataclasses import dataclass
 
 import torch
 
-from fastgrad.checks.rounded import (
+from fastgrad.checks.low_precision import (
     Comparison,
     Precision,
     Rounds,

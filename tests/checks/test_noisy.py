@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad.checks.screen.noisy.again import _judged, part_of
 from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.screen.noisy.lines import POINTS, center_of
+from fastgrad.checks.screen.noisy.second_look import _judged, part_of
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import Measured, NoiseLine
 from fastgrad.differences.repeats import Repeats
 from fastgrad.evaluate.backends import evaluator
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.units import Units
-from fastgrad.numerics.rough import TELLS, rough_slope
+from fastgrad.numerics.rough_slope import TELLS, rough_slope
 from fastgrad.parameters.layout import flatten
 from tests.checks.nets import FAULTS, changed, net, screened
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fastgrad.checks.screen.noisy.echo import Echo
 from fastgrad.checks.screen.noisy.pooled import MISSED, Pooled
+from fastgrad.checks.screen.noisy.residual_echo import Echo
 from fastgrad.differences.directions import UNIT_VARIANCE
 
 COUNT = 12

@@ -11,7 +11,7 @@ from numba import njit
 import fastgrad as fg
 from bench.checked import FAULTS, correct
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.given import flat_gradient
+from fastgrad.checks.given_gradient import flat_gradient
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.residuals import Residuals
 from fastgrad.differences.directions import WEAKEST, Directions

@@ -15,7 +15,7 @@ import fastgrad as fg
 from fastgrad import bound
 from fastgrad.errors import LossError, MutatedInputError, NonFiniteLossError
 from fastgrad.evaluate.adapters import compiled_for
-from fastgrad.evaluate.proofs import only_read
+from fastgrad.evaluate.never_written import only_read
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, rosenbrock_grad
 
 Pair = namedtuple("Pair", "first second")

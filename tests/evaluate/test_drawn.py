@@ -10,7 +10,7 @@ from fastgrad.differences import signs as signs_module
 from fastgrad.differences.directions import UNIT_VARIANCE, WRITTEN_OUT, Directions, Part
 from fastgrad.differences.signs import signs_of, signs_through
 from fastgrad.evaluate import directions_in_numpy, kernels, on_demand
-from fastgrad.evaluate.drawn import Drawn
+from fastgrad.evaluate.drawn_directions import Drawn
 from tests.losses import evaluator_of
 
 N = WRITTEN_OUT + 12_345

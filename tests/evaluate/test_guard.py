@@ -6,8 +6,14 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import MutatedInputError
-from fastgrad.evaluate import guard, writes
-from fastgrad.evaluate.guard import BYTES_A_SECOND, READINGS, SAMPLES, WHOLE_BYTES, ArgumentGuard
+from fastgrad.evaluate import argument_guard, writes
+from fastgrad.evaluate.argument_guard import (
+    BYTES_A_SECOND,
+    READINGS,
+    SAMPLES,
+    WHOLE_BYTES,
+    ArgumentGuard,
+)
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.evaluate.writes import WHOLE_SECONDS
@@ -112,9 +118,7 @@ def test_what_is_only_read_is_not_read_again():
 
 
 def test_so_it_is_in_python(monkeypatch):
-    monkeypatch.setattr(
-        guard, "READINGS", 1e6
-    )  # no evaluation costs as much, on a busy machine either
+    monkeypatch.setattr(argument_guard, "READINGS", 1e6)  # no evaluation costs as much
     A = np.zeros((512, 512))
 
     def loss(x, A):
@@ -126,7 +130,7 @@ def test_so_it_is_in_python(monkeypatch):
     assert run._guard.left_out == 0
     run.value()
     assert run._guard.left_out > 0
-    monkeypatch.setattr(guard, "READINGS", 0.0)
+    monkeypatch.setattr(argument_guard, "READINGS", 0.0)
     run.value()
     assert run._guard.left_out == 0
     assert python_evaluator_of(loss, np.ones(2), A)._guard.left_out > 0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgrad import models
-from fastgrad.evaluate import kernels, rows, schedule
+from fastgrad.evaluate import copies_of_theta, kernels, schedule
 from fastgrad.evaluate.traits import names_in
 from fastgrad.structured import kernels as structured_kernels
 from fastgrad.structured import separable
@@ -88,7 +88,7 @@ def test_a_loss_that_is_not_separable(threads):
 def test_rows_are_padded_to_cache_lines():
     for n in (1, 7, 8, 9, 1000):
         theta = rng.normal(size=n)
-        copies = rows.aligned_rows(3, theta)
+        copies = copies_of_theta.aligned_rows(3, theta)
         assert copies.shape[1] % kernels.LINE == 0
         assert all(row.__array_interface__["data"][0] % 64 == 0 for row in copies)
         np.testing.assert_array_equal(copies[:, :n], np.tile(theta, (3, 1)))

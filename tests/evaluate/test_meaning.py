@@ -10,7 +10,7 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad.errors import LossCompilationError, LossError, MutatedInputError, PythonBackendWarning
-from fastgrad.evaluate import meaning
+from fastgrad.evaluate import same_meaning
 from fastgrad.evaluate.deadline import TookTooLong, within
 from tests.evaluate.traps import QUICK, TRAPS
 from tests.losses import run_python
@@ -53,7 +53,7 @@ def test_the_gradient_is_that_of_python(name):
             fg.grad(trap.loss)(trap.theta, *trap.args)
         return
     got = np.concatenate(leaves(fg.grad(trap.loss)(trap.theta, *trap.args)))
-    rtol = 2 * meaning.FLOAT32_ROUNDING if "singles" in name else 2e-7
+    rtol = 2 * same_meaning.FLOAT32_ROUNDING if "singles" in name else 2e-7
     np.testing.assert_allclose(got, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
     report = fg.check_grad(trap.loss, lambda *_: like(trap.theta, expected), trap.theta, *trap.args)
     assert report.verdict != "disagrees"
@@ -204,9 +204,11 @@ def test_what_is_held_against_python_is_held_once(monkeypatch):
     def loss(x):
         return (x * x).sum()
 
-    called = meaning.called_from_python
-    monkeypatch.setattr(meaning, "QUICK_SECONDS", np.inf)
-    monkeypatch.setattr(meaning, "called_from_python", lambda *a: calls.append(1) or called(*a))
+    called = same_meaning.called_from_python
+    monkeypatch.setattr(same_meaning, "QUICK_SECONDS", np.inf)
+    monkeypatch.setattr(
+        same_meaning, "called_from_python", lambda *a: calls.append(1) or called(*a)
+    )
     for _ in range(3):
         fg.grad(loss)(np.ones(3))
     assert len(calls) == 1
@@ -224,7 +226,7 @@ def test_a_call_that_takes_too_long_is_given_up_and_said(monkeypatch):
             total += x[0] * x[0] * 1e-6
         return total
 
-    monkeypatch.setattr(meaning, "CALL_SECONDS", 0.02)
+    monkeypatch.setattr(same_meaning, "CALL_SECONDS", 0.02)
     report = fg.check_grad(slow, lambda x: 6 * x, np.ones(1))
     assert report
     assert any("not held against Python" in remark for remark in report.remarks)

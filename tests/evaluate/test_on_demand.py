@@ -13,8 +13,8 @@ from fastgrad.evaluate import (
     kernels,
     on_demand,
 )
+from fastgrad.evaluate.argument_guard import _samples
 from fastgrad.evaluate.default_steps import fill_steps
-from fastgrad.evaluate.guard import _samples
 from fastgrad.evaluate.on_demand import COMPILING_SECONDS, LOADING_SECONDS, OnDemand
 from fastgrad.evaluate.units import SETTINGS
 from tests.losses import bought, evaluator_of, quadratic, rosenbrock, run_python, steps_of

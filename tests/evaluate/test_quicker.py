@@ -2,12 +2,13 @@
 
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad.evaluate import adapters, quicker, schedule
+from fastgrad.evaluate import adapters, schedule, which_is_quicker
 from fastgrad.evaluate.protocol import Inputs
 from fastgrad.evaluate.python import PythonEvaluator
 from fastgrad.parameters.layout import flatten
@@ -33,10 +34,12 @@ EXACT = X.T @ (1 - np.tanh(X @ THETA) ** 2)
 )
 def test_the_quicker_runs(python, compiled, expected, monkeypatch):
     seconds = {"PythonEvaluator": python, "CompiledEvaluator": compiled}
-    monkeypatch.setattr(quicker, "SUSPECTED", np.inf)
-    monkeypatch.setattr(quicker, "WORTH_SECONDS", 0.0)
-    monkeypatch.setattr(quicker, "available_threads", lambda: 1)
-    monkeypatch.setattr(quicker, "seconds_each", lambda run, *_: seconds[type(run).__name__])
+    monkeypatch.setattr(which_is_quicker, "SUSPECTED", np.inf)
+    monkeypatch.setattr(which_is_quicker, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(which_is_quicker, "available_threads", lambda: 1)
+    monkeypatch.setattr(
+        which_is_quicker, "seconds_each", lambda run, *_: seconds[type(run).__name__]
+    )
 
     for run in adapters._jitted.copy():  # what an earlier case has decided
         if run[0] is tanh_net.__code__:
@@ -59,10 +62,10 @@ def test_compiled_code_is_timed_on_one_thread(monkeypatch):
         ran.append(run.sharing.most)
         return 3e-3
 
-    monkeypatch.setattr(quicker, "COLD_SECONDS", np.inf)
-    monkeypatch.setattr(quicker, "WORTH_SECONDS", 0.0)
-    monkeypatch.setattr(quicker, "seconds_each", seconds_each)
-    for module in (quicker, schedule):
+    monkeypatch.setattr(which_is_quicker, "COLD_SECONDS", np.inf)
+    monkeypatch.setattr(which_is_quicker, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(which_is_quicker, "seconds_each", seconds_each)
+    for module in (which_is_quicker, schedule):
         monkeypatch.setattr(module, "available_threads", lambda: 2)
     monkeypatch.setattr(schedule, "pays", lambda work, threads: threads > 1)
     report = fg.check_grad(lambda w, X: np.tanh(X @ w).sum() + 0.0, EXACT, THETA, X)
@@ -74,8 +77,8 @@ def test_evaluations_are_timed():
     layout, flat = flatten(THETA)
     calls = []
     run = PythonEvaluator(lambda w: float(calls.append(w) or w @ w), Inputs(layout, flat))
-    assert quicker.seconds_each(run) > 0.0
-    assert len(calls) == quicker.MOST_TIMED
+    assert which_is_quicker.seconds_each(run) > 0.0
+    assert len(calls) == which_is_quicker.MOST_TIMED
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its clock of a thread is too coarse")
@@ -123,11 +126,12 @@ def test_it_is_told_on_a_busy_machine_as_on_an_idle_one(ratio, monkeypatch):
     here, decides, right, naive = 1e-3, 2.5, 0, 0
     for seed in range(300):
         machine = Machine(seed)
-        monkeypatch.setattr(quicker, "own_seconds", lambda machine=machine: machine.own)
+        monkeypatch.setattr(which_is_quicker, "own_seconds", lambda machine=machine: machine.own)
         run, other = Timed(machine, here), Timed(machine, here / ratio)
-        mine, theirs = quicker.compared((run, other), decides, here, 100)
+        mine, theirs = which_is_quicker.compared((run, other), decides, here, 100)
         right += (mine > decides * theirs) == (ratio > decides)
-        walls = [quicker.seconds_each(each, 1, lambda m=machine: m.wall) for each in (run, other)]
+        clock = partial(getattr, machine, "wall")
+        walls = [which_is_quicker.seconds_each(each, 1, clock) for each in (run, other)]
         naive += (walls[0] > decides * walls[1]) == (ratio > decides)
     assert right == 300
     assert naive < 270
@@ -145,11 +149,13 @@ class Idle(Machine):
 @pytest.mark.parametrize("evaluations", [6, 2000])
 def test_what_is_clear_is_asked_less(evaluations, ratio, rounds, monkeypatch):
     machine = Idle(0)
-    monkeypatch.setattr(quicker, "own_seconds", lambda: machine.own)
+    monkeypatch.setattr(which_is_quicker, "own_seconds", lambda: machine.own)
     run, other = Timed(machine, 1e-4), Timed(machine, 1e-4 / ratio)
-    got = quicker.compared((run, other), 2.5, 1e-4, evaluations)
+    got = which_is_quicker.compared((run, other), 2.5, 1e-4, evaluations)
     np.testing.assert_allclose(got, [1e-4, 1e-4 / ratio])
-    count = min(evaluations, quicker.MOST_TIMED, int(quicker.ROUND_SECONDS / sum(got)))
+    count = min(
+        evaluations, which_is_quicker.MOST_TIMED, int(which_is_quicker.ROUND_SECONDS / sum(got))
+    )
     assert run.made == other.made == [1] + [count] * rounds
 
 
@@ -157,21 +163,21 @@ def test_what_takes_long_is_asked_little(monkeypatch):
     """Single evaluations, and no more once the question has taken its time; by the clock on the wall
     where they may be made on another thread."""
     machine = Idle(0)
-    monkeypatch.setattr(quicker.time, "perf_counter", lambda: machine.wall)
-    monkeypatch.setattr(quicker, "own_seconds", lambda: machine.own)
+    monkeypatch.setattr(which_is_quicker.time, "perf_counter", lambda: machine.wall)
+    monkeypatch.setattr(which_is_quicker, "own_seconds", lambda: machine.own)
     run, other = Timed(machine, 0.05), Timed(machine, 0.02)
-    np.testing.assert_allclose(quicker.compared((run, other), 2.5, 0.05, 9), [0.05, 0.02])
+    np.testing.assert_allclose(which_is_quicker.compared((run, other), 2.5, 0.05, 9), [0.05, 0.02])
     assert run.made == other.made == [1] * 4
-    monkeypatch.setattr(quicker, "own_seconds", lambda: 0.0)
+    monkeypatch.setattr(which_is_quicker, "own_seconds", lambda: 0.0)
     run, other = Timed(machine, 2.0), Timed(machine, 0.5)
-    np.testing.assert_allclose(quicker.compared((run, other), 2.5, 2.0, 9), [2.0, 0.5])
+    np.testing.assert_allclose(which_is_quicker.compared((run, other), 2.5, 2.0, 9), [2.0, 0.5])
     assert run.made == other.made == [1]
 
 
 def test_what_a_call_itself_costs_is_shared_by_as_many_as_the_work_has(monkeypatch):
     """As of a net in NumPy: 27 us in Python, but 57 where four are timed; 72 compiled, on 2 threads."""
     machine = Idle(0)
-    monkeypatch.setattr(quicker, "own_seconds", lambda: machine.own)
+    monkeypatch.setattr(which_is_quicker, "own_seconds", lambda: machine.own)
 
     class Called(Timed):
         def coordinates(self, indices, offsets):
@@ -181,7 +187,7 @@ def test_what_a_call_itself_costs_is_shared_by_as_many_as_the_work_has(monkeypat
     told = []
     for evaluations in (4, 1300):
         runs = Timed(machine, 72e-6), Called(machine, 27e-6)
-        here, there = quicker.compared(runs, 2.2, 72e-6, evaluations)
+        here, there = which_is_quicker.compared(runs, 2.2, 72e-6, evaluations)
         told.append(bool(here > 2.2 * there))
     assert told == [False, True]
 
@@ -191,7 +197,7 @@ def made(scale):
 
 
 def test_what_is_made_afresh_is_compiled_some_times_and_then_called_from_python(monkeypatch):
-    monkeypatch.setattr(quicker, "MOST_ALIKE", 2)
+    monkeypatch.setattr(which_is_quicker, "MOST_ALIKE", 2)
     before = len(adapters._jitted)
     for k in range(20):
         np.testing.assert_allclose(fg.grad(made(k + 1.0))(THETA), 2 * (k + 1.0) * THETA, rtol=1e-8)
@@ -201,5 +207,5 @@ def test_what_is_made_afresh_is_compiled_some_times_and_then_called_from_python(
     report = fg.check_grad(made(50.0), 100 * THETA, THETA)
     assert report.ran.startswith("Ran in Python, on one thread, as compiling it once more")
     assert fg.check_grad(made(50.0), 101 * THETA, THETA).verdict == "disagrees"
-    monkeypatch.setattr(quicker, "COMPILING_SECONDS", 0.0)  # no calls are so few and cheap
+    monkeypatch.setattr(which_is_quicker, "COMPILING_SECONDS", 0.0)  # no calls are so few and cheap
     assert fg.check_grad(made(51.0), 102 * THETA, THETA).ran.startswith("Ran compiled")

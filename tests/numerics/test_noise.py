@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastgrad.numerics.noise import POINTS, ecnoise
+from fastgrad.numerics.noise_tables import table_noise
 from fastgrad.numerics.rounding import rounding_noise
-from fastgrad.numerics.tables import table_noise
 
 SEEDS = 200
 

@@ -10,7 +10,7 @@ import pytest
 
 import fastgrad as fg
 from fastgrad.checks import sweep
-from fastgrad.checks.stages import first
+from fastgrad.checks.stages import first_differences
 from fastgrad.differences.unknown_units import found_units
 
 N = 8
@@ -172,7 +172,7 @@ def test_units_are_not_sought_where_there_is_no_time_for_them(monkeypatch):
         asked.append(entries.loss.units.unknown.sum())
         return found_units(entries, first, agrees, claims)
 
-    monkeypatch.setattr(first, "found_units", spy)
+    monkeypatch.setattr(first_differences, "found_units", spy)
     loss, grad, theta, _ = problem(0, ZEROS["half"])
     options = {"strategy": "auto", "backend": "python", "budget": 1e3}
     fg.check_grad(loss, grad, theta, **options)

@@ -83,9 +83,9 @@ not-projected (lambda), not-scale-free, not-shift-free, not-rotation-free (large
     shifted, or rotated.
 constant, unread (blocks), linear-term (largest), entry-factors (min, max), radial (weight)
     the same elsewhere; the same when a block changes; off by the same numbers, or by the same factors,
-    elsewhere; or by another multiple of theta (`fastgrad.checks.elsewhere`).
+    elsewhere; or by another multiple of theta (`fastgrad.checks.away_from_theta`).
 another-loss (mixed, of_the_loss)
-    that of another function (`fastgrad.checks.elsewhere`).
+    that of another function (`fastgrad.checks.away_from_theta`).
 unused
     whatever it is: the loss does not change with theta at all.
 biased (bias, standard_error)
@@ -104,7 +104,7 @@ ties (entries, claimed)
     no subgradient along entries that share a kink (`fastgrad.checks.ties`).
 stale, accumulates, random (first, second, third)
     not one gradient: what it says at one theta depends on where the loss was evaluated last, grows
-    from call to call, or varies (`fastgrad.checks.state`).
+    from call to call, or varies (`fastgrad.checks.repeated_answers`).
 
 A law of some rows, columns or entries only says which: ``row``, ``column``, ``axis2``, or how many:
 ``rows``, ``columns``, ``entries``, are among its constants.
@@ -117,9 +117,9 @@ import numpy as np
 from fastgrad.checks.diagnose.case import case_of
 from fastgrad.checks.diagnose.evidence import Evidence, evidence_of
 from fastgrad.checks.diagnose.finding import Finding
+from fastgrad.checks.diagnose.known_numbers import Size, numbers_of, sizes_of
 from fastgrad.checks.diagnose.laws import explain
 from fastgrad.checks.diagnose.several_blocks import shared
-from fastgrad.checks.diagnose.sizes import Size, numbers_of, sizes_of
 from fastgrad.checks.diagnose.where_to_start import start_here
 from fastgrad.findings import Diagnosis
 

@@ -9,7 +9,7 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.diagnose.evidence import Evidence
 from fastgrad.checks.diagnose.finding import Finding
-from fastgrad.checks.diagnose.sizes import Size
+from fastgrad.checks.diagnose.known_numbers import Size
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.spaces.charts import Chart
 

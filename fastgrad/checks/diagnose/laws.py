@@ -5,8 +5,10 @@ import numpy as np
 from fastgrad.checks.diagnose.case import Case, Kind, Law
 from fastgrad.checks.diagnose.change_of_variables import by_another_variable, function_of_theta
 from fastgrad.checks.diagnose.conjugated import conjugated
+from fastgrad.checks.diagnose.conventions import read_otherwise, smeared
 from fastgrad.checks.diagnose.elementwise import ELEMENTWISE
 from fastgrad.checks.diagnose.factor_of_theta import factor_of_theta
+from fastgrad.checks.diagnose.few_digits import rounded, zero
 from fastgrad.checks.diagnose.few_entries import few_flipped
 from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fingerprint import fingerprint
@@ -27,10 +29,8 @@ from fastgrad.checks.diagnose.one_number import (
 from fastgrad.checks.diagnose.outliers import with_outliers
 from fastgrad.checks.diagnose.own_factors import entry_weights, signed_offset
 from fastgrad.checks.diagnose.pairs import exchanged, two_entries
-from fastgrad.checks.diagnose.readings import read_otherwise, smeared
 from fastgrad.checks.diagnose.row_factors import by_lines
 from fastgrad.checks.diagnose.second_derivative import hessian
-from fastgrad.checks.diagnose.stored import rounded, zero
 from fastgrad.checks.diagnose.symmetric import off_diagonal, one_triangle, triangle
 from fastgrad.checks.diagnose.turned import turned
 from fastgrad.checks.diagnose.unexplained import CLEAR, unexplained, without_a_law

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from fastgrad.checks.diagnose.sizes import LOSS, PARAMETER, Size
+from fastgrad.checks.diagnose.known_numbers import LOSS, PARAMETER, Size
 
 CLOSE = 1e-9
 """Relative slack of a name beside the constant's own tolerance: rounding of the fit."""

@@ -14,7 +14,7 @@ from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
 from fastgrad.checks.rules import Rule
 from fastgrad.differences.lines import SMALLEST_STEP, Lines
-from fastgrad.evaluate.drawn import Direction
+from fastgrad.evaluate.drawn_directions import Direction
 from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.quotients import Quotients
 

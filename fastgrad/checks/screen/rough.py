@@ -6,10 +6,10 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
+from fastgrad.checks.screen.block_words import sentence_of
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.noisy import screen_rough
 from fastgrad.checks.screen.summary import with_refuted
-from fastgrad.checks.screen.told import sentence_of
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import heard, rounding_of
 from fastgrad.differences.loss import Loss

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.diagnose.readings import MOST_SMEARED, said_of_smeared
+from fastgrad.checks.diagnose.conventions import MOST_SMEARED, said_of_smeared
 from fastgrad.checks.screen.residuals import Reading
 from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
 from fastgrad.differences.directions import Directions

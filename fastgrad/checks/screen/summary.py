@@ -10,6 +10,7 @@ from fastgrad.checks.block_checks import unchecked_block
 from fastgrad.checks.outcome import Judged, Outcome
 from fastgrad.checks.remarks import about_the_loss
 from fastgrad.checks.rules import Verdict
+from fastgrad.checks.screen.block_words import beside, laws_of, sentence_of
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.found import Finding, Found
 from fastgrad.checks.screen.limits import (
@@ -21,7 +22,6 @@ from fastgrad.checks.screen.limits import (
     size_in,
 )
 from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
-from fastgrad.checks.screen.told import beside, laws_of, sentence_of
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import rms

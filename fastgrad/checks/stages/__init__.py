@@ -20,7 +20,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.referee import Referee
 from fastgrad.checks.rules import Rule, Verdict
-from fastgrad.checks.stages.first import first_stage
+from fastgrad.checks.stages.first_differences import first_stage
 from fastgrad.checks.stages.refinement import look_again
 from fastgrad.checks.stages.standing import Standing
 from fastgrad.checks.stages.useless_bars import (

@@ -9,7 +9,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Judged
 from fastgrad.checks.referee import Referee
 from fastgrad.checks.rules import Rule, Verdict
-from fastgrad.checks.stages.first import first_stage
+from fastgrad.checks.stages.first_differences import first_stage
 from fastgrad.checks.stages.scales import set_scales
 from fastgrad.checks.stages.standing import Standing
 from fastgrad.checks.stages.useless_bars import is_untold

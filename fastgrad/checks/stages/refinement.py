@@ -10,8 +10,8 @@ import numpy as np
 from fastgrad.arrays import Floats, Indices, Mask
 from fastgrad.checks.referee import NO_TIME
 from fastgrad.checks.rules import Verdict
+from fastgrad.checks.stages.finer_steps import settle
 from fastgrad.checks.stages.scales import set_scales
-from fastgrad.checks.stages.settling import settle
 from fastgrad.checks.stages.standing import Standing
 from fastgrad.differences.domain import finite_sides, nearest_of
 from fastgrad.numerics.bars import CORRECTED, UNCERTAIN, WIDER

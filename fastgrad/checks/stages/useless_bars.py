@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgrad.arrays import Indices, Mask
 from fastgrad.checks.rules import USEFUL_BAR, USEFUL_BAR_OF_ZERO, Verdict
-from fastgrad.checks.stages.first import BEND_SDS, lengthened
+from fastgrad.checks.stages.first_differences import BEND_SDS, lengthened
 from fastgrad.checks.stages.refinement import refine
 from fastgrad.checks.stages.scales import set_scales
 from fastgrad.checks.stages.standing import Standing

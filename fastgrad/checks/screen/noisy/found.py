@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from fastgrad.checks.screen.noisy.again import Again
 from fastgrad.checks.screen.noisy.lines import Look
-from fastgrad.checks.screen.noisy.placing import Line
 from fastgrad.checks.screen.noisy.pooled import Pooled
+from fastgrad.checks.screen.noisy.rows_and_columns import Line
+from fastgrad.checks.screen.noisy.second_look import Again
 
 
 @dataclass(frozen=True)

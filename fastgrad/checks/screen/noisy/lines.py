@@ -19,7 +19,7 @@ from fastgrad.differences.few_digits import POINTS, is_coarse
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.signs import signs_of
 from fastgrad.numerics.norms import norm
-from fastgrad.numerics.rough import RUNG, Slope, rough_slope
+from fastgrad.numerics.rough_slope import RUNG, Slope, rough_slope
 from fastgrad.numerics.steps import power_of_two
 
 SMALLEST_STEP, LARGEST_STEP = 2.0**-32, 8.0

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.screen.noisy.again import AWAY, around
 from fastgrad.checks.screen.noisy.lines import NoisyLines
+from fastgrad.checks.screen.noisy.second_look import AWAY, around
 from fastgrad.numerics.norms import rms
 
 FALSE = 1e-3

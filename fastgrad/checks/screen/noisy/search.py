@@ -6,27 +6,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.checks.screen.first_look import MOST_GROUPS
-from fastgrad.checks.screen.noisy.again import (
-    AWAY,
-    BASES,
-    EXPECTED,
-    FRESH,
-    PARTS_EVALUATIONS,
-    Again,
-    again_by_parts,
-    around,
-    part_of,
-    stands,
-)
-from fastgrad.checks.screen.noisy.found import Blame, NoisyFound
-from fastgrad.checks.screen.noisy.limits import (
-    BARS,
-    PARTS_SDS,
-    PARTS_SDS_IF_COARSE,
-    PARTS_SDS_IF_SMALL,
-)
-from fastgrad.checks.screen.noisy.lines import Look
-from fastgrad.checks.screen.noisy.looking import (
+from fastgrad.checks.screen.noisy.blame import (
     ALIKE,
     ALL,
     BLOCK,
@@ -38,7 +18,27 @@ from fastgrad.checks.screen.noisy.looking import (
     Looking,
     OutOfTimeError,
 )
+from fastgrad.checks.screen.noisy.found import Blame, NoisyFound
+from fastgrad.checks.screen.noisy.limits import (
+    BARS,
+    PARTS_SDS,
+    PARTS_SDS_IF_COARSE,
+    PARTS_SDS_IF_SMALL,
+)
+from fastgrad.checks.screen.noisy.lines import Look
 from fastgrad.checks.screen.noisy.pooled import EVALUATIONS_EACH, Pooled, truncation
+from fastgrad.checks.screen.noisy.second_look import (
+    AWAY,
+    BASES,
+    EXPECTED,
+    FRESH,
+    PARTS_EVALUATIONS,
+    Again,
+    again_by_parts,
+    around,
+    part_of,
+    stands,
+)
 from fastgrad.checks.screen.noisy.zeros import Zeros
 from fastgrad.numerics.bars import NOISE_SDS
 from fastgrad.numerics.norms import norm, rms

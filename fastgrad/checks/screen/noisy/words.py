@@ -1,7 +1,7 @@
 """What lines through a rough loss told of a block, in words."""
 
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.sizes import sizes_of
+from fastgrad.checks.diagnose.known_numbers import sizes_of
 from fastgrad.checks.screen.noisy.found import Blame
 from fastgrad.findings import Diagnosis
 from fastgrad.parameters.blocks import Block

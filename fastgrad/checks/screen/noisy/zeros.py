@@ -9,21 +9,21 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.screen.noisy.again import Again, stands
-from fastgrad.checks.screen.noisy.echo import Echo
-from fastgrad.checks.screen.noisy.found import Blame
-from fastgrad.checks.screen.noisy.limits import NOTHING
-from fastgrad.checks.screen.noisy.lines import Look
-from fastgrad.checks.screen.noisy.looking import (
+from fastgrad.checks.screen.noisy.blame import (
     FRESH_STREAM,
     MORE_RANDOM,
     ZERO_BLOCKS,
     ZEROS,
     Looking,
 )
+from fastgrad.checks.screen.noisy.found import Blame
+from fastgrad.checks.screen.noisy.limits import NOTHING
+from fastgrad.checks.screen.noisy.lines import Look
 from fastgrad.checks.screen.noisy.pooled import Pooled
+from fastgrad.checks.screen.noisy.residual_echo import Echo
+from fastgrad.checks.screen.noisy.second_look import Again, stands
 from fastgrad.numerics.norms import rms
-from fastgrad.numerics.rough import RUNG
+from fastgrad.numerics.rough_slope import RUNG
 
 ZEROS_AWAY = 0.25
 """How far base points of these are away, in steps: entries are few, so steps are wide, and slopes

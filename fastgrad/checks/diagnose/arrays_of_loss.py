@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.arrays import Indices
-from fastgrad.checks.diagnose.sizes import Size
-from fastgrad.evaluate.outside import values_read
+from fastgrad.checks.diagnose.known_numbers import Size
+from fastgrad.evaluate.read_from_outside import values_read
 from fastgrad.evaluate.signature import argument_name
 from fastgrad.parameters.arguments import Argnum, place_of
 

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from fastgrad.checks.in_noise import kept_for_what_is_left, sweeps_in_vain
+from fastgrad.checks.hidden_by_noise import kept_for_what_is_left, sweeps_in_vain
 from fastgrad.checks.screen.cost import screen_evaluations
 from fastgrad.checks.sweep import ADAPTIVE_PAIRS, EACH_ENTRY, SECOND_LOOKS, studies_at_once
 from fastgrad.differences.glimpse import LINE_EVALUATIONS, glimpsed
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.own_units import in_own_units
-from fastgrad.judging.opening import Opened
+from fastgrad.judging.setup import Opened
 
 
 class Choice(NamedTuple):

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from fastgrad.arrays import Floats
 from fastgrad.errors import LossError
 from fastgrad.evaluate.adapters import native_parameters
+from fastgrad.evaluate.copies_of_theta import Rows
 from fastgrad.evaluate.explain import loss_error, other_position, wrote_to_theta
 from fastgrad.evaluate.in_numpy import INTERRUPTED, RAISED
-from fastgrad.evaluate.rows import Rows
-from fastgrad.evaluate.scratch import with_copies
+from fastgrad.evaluate.scratch_arguments import with_copies
 from fastgrad.evaluate.writes import Writes
 from fastgrad.parameters.arguments import Argnum, merged
 

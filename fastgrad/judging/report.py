@@ -5,23 +5,23 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats
+from fastgrad.checks.away_from_theta import told_elsewhere
 from fastgrad.checks.curl import CURL_CALLS, curl
 from fastgrad.checks.diagnose import diagnose, evidence_of
-from fastgrad.checks.diagnose.data import data_of
-from fastgrad.checks.diagnose.lookups import with_lookups
-from fastgrad.checks.elsewhere import told_elsewhere
+from fastgrad.checks.diagnose.arrays_of_loss import data_of
+from fastgrad.checks.diagnose.repeated_indices import with_lookups
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Judged, Outcome
+from fastgrad.checks.repeated_answers import Unsteady, convicted, diagnosed
 from fastgrad.checks.rules import Rule
-from fastgrad.checks.screen.told import beside
-from fastgrad.checks.state import Unsteady, convicted, diagnosed
+from fastgrad.checks.screen.block_words import beside
 from fastgrad.checks.summary import summarise
 from fastgrad.checks.tolerance import with_tolerances
 from fastgrad.differences.confined import Confined
 from fastgrad.differences.entries import Entries
 from fastgrad.differences.loss import Loss
-from fastgrad.judging.opening import Opened
 from fastgrad.judging.question import Question
+from fastgrad.judging.setup import Opened
 from fastgrad.results import GradientCheck
 
 

@@ -7,19 +7,19 @@ import numpy as np
 
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.edges import away_from_bounds
-from fastgrad.checks.joined import sweep_and_screen, sweep_and_tell
+from fastgrad.checks.cut_short import judged_so_far
+from fastgrad.checks.domain_edges import away_from_bounds
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
-from fastgrad.checks.partial import judged_so_far
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import screen
+from fastgrad.checks.sweep_and_screen import sweep_and_screen, sweep_and_tell
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.noise_lines import studied
 from fastgrad.errors import ExecutorError
-from fastgrad.judging.choosing import Choice
-from fastgrad.judging.opening import Opened
+from fastgrad.judging.choice_of_strategy import Choice
 from fastgrad.judging.question import Question
+from fastgrad.judging.setup import Opened
 from fastgrad.report.progress import say_plan
 from fastgrad.spaces.guess import looks_like
 from fastgrad.spaces.layout import SpaceLayout

@@ -9,9 +9,9 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen import refute
 from fastgrad.checks.summary import summarise
 from fastgrad.differences.repeats import REPEATS
-from fastgrad.judging.choosing import Choice
-from fastgrad.judging.explaining import convict
-from fastgrad.judging.opening import Opened
+from fastgrad.judging.choice_of_strategy import Choice
+from fastgrad.judging.report import convict
+from fastgrad.judging.setup import Opened
 from fastgrad.results import GradientCheck
 
 

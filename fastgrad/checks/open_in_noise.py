@@ -12,7 +12,7 @@ from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.noisy.limits import PARTS
 from fastgrad.checks.stages.useless_bars import LONGEST_STEP
 from fastgrad.differences.loss import Loss
-from fastgrad.numerics.rough import MOST_RUNGS, rough_slope
+from fastgrad.numerics.rough_slope import MOST_RUNGS, rough_slope
 
 WIDE, LOOKED_AT_AGAIN = 0.1, 64
 """Entries that may be off by more than this part are looked at again, so many of them at most."""

@@ -7,11 +7,11 @@ import numpy as np
 from fastgrad.checks.diagnose.case import Case
 from fastgrad.checks.diagnose.elementwise import of_theta
 from fastgrad.checks.diagnose.factor_of_theta import factor_of_theta
+from fastgrad.checks.diagnose.few_digits import zero
 from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fingerprint import look_up
 from fastgrad.checks.diagnose.fitting import best_fit
 from fastgrad.checks.diagnose.row_factors import by_lines
-from fastgrad.checks.diagnose.stored import zero
 from fastgrad.checks.diagnose.whole_factor import whole_factor_and_term
 
 

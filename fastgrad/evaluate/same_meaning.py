@@ -20,10 +20,10 @@ from fastgrad.evaluate import explain
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.deadline import TookTooLong, within
 from fastgrad.evaluate.generators import generators_kept, python_random_state_kept
-from fastgrad.evaluate.outside import uncompiled, values_read
 from fastgrad.evaluate.protocol import Inputs
+from fastgrad.evaluate.read_from_outside import uncompiled, values_read
 from fastgrad.evaluate.schedule import own_seconds
-from fastgrad.evaluate.scratch import with_copies
+from fastgrad.evaluate.scratch_arguments import with_copies
 from fastgrad.parameters.arguments import merged
 from fastgrad.parameters.native import native_argument
 

@@ -8,17 +8,17 @@ import numpy as np
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.given import flat_gradient, free_by_claim
+from fastgrad.checks.given_gradient import flat_gradient, free_by_claim
 from fastgrad.checks.options import Options
 from fastgrad.checks.points import Point
+from fastgrad.checks.repeated_answers import Answers
 from fastgrad.checks.rules import Rule
-from fastgrad.checks.state import Answers
 from fastgrad.differences.directions import Directions, Part
 from fastgrad.differences.loss import Loss
 from fastgrad.differences.measured import Measured
 from fastgrad.differences.repeats import repeat_loss
 from fastgrad.differences.signs import signs_through
-from fastgrad.evaluate.drawn import written_out
+from fastgrad.evaluate.drawn_directions import written_out
 from fastgrad.evaluate.programs import Programs, programs_after
 from fastgrad.evaluate.units import Units
 from fastgrad.judging.question import Question

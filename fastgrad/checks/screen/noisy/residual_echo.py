@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.screen.noisy.again import around
 from fastgrad.checks.screen.noisy.lines import NoisyLines
 from fastgrad.checks.screen.noisy.pooled import FALSE, Pooled, truncation
+from fastgrad.checks.screen.noisy.second_look import around
 from fastgrad.numerics.norms import norm, rms
 
 WIDER = np.array([4.0, 16.0])

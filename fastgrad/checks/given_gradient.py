@@ -10,8 +10,8 @@ import numpy as np
 from fastgrad.arrays import Array, Floats, Mask
 from fastgrad.dispatchers import is_njit
 from fastgrad.errors import MutatedInputError, StructureMismatchError
+from fastgrad.evaluate.argument_guard import ArgumentGuard
 from fastgrad.evaluate.explain import require_taken
-from fastgrad.evaluate.guard import ArgumentGuard
 from fastgrad.parameters.arguments import Argnum, merged, place_of
 from fastgrad.parameters.blocks import Block
 from fastgrad.parameters.labels import matched

@@ -18,7 +18,7 @@ from numba import njit, types
 from numba.core.errors import NumbaError
 from numba.extending import overload
 
-from fastgrad.evaluate.outside import values_read
+from fastgrad.evaluate.read_from_outside import values_read
 
 PLAIN = (
     types.Number,

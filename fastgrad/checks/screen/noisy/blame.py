@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.arrays import Floats
-from fastgrad.checks.screen.noisy.echo import EVALUATIONS as ECHO_EVALUATIONS
-from fastgrad.checks.screen.noisy.echo import Echo
 from fastgrad.checks.screen.noisy.found import Blame, NoisyFound
 from fastgrad.checks.screen.noisy.limits import useful_limits
 from fastgrad.checks.screen.noisy.lines import Look, NoisyLines
-from fastgrad.checks.screen.noisy.placing import EVALUATIONS as LINE_EVALUATIONS
-from fastgrad.checks.screen.noisy.placing import Line, line_of, line_of_zeros
 from fastgrad.checks.screen.noisy.pooled import EVALUATIONS_EACH, Pooled
+from fastgrad.checks.screen.noisy.residual_echo import EVALUATIONS as ECHO_EVALUATIONS
+from fastgrad.checks.screen.noisy.residual_echo import Echo
+from fastgrad.checks.screen.noisy.rows_and_columns import EVALUATIONS as LINE_EVALUATIONS
+from fastgrad.checks.screen.noisy.rows_and_columns import Line, line_of, line_of_zeros
 from fastgrad.numerics.norms import rms
-from fastgrad.numerics.rough import MOST_RUNGS
+from fastgrad.numerics.rough_slope import MOST_RUNGS
 
 RANDOM = 12
 """Random directions through everything, and as many with blocks heard alike."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from fastgrad.checks.diagnose import named_constants
-from fastgrad.checks.diagnose.sizes import sizes_of
+from fastgrad.checks.diagnose.known_numbers import sizes_of
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.findings import Diagnosis
 from fastgrad.parameters.blocks import Block

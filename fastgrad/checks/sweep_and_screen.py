@@ -15,9 +15,9 @@ import numpy as np
 from fastgrad.arrays import Mask
 from fastgrad.checks.budget import Budget
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.edges import away_from_bounds
-from fastgrad.checks.in_noise import kept_for_what_is_left
-from fastgrad.checks.left_open import Left
+from fastgrad.checks.domain_edges import away_from_bounds
+from fastgrad.checks.hidden_by_noise import kept_for_what_is_left
+from fastgrad.checks.open_in_noise import Left
 from fastgrad.checks.options import Options
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import SEVERITY, Rule

@@ -77,7 +77,7 @@ class Rounds:
     """The bars that were asked for last, and where."""
 
     def error_bars(self, theta: Blocks) -> dict[str, Floats]:
-        """How far each entry may be off by rounding; as `fastgrad.checks.given.Gradient` asks."""
+        """How far each entry may be off by rounding; as `checks.given_gradient.Gradient` asks."""
         if self._known is None or not all(
             np.array_equal(own, theta[name]) for name, own in self._known[0].items()
         ):

@@ -14,10 +14,10 @@ from fastgrad.errors import LossError, MutatedInputError, NondeterministicLossEr
 from fastgrad.evaluate.adapters import jitted_for_others
 from fastgrad.evaluate.compiled import CompiledEvaluator
 from fastgrad.evaluate.deadline import TookTooLong
-from fastgrad.evaluate.meaning import called_from_python
 from fastgrad.evaluate.process import available_threads
 from fastgrad.evaluate.protocol import Evaluator, Inputs
 from fastgrad.evaluate.python import AWAY, PythonEvaluator
+from fastgrad.evaluate.same_meaning import called_from_python
 from fastgrad.evaluate.schedule import LEFT_SECONDS, own_seconds
 
 COLD_SECONDS = 50e-3

@@ -13,12 +13,12 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.given import Gradient
+from fastgrad.checks.given_gradient import Gradient
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.differences.repeats import along
 from fastgrad.errors import LossError, MutatedInputError
-from fastgrad.evaluate.drawn import Direction, written_out
+from fastgrad.evaluate.drawn_directions import Direction, written_out
 from fastgrad.evaluate.protocol import Evaluator
 from fastgrad.findings import Diagnosis
 from fastgrad.numerics.norms import norm, rms
