@@ -33,13 +33,25 @@ def glimpsed(loss: Loss, seed: int, points: Floats = POINTS[:-1]) -> Loss:
     Parameters
     ----------
     points : ndarray
-        Places on the line beside theta, in spacings: all of `POINTS` are what all lines begin with.
+        Places on the line beside theta, in spacings.
+    """
+    return with_glimpse(loss, *first_values(loss, seed, points))
+
+
+def first_values(loss: Loss, seed: int, points: Floats) -> tuple[Floats, float]:
+    """f at theta and at some places beside it on the line of a glimpse, and their spacing.
+
+    All of `POINTS` are what all lines begin with.
     """
     v = first_direction(loss, seed)
     spacing = FIRST_SPACING
     if loss.units.given:  # such as moves all entries exactly
         spacing = max(spacing, finest_offset(loss.theta, v))
-    values = np.append(loss.base, loss.along(v, spacing * points))
+    return np.append(loss.base, loss.along(v, spacing * points)), spacing
+
+
+def with_glimpse(loss: Loss, values: Floats, spacing: float) -> Loss:
+    """The loss with what evenly spaced values on one line say of its noise."""
     sigma = table_noise(values) if np.isfinite(values).all() else None
     seen = NoiseLine(sigma, values + loss.run.reference, spacing)
     return replace(loss, measured=replace(loss.measured, glimpse=seen))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -54,8 +54,8 @@ def studied(loss: Loss, seed: int, brief: bool = False, first: Floats | None = N
     for attempts in (1, ATTEMPTS):
         known, lines = loss.measured.least, []
         told: list[float] = []
-        for v, line in _noise_lines(loss, directions):
-            finest = partial(finest_offset, loss.theta, v)
+        for drawn, line in _noise_lines(loss, directions):
+            finest = partial(_finest, loss, drawn)
             near = max(spacing, finest()) if loss.units.given else spacing
             values, first = line(near * POINTS) if first is None else first, None
             tries = 1 if told else attempts
@@ -73,8 +73,10 @@ def studied(loss: Loss, seed: int, brief: bool = False, first: Floats | None = N
 
 def _noise_lines(
     loss: Loss, directions: Directions
-) -> Iterator[tuple[Direction, Callable[[Floats], Floats]]]:
+) -> Iterator[tuple[Callable[[], Direction], Callable[[Floats], Floats]]]:
     """Directions, and f along the lines that noise is measured on: exact lattices near theta.
+
+    A direction is drawn when it is first asked for: the values on the first line may be known.
 
     Some start at theta and some a step off it. Entries move by plus or minus their own unit, a power
     of two, so that rounding of the *points* is not taken for noise of f. A step away counts too:
@@ -85,19 +87,23 @@ def _noise_lines(
     away = CENTRAL[2].step
     count = loss.theta.size if free is None else int(np.count_nonzero(free))
     for k in range(NOISE_DIRECTIONS if count > FEW_ENTRIES else 1):
-        v = directions.along(NOISE_STREAM + k, exact=True)
+        drawn = cache(partial(directions.along, NOISE_STREAM + k, exact=True))
         start = away if k % 2 else 0.0
-        yield v, partial(_along, loss, v, start)
+        yield drawn, partial(_along, loss, drawn, start)
     if count <= FEW_ENTRIES:
-        units = np.abs(written_out(v))
+        units = np.abs(written_out(drawn()))
         for i in np.flatnonzero(units):
-            own = np.zeros(v.size)
+            own = np.zeros(units.size)
             own[i] = units[i]
-            yield own, partial(_beside, loss, np.array([i]), own[i], away)
+            yield partial(np.asarray, own), partial(_beside, loss, np.array([i]), own[i], away)
 
 
-def _along(loss: Loss, v: Direction, start: float, offsets: Floats) -> Floats:
-    return loss.along(v, start + offsets)
+def _along(loss: Loss, drawn: Callable[[], Direction], start: float, offsets: Floats) -> Floats:
+    return loss.along(drawn(), start + offsets)
+
+
+def _finest(loss: Loss, drawn: Callable[[], Direction]) -> float:
+    return finest_offset(loss.theta, drawn())
 
 
 def _beside(loss: Loss, index: Indices, scale: float, start: float, offsets: Floats) -> Floats:

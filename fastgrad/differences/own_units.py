@@ -14,7 +14,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats, Indices
 from fastgrad.differences.confined import Confined
-from fastgrad.differences.glimpse import first_direction, glimpsed
+from fastgrad.differences.glimpse import first_direction, first_values, with_glimpse
 from fastgrad.differences.halving import JUMPS, Line, halved
 from fastgrad.differences.lattice import finest_offset
 from fastgrad.differences.loss import Loss
@@ -106,28 +106,36 @@ def turns(loss: Loss, seed: int) -> bool:
     measured = loss.measured
     if measured.lines:
         finer = any(line.spacing < FIRST_SPACING for line in measured.lines)
-        finer |= any(_bends(line.values, _rounding(loss)) for line in measured.lines)
+        least = _rounding(loss, measured.seen)
+        finer |= any(_bends(line.values, least) for line in measured.lines)
         return finer and not measured.is_coarse
     if measured.glimpse is None:
         return False
     values = measured.glimpse.values
     if not np.isfinite(values).all():
         return True
-    least = _rounding(loss)
-    second, bends = float(np.abs(np.diff(values, 2)).max()), _bends(values, least)
-    if not (bends or second > UNSURPRISING * least) or measured.is_coarse:
+    if _shows_rounding_alone(loss, values) or measured.is_coarse:
         return False
-    if bends or second > LARGE * abs(loss.value):
+    second = float(np.abs(np.diff(values, 2)).max())
+    if _bends(values, _rounding(loss, values)) or second > LARGE * abs(loss.value):
         return True
     v = first_direction(loss, seed)
     offsets = finest_offset(loss.theta, v), FIRST_SPACING
     return straight_stretch(partial(loss.along, v), offsets, second) is not None
 
 
-def _rounding(loss: Loss) -> float:
+def _shows_rounding_alone(loss: Loss, values: Floats) -> bool:
+    """Whether evenly spaced values are a straight line, within the rounding of f."""
+    if not np.isfinite(values).all():
+        return False
+    least = _rounding(loss, values)
+    return not (np.abs(np.diff(values, 2)).max() > UNSURPRISING * least or _bends(values, least))
+
+
+def _rounding(loss: Loss, seen: Floats) -> float:
     """The rounding of f; of what it is some way off where it is next to nothing at theta itself."""
     measured = loss.measured
-    beside = float(np.abs(measured.seen - loss.value).max())
+    beside = float(np.abs(seen - loss.value).max())
     if beside <= abs(loss.value) or not np.isfinite(measured.repeats.away):
         return measured.least
     return max(measured.least, float(rounding_noise(measured.repeats.away)))
@@ -181,10 +189,11 @@ def begun(loss: Loss, seed: int) -> tuple[Loss, Floats | None]:
     """
     if loss.measured.lines or loss.of_many or not _may_ask(loss):
         return loss, None
-    seen = glimpsed(loss, seed, POINTS)
-    told = in_own_units(seen, seed)
-    assert seen.measured.glimpse is not None
-    return (loss, seen.measured.glimpse.values[1:]) if told is None else (told, None)
+    values, spacing = first_values(loss, seed, POINTS)
+    if _shows_rounding_alone(loss, values):
+        return loss, values[1:]
+    told = in_own_units(with_glimpse(loss, values, spacing), seed)
+    return (loss, values[1:]) if told is None else (told, None)
 
 
 def is_lost(line: Line, place: float, wide: float) -> bool:

@@ -55,7 +55,7 @@ def repeat_loss(run: Evaluator, outward: Direction | None = None) -> Repeats:
     if both is None:
         here = there = run.along(np.zeros(run.theta.size), np.zeros(REPEATS)) + run.reference
     else:
-        here, there = np.split(both, 2)
+        here, there = both[:2], both[2:]
     value = require_finite(float(here[0]))
     require_deterministic(there, SCATTER)
     spread = require_deterministic(here, SCATTER)

@@ -1,5 +1,7 @@
 """The steps that entries are differenced with: the user's, the default, or what probes bear."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from fastgrad.arrays import Floats, Indices
@@ -61,16 +63,20 @@ def probed_steps(entries: Entries, h: Floats, seed: int) -> Floats:
 
 def _probed(entries: Entries, seed: int) -> tuple[Indices, Indices]:
     """Positions of the probed entries among those checked, and their blocks."""
+    layout, one_unit = entries.loss.layout, entries.loss.units.one_unit
+    # A step that suits an entry of a block of several units says nothing of the next.
+    probed = [b for b in range(len(layout.blocks)) if one_unit[b]]
+    starts = np.searchsorted(entries.indices, [layout.blocks[b].start for b in probed])
+    stops = np.searchsorted(entries.indices, [layout.blocks[b].stop for b in probed])
+    drawn = _drawn(tuple((stops - starts).tolist()), seed)
+    positions = [first + k for first, k in zip(starts, drawn, strict=True)]
+    blocks = [np.full(k.size, b) for b, k in zip(probed, drawn, strict=True)]
+    none = np.zeros(0, np.intp)
+    return np.concatenate([none, *positions]), np.concatenate([none, *blocks])
+
+
+@lru_cache(maxsize=8)
+def _drawn(sizes: tuple[int, ...], seed: int) -> tuple[Indices, ...]:
+    """A few places in each of several stretches: the same at every check of one problem."""
     rng = np.random.default_rng(seed)
-    positions, blocks = [], []
-    for b, block in enumerate(entries.loss.layout.blocks):
-        if not entries.loss.units.one_unit[b]:
-            continue  # a step that suits one of its entries says nothing of the next
-        first, last = np.searchsorted(entries.indices, (block.start, block.stop))
-        count = min(PROBES, int(last - first))
-        positions.append(first + rng.choice(last - first, count, replace=False))
-        blocks.append(np.full(count, b))
-    return (
-        np.concatenate([np.zeros(0, np.intp), *positions]),
-        np.concatenate([np.zeros(0, np.intp), *blocks]),
-    )
+    return tuple(rng.choice(size, min(PROBES, size), replace=False) for size in sizes)

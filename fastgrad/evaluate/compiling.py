@@ -16,29 +16,29 @@ class _Stopwatch:
     """
 
     def __init__(self) -> None:
-        self._of = threading.local()
+        self.of = threading.local()
 
     @property
     def seconds(self) -> float:
         """What this thread has spent."""
-        return float(getattr(self._of, "seconds", 0.0))
+        return float(getattr(self.of, "seconds", 0.0))
 
     def add(self, seconds: float) -> None:
         """Count as this thread's what another has spent."""
-        self._of.seconds = self.seconds + seconds
+        self.of.seconds = self.seconds + seconds
 
     def start(self) -> None:
         """Count from now on, unless that is done already."""
-        depth = getattr(self._of, "depth", 0)
+        depth = getattr(self.of, "depth", 0)
         if depth == 0:
-            self._of.began = time.perf_counter()
-        self._of.depth = depth + 1
+            self.of.began = time.perf_counter()
+        self.of.depth = depth + 1
 
     def stop(self) -> None:
         """Count no more, if this ends what began the count."""
-        self._of.depth = getattr(self._of, "depth", 1) - 1
-        if self._of.depth == 0:
-            self._of.seconds = self.seconds + time.perf_counter() - self._of.began
+        self.of.depth = getattr(self.of, "depth", 1) - 1
+        if self.of.depth == 0:
+            self.of.seconds = self.seconds + time.perf_counter() - self.of.began
 
 
 _stopwatch = _Stopwatch()
@@ -115,4 +115,4 @@ def add_compiling(seconds: float) -> None:
 
 def seconds_compiling() -> float:
     """Seconds that this thread has spent compiling since the start of the process."""
-    return _stopwatch.seconds
+    return getattr(_stopwatch.of, "seconds", 0.0)  # asked around every launch

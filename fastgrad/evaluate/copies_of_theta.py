@@ -51,7 +51,9 @@ class Rows:
 
     def are_sound(self) -> bool:
         """Whether all that must still be theta are."""
-        return bool((self.kept[:, : self.theta.size] == self.theta).all())
+        if not self.are_theta:
+            return True
+        return bool((self.array[:, : self.theta.size] == self.theta).all())
 
     @property
     def kept(self) -> Floats:

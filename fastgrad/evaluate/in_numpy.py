@@ -23,6 +23,8 @@ LINE = 8
 LEAST_UNIT, MOST_UNIT = 2.0**-900, 2.0**900
 """Units lie between these, where differences neither vanish nor overflow; a sum of squares that does
 has lost nothing."""
+EXPONENT = 0x7FF << 52
+"""The bits of a number that are left of the largest power of two at most as large."""
 ODD = 0x9E3779B97F4A7C15
 """Spreads the places of words over all bits."""
 
@@ -191,11 +193,9 @@ def fill_units(
         block, own = sizes[start:stop], units[start:stop]
         floor = _unit(typical[b], near_block) if one_unit[b] else 0.0
         near = 1.0 if floor > 0.0 else near_entry
-        exponents = np.frexp(block)[1]
-        exponents -= 1
-        np.maximum(exponents, -900, out=exponents)
-        np.minimum(exponents, 900, out=exponents)
-        np.ldexp(1.0, exponents, out=own)
+        np.bitwise_and(block.view(np.int64), EXPONENT, out=own.view(np.int64))
+        np.maximum(own, LEAST_UNIT, out=own)
+        np.minimum(own, MOST_UNIT, out=own)
         np.copyto(own, 1.0, where=(near <= block) & (block < 1.0))
         np.maximum(own, floor, out=own)
         if counts[b] < block.size:
