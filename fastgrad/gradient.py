@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from fastgrad.bound import BoundGradient, Kept, may_be_kept
+from fastgrad.bound_gradient import BoundGradient, Kept, may_be_kept
 from fastgrad.complex_gradient import ComplexGradient, refuse_real_options
 from fastgrad.estimates import GradientEstimate
 from fastgrad.evaluate.backends import require_backend

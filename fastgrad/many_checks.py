@@ -11,8 +11,8 @@ from typing import Any, overload
 
 from fastgrad.checking import check_grad
 from fastgrad.cluster.engines import Engine, engine_of
+from fastgrad.cluster.parallel_map import Done, in_any_order
 from fastgrad.cluster.sending import pickled_part
-from fastgrad.cluster.tasks import Done, in_any_order
 from fastgrad.errors import GradientMismatch
 from fastgrad.problems import Problem, problem_of
 from fastgrad.report.document import Case, Column, Document, Sentences, Table

@@ -63,7 +63,7 @@ LAYERS = {
         evaluate evaluate.kernels evaluate.held_state evaluate.traits evaluate.intrinsics
         evaluate.process evaluate.schedule evaluate.dict_keys evaluate.argument_guard
         evaluate.purity evaluate.signature evaluate.explain evaluate.protocol evaluate.generators
-        evaluate.scratch_arguments evaluate.compiling evaluate.programs evaluate.units
+        evaluate.scratch_arguments evaluate.compiling evaluate.jax_programs evaluate.units
         evaluate.default_steps evaluate.read_from_outside evaluate.deadline evaluate.adapters
         evaluate.compiled evaluate.python evaluate.same_meaning evaluate.backends evaluate.layer
         evaluate.vector evaluate.contracted evaluate.complex_step evaluate.never_written
@@ -83,7 +83,7 @@ LAYERS = {
     "cluster": """
         cluster cluster.question cluster.fingerprints cluster.store cluster.worker cluster.sending
         cluster.engines cluster.pace cluster.dispatch cluster.spread cluster.outputs
-        cluster.campaign cluster.tasks
+        cluster.campaign cluster.parallel_map
     """,
     "differences": """
         differences differences.loss differences.entries differences.lines differences.directions
@@ -92,7 +92,7 @@ LAYERS = {
         differences.second differences.confined differences.shared_looks differences.unknown_units
         differences.own_units differences.few_digits differences.noisy_steps differences.repeats
         differences.measured differences.lattice differences.glimpse differences.noise_lines
-        differences.signs differences.halving differences.plain_errors differences.rulings
+        differences.signs differences.halving differences.plain_errors differences.profile_rulings
     """,
     "report": """
         report report.vocabulary report.escape report.arrays report.figures report.document
@@ -115,20 +115,21 @@ LAYERS = {
         checks.diagnose.elementwise checks.diagnose.fingerprint checks.diagnose.rearrange
         checks.diagnose.row_factors checks.diagnose.where_to_start checks.diagnose.named_constants
         checks.diagnose.linear checks.diagnose.linear_words checks.diagnose.fitting
-        checks.diagnose.outliers checks.diagnose.own_factors checks.diagnose.repeated_indices
-        checks.diagnose.laws checks.diagnose.boxes checks.diagnose.change_of_variables
-        checks.diagnose.conjugated checks.diagnose.few_entries checks.diagnose.invariance
-        checks.diagnose.line_offsets checks.diagnose.masks checks.diagnose.second_derivative
-        checks.diagnose.several_blocks checks.diagnose.symmetric checks.diagnose.conventions
-        checks.diagnose.turned checks.diagnose.few_digits checks.diagnose.one_number
-        checks.diagnose.pairs checks.diagnose.factor_of_theta checks.diagnose.whole_factor
-        checks.diagnose.law_of_outliers checks.diagnose.wrong_entries checks.diagnose.unexplained
-        checks.screen checks.screen.screen checks.screen.residuals checks.screen.limits
+        checks.diagnose.law_with_exceptions checks.diagnose.own_factors
+        checks.diagnose.repeated_indices checks.diagnose.laws checks.diagnose.boxes
+        checks.diagnose.change_of_variables checks.diagnose.conjugated checks.diagnose.few_entries
+        checks.diagnose.invariance checks.diagnose.line_offsets checks.diagnose.masks
+        checks.diagnose.second_derivative checks.diagnose.several_blocks checks.diagnose.symmetric
+        checks.diagnose.conventions checks.diagnose.turned checks.diagnose.few_digits
+        checks.diagnose.one_number checks.diagnose.pairs checks.diagnose.factor_of_theta
+        checks.diagnose.whole_factor checks.diagnose.cause_of_exceptions
+        checks.diagnose.wrong_entries checks.diagnose.unexplained checks.screen
+        checks.screen.random_directions checks.screen.residuals checks.screen.limits
         checks.screen.locate checks.screen.merged checks.screen.spot_checks checks.screen.patterns
         checks.screen.found checks.screen.summary checks.screen.cost checks.screen.search
-        checks.screen.rough checks.screen.jumps checks.screen.smooth checks.screen.first_look
+        checks.screen.is_rough checks.screen.jumps checks.screen.smooth checks.screen.first_look
         checks.screen.block_words checks.screen.smeared checks.screen.noisy
-        checks.screen.noisy.lines checks.screen.noisy.second_look checks.screen.noisy.search
+        checks.screen.noisy.lines checks.screen.noisy.second_look checks.screen.noisy.screen
         checks.screen.noisy.limits checks.screen.noisy.summary checks.screen.noisy.words
         checks.screen.noisy.pooled checks.screen.noisy.rows_and_columns
         checks.screen.noisy.residual_echo checks.screen.noisy.found checks.screen.noisy.blame
@@ -143,7 +144,7 @@ LAYERS = {
         repair.operators.table
     """,
     "top": """
-        complex_gradient complex_checking loss_function slopes bound gradient judging
+        complex_gradient complex_checking loss_function slopes bound_gradient gradient judging
         judging.question judging.setup judging.choice_of_strategy judging.strategies judging.report
         judging.no_time checking adjoints layers jacobians jacobian_checking hessians
         hessian_checking problems many_checks planning diagonal_checking

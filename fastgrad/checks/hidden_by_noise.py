@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastgrad.checks.claim import Claim
-from fastgrad.checks.screen.rough import ROUGH, is_rough
+from fastgrad.checks.screen.is_rough import ROUGH, is_rough
 from fastgrad.checks.stages.useless_bars import LONGEST_STEP, RESOLVED
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import heard, is_coarse, rounding_of

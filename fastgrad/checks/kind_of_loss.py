@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fastgrad.differences.rulings import Judgment, Ruling
+from fastgrad.differences.profile_rulings import Judgment, Ruling
 
 COARSE = 16.0
 """A grain of so many units in the last place of the loss is worth a word."""

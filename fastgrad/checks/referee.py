@@ -26,7 +26,7 @@ from fastgrad.differences.measured import FEW_ROUNDINGS
 from fastgrad.differences.own_units import is_lost
 from fastgrad.differences.plain_errors import TURNED, WIDE_LOOK, plainly_off
 from fastgrad.differences.profile import PLAIN_GRAINS, PROFILE_EVALUATIONS, Profile
-from fastgrad.differences.rulings import Judgment, Ruling
+from fastgrad.differences.profile_rulings import Judgment, Ruling
 from fastgrad.numerics.bars import WIDER
 from fastgrad.numerics.noise import UNSURPRISING
 from fastgrad.numerics.rounding import rounding_noise

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastgrad.checking import check_grad
 from fastgrad.cluster.engines import Engine
-from fastgrad.cluster.tasks import in_any_order
+from fastgrad.cluster.parallel_map import in_any_order
 from fastgrad.commands.mend import look_for_edits
 from fastgrad.commands.targets import (
     found_at,

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastgrad.arrays import Floats
 from fastgrad.differences.halving import JUMPS, Line, halved
-from fastgrad.differences.rulings import Judgment, Jump, Ruling
+from fastgrad.differences.profile_rulings import Judgment, Jump, Ruling
 from fastgrad.numerics.bars import ROUNDING
 from fastgrad.numerics.plateaus import (
     USEFUL_BEST,

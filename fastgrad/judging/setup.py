@@ -19,7 +19,7 @@ from fastgrad.differences.measured import Measured
 from fastgrad.differences.repeats import repeat_loss
 from fastgrad.differences.signs import signs_through
 from fastgrad.evaluate.drawn_directions import written_out
-from fastgrad.evaluate.programs import Programs, programs_after
+from fastgrad.evaluate.jax_programs import Programs, programs_after
 from fastgrad.evaluate.units import Units
 from fastgrad.judging.question import Question
 from fastgrad.parameters.layout import Layout

@@ -12,7 +12,7 @@ import pytest
 from numba import njit, objmode
 
 import fastgrad as fg
-from fastgrad import bound
+from fastgrad import bound_gradient
 from fastgrad.errors import LossError, MutatedInputError, NonFiniteLossError
 from fastgrad.evaluate.adapters import compiled_for
 from fastgrad.evaluate.never_written import only_read
@@ -328,7 +328,7 @@ def test_nothing_is_proved_beside_what_is_not_followed():
 @pytest.mark.parametrize("keeps", [True, False])
 def test_arguments_that_are_the_same_are_bound_once(keeps, monkeypatch):
     if not keeps:
-        monkeypatch.setattr(bound, "KEPT_BYTES", 0)
+        monkeypatch.setattr(bound_gradient, "KEPT_BYTES", 0)
     g, made = fg.grad(weighted), []
     monkeypatch.setattr(fg.gradient.GradientFunction, "bind", counting(made))
     x, w = np.array([1.0, 1.25, 1.5]), np.arange(1.0, 4.0)

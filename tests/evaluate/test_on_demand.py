@@ -7,11 +7,11 @@ import fastgrad as fg
 from fastgrad.differences import noisy_steps
 from fastgrad.evaluate import (
     default_steps,
-    direct,
     directions_in_numpy,
     in_numpy,
     kernels,
     on_demand,
+    small_gradient,
 )
 from fastgrad.evaluate.argument_guard import _samples
 from fastgrad.evaluate.default_steps import fill_steps
@@ -158,7 +158,7 @@ def test_a_gradient_that_is_called_in_a_loop_is_compiled_for_it(monkeypatch):
     with bought(False):
         monkeypatch.setattr(on_demand.central_gradient, "paid", 0.0)
         g = fg.grad(rosenbrock)
-        calls = round(on_demand.IN_A_LOOP_SECONDS / (2 * direct.LONGER_SECONDS))
+        calls = round(on_demand.IN_A_LOOP_SECONDS / (2 * small_gradient.LONGER_SECONDS))
         for _ in range(calls - 20):
             g(x)
         assert not on_demand.central_gradient.owned

@@ -14,6 +14,7 @@ from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fingerprint import fingerprint
 from fastgrad.checks.diagnose.fitting import best_fit
 from fastgrad.checks.diagnose.invariance import not_projected, right_on_a_set
+from fastgrad.checks.diagnose.law_with_exceptions import with_outliers
 from fastgrad.checks.diagnose.line_offsets import (
     by_line_offsets,
     by_normalisation,
@@ -26,7 +27,6 @@ from fastgrad.checks.diagnose.one_number import (
     one_term,
     only_a_penalty,
 )
-from fastgrad.checks.diagnose.outliers import with_outliers
 from fastgrad.checks.diagnose.own_factors import entry_weights, signed_offset
 from fastgrad.checks.diagnose.pairs import exchanged, two_entries
 from fastgrad.checks.diagnose.row_factors import by_lines

@@ -8,9 +8,9 @@ import numpy as np
 
 from fastgrad.arrays import Mask
 from fastgrad.checks.diagnose.case import Case
+from fastgrad.checks.diagnose.cause_of_exceptions import cause_of
 from fastgrad.checks.diagnose.few_entries import factor_of_few
 from fastgrad.checks.diagnose.finding import Finding
-from fastgrad.checks.diagnose.law_of_outliers import cause_of
 from fastgrad.checks.diagnose.linear import SAMPLES
 
 MOST_OUTLIERS = 0.25

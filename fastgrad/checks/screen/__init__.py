@@ -15,8 +15,8 @@ from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.cost import screen_evaluations
 from fastgrad.checks.screen.first_look import FirstLook, stands
 from fastgrad.checks.screen.found import Found
+from fastgrad.checks.screen.is_rough import is_rough, noise_of, screened_as_rough
 from fastgrad.checks.screen.limits import sight_of
-from fastgrad.checks.screen.rough import is_rough, noise_of, screened_as_rough
 from fastgrad.checks.screen.smooth import screened_as_smooth
 from fastgrad.checks.screen.summary import outcome_of
 from fastgrad.checks.sweep import EACH_UNIT

@@ -7,7 +7,7 @@ from fastgrad.checks.options import Options
 from fastgrad.checks.screen.found import Found
 from fastgrad.checks.screen.locate import ALL_STAGES, ROUNDS, SMALL_INTERVAL, TOO_MANY_CULPRITS
 from fastgrad.checks.screen.patterns import LINE_SAMPLE
-from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
+from fastgrad.checks.screen.random_directions import GLOBAL, SCREEN_GROUPS
 from fastgrad.checks.screen.search import ATTEMPTS
 from fastgrad.checks.sweep import EACH_ENTRY
 from fastgrad.differences.glimpse import FEW_ENTRIES, LINE_EVALUATIONS

@@ -25,7 +25,7 @@ from fastgrad.differences.loss import Loss
 from fastgrad.differences.own_units import is_lost
 from fastgrad.differences.plain_errors import TURNED
 from fastgrad.differences.profile import PROFILE_EVALUATIONS, Profile
-from fastgrad.differences.rulings import Ruling
+from fastgrad.differences.profile_rulings import Ruling
 from fastgrad.differences.signs import signs_of, signs_through
 from fastgrad.numerics.noise import UNSURPRISING
 from fastgrad.numerics.steps import power_of_two

@@ -7,8 +7,8 @@ import numpy as np
 from fastgrad.arrays import Floats, Mask
 from fastgrad.checks.rules import Verdict
 from fastgrad.checks.screen.first_look import Along
+from fastgrad.checks.screen.random_directions import Screen
 from fastgrad.checks.screen.residuals import Reading
-from fastgrad.checks.screen.screen import Screen
 from fastgrad.findings import Diagnosis
 from fastgrad.parameters.blocks import Block
 

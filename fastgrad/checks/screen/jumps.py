@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastgrad.checks.screen.rough import is_rough
+from fastgrad.checks.screen.is_rough import is_rough
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.few_digits import LINES, NOISE_STREAM, heard
 from fastgrad.differences.loss import Loss

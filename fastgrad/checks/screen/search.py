@@ -15,8 +15,8 @@ from fastgrad.checks.screen.limits import (
 )
 from fastgrad.checks.screen.locate import ALL_STAGES, SMALL_INTERVAL, Locator
 from fastgrad.checks.screen.patterns import Patterns
+from fastgrad.checks.screen.random_directions import GLOBAL, Screen, block_stream
 from fastgrad.checks.screen.residuals import FINER, Reading
-from fastgrad.checks.screen.screen import GLOBAL, Screen, block_stream
 from fastgrad.checks.screen.smeared import Smear
 from fastgrad.checks.screen.spot_checks import SpotChecks, Suspects
 from fastgrad.checks.stages.useless_bars import AWAY

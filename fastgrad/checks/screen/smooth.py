@@ -13,12 +13,12 @@ from fastgrad.checks.rules import Rule, Verdict
 from fastgrad.checks.screen.cost import to_its_end
 from fastgrad.checks.screen.first_look import Along
 from fastgrad.checks.screen.found import Found
+from fastgrad.checks.screen.is_rough import screened_as_rough
 from fastgrad.checks.screen.jumps import rough_from_afar
 from fastgrad.checks.screen.limits import sight_of
 from fastgrad.checks.screen.merged import merged
+from fastgrad.checks.screen.random_directions import look
 from fastgrad.checks.screen.residuals import OutOfBudgetError, Residuals
-from fastgrad.checks.screen.rough import screened_as_rough
-from fastgrad.checks.screen.screen import look
 from fastgrad.checks.screen.search import Search
 from fastgrad.checks.screen.spot_checks import SpotChecks
 from fastgrad.checks.screen.summary import outcome_of

@@ -21,7 +21,7 @@ from fastgrad.checks.screen.limits import (
     readings_through,
     size_in,
 )
-from fastgrad.checks.screen.screen import GLOBAL, SCREEN_GROUPS
+from fastgrad.checks.screen.random_directions import GLOBAL, SCREEN_GROUPS
 from fastgrad.differences.loss import Loss
 from fastgrad.findings import BlockCheck
 from fastgrad.numerics.norms import rms

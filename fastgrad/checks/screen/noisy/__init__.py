@@ -9,7 +9,7 @@ from fastgrad.checks.claim import Claim
 from fastgrad.checks.outcome import Outcome
 from fastgrad.checks.rules import Rule
 from fastgrad.checks.screen.noisy.lines import NoisyLines
-from fastgrad.checks.screen.noisy.search import NoisySearch
+from fastgrad.checks.screen.noisy.screen import NoisySearch
 from fastgrad.checks.screen.noisy.summary import Summary
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.loss import Loss

@@ -13,9 +13,9 @@ from fastgrad.checks.diagnose.boxes import (
     said_of_box,
 )
 from fastgrad.checks.diagnose.case import MATRIX_AXES, Case
+from fastgrad.checks.diagnose.cause_of_exceptions import cause_of
 from fastgrad.checks.diagnose.finding import Finding
 from fastgrad.checks.diagnose.fitting import thinned
-from fastgrad.checks.diagnose.law_of_outliers import cause_of
 from fastgrad.checks.diagnose.linear import SAMPLES, Linear, linear_laws
 from fastgrad.checks.diagnose.linear_words import finding
 from fastgrad.checks.diagnose.rearrange import rearrangements
