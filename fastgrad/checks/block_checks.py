@@ -21,9 +21,10 @@ def unchecked_block(block: Block, verdict: str = "agrees") -> BlockCheck:
 def checked_block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
     """A block whose entries were checked one by one."""
     block = layout.blocks[b]
-    inside = np.flatnonzero(judged.block == b)
-    if inside.size == 0:
+    first, last = np.searchsorted(judged.block, (b, b + 1)).tolist()  # they are in theta's order
+    if first == last:
         return unchecked_block(block)
+    inside = slice(first, last)
     a, D, bar = judged.analytic[inside], judged.numeric[inside], judged.bar[inside]
     residual = judged.residual[inside]
     zero = bool(np.all(np.abs(D) <= bar))
@@ -37,14 +38,14 @@ def checked_block(judged: Judged, layout: Layout, b: int) -> BlockCheck:
         name=block.name,
         shape=block.shape,
         size=block.size,
-        checked=inside.size,
+        checked=last - first,
         verdict=overall(verdicts),
         relative_error=relative_error(a, D),
         max_error=float(residual.max()),
         detection_limit=widest / size if size else (float("inf") if widest else 0.0),
         limit_of="all" if zero else "block",
         kinks=int(np.count_nonzero(verdicts >= Verdict.KINK_VALID)),
-        worst=block.entry(int(judged.indices[inside[residual.argmax()]])),
+        worst=block.entry(int(judged.indices[first + residual.argmax()])),
     )
 
 

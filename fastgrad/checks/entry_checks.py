@@ -1,5 +1,6 @@
 """The entries of a report: those that are listed, their counts, the rtol that would do, their arrays."""
 
+import math
 from dataclasses import fields
 
 import numpy as np
@@ -20,7 +21,21 @@ LARGEST_RTOL = 1.0
 
 def entries_of(judged: Judged, layout: Layout, allowance: Floats) -> tuple[EntryCheck, ...]:
     """Entries that do not plainly agree, worst first; with none, those that came closest."""
-    return tuple(_entry(judged, layout, int(k)) for k in _worst(judged, allowance))
+    worst = _worst(judged, allowance)
+    columns = judged.indices, judged.block, judged.analytic, judged.numeric, judged.bar
+    rows = zip(
+        worst.tolist(),
+        *(column[worst].tolist() for column in (*columns, judged.differences.step)),
+        WORDS[judged.verdict[worst]].tolist(),
+        strict=True,
+    )
+    found = []
+    for k, position, b, analytic, numeric, bar, step, words in rows:
+        block, why = layout.blocks[b], judged.notes.get(k, "")
+        note = why if math.isfinite(analytic) else "the gradient is not finite"
+        name, index = block.entry(position), block.index(position)
+        found.append(EntryCheck(name, block.name, index, analytic, numeric, bar, step, words, note))
+    return tuple(found)
 
 
 def _worst(judged: Judged, allowance: Floats) -> Indices:
@@ -36,24 +51,6 @@ def _worst(judged: Judged, allowance: Floats) -> Indices:
         chosen = np.flatnonzero(excess >= np.partition(excess, excess.size - most)[-most])
     disagrees = judged.verdict[chosen] == Verdict.DISAGREES
     return np.asarray(chosen[np.lexsort((-excess[chosen], ~disagrees))][:most])
-
-
-def _entry(judged: Judged, layout: Layout, k: int) -> EntryCheck:
-    position = int(judged.indices[k])
-    block = layout.blocks[judged.block[k]]
-    a = float(judged.analytic[k])
-    note = judged.notes.get(k, "") if np.isfinite(a) else "the gradient is not finite"
-    return EntryCheck(
-        name=block.entry(position),
-        block=block.name,
-        index=block.index(position),
-        analytic=a,
-        numeric=float(judged.numeric[k]),
-        error_bar=float(judged.bar[k]),
-        step=float(judged.differences.step[k]),
-        verdict=str(WORDS[judged.verdict[k]]),
-        note=note,
-    )
 
 
 def agreements_of(judged: Judged) -> dict[str, int]:
@@ -75,6 +72,8 @@ def smallest_rtol(judged: Judged) -> float | None:
     if judged.indices.size == 0:
         return None
     error, bar, scale = judged.residual, judged.bar, judged.scales.entry
+    if not judged.verdict.any() and (error <= bar).all():  # as of most right gradients
+        return 0.0
     fine = (judged.verdict == Verdict.KINK_VALID) | (error <= bar)
     fine &= judged.verdict != Verdict.INCONCLUSIVE
     if (judged.verdict == Verdict.KINK_OUTSIDE).any():

@@ -335,6 +335,8 @@ class Referee:
 
         A flat f moves at all; one whose bend may be a few roundings in single precision has an odd part.
         """
+        if not still.any():
+            return np.zeros(0, np.intp)
         second, step = self.before.differences.second, self.before.differences.step
         unit, base = self.before.scales.unit, self.entries.loss.base
         bend = np.zeros(still.size) if second is None else np.abs(second) * (WIDER * step) ** 2
