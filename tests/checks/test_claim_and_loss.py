@@ -6,6 +6,7 @@ from numba import njit
 
 import fastgrad as fg
 from fastgrad import models
+from fastgrad.checks.given_gradient import flat_gradient
 from fastgrad.errors import (
     MutatedInputError,
     NondeterministicLossError,
@@ -202,3 +203,44 @@ def test_the_gradients_own_exception_comes_through():
 
     with pytest.raises(RuntimeError, match="not written yet"):
         fg.check_grad(squares, gradient, X)
+
+
+def tanh_sum(p, kind):
+    W, b = p["W"].astype(kind), p["b"].astype(kind)
+    return float(np.tanh(0.3 * W + b).sum(dtype=kind))
+
+
+def damaged_ones(right):
+    """A right gradient of W and b, and wrong ones: an entry, a row, all of a block, no number."""
+    yield right
+    for where, value in (((3, 4), -1.0), (2, 0.0), (slice(None), 1.1), ((1, 1), np.nan)):
+        wrong = right["W"].copy()
+        wrong[where] *= value
+        yield right | {"W": wrong}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("strategy", ["sweep", "screen"])
+def test_nothing_writes_to_the_gradient_under_test(strategy, kind, monkeypatch):
+    """Not even to the one vector that is read of it: what is taken out is laid over."""
+    read = []
+
+    def locked(gradient, layout):
+        values, unit = flat_gradient(gradient, layout)
+        values.flags.writeable = unit.flags.writeable = False
+        read.append((values, values.copy()))
+        return values, unit
+
+    monkeypatch.setattr("fastgrad.judging.setup.flat_gradient", locked)
+    rng = np.random.default_rng(0)
+    theta = {"W": rng.normal(size=(15, 10)), "b": rng.normal(size=10)}
+    slopes = 1 / np.cosh(0.3 * theta["W"] + theta["b"]) ** 2
+    verdicts = [
+        fg.check_grad(tanh_sum, gradient, theta, kind, strategy=strategy, backend="python").verdict
+        for gradient in damaged_ones({"W": 0.3 * slopes, "b": slopes.sum(axis=0)})
+    ]
+    assert verdicts[0] != "disagrees"
+    assert set(verdicts[1:]) == {"disagrees"}
+    assert len(read) == len(verdicts)
+    for values, before in read:
+        np.testing.assert_array_equal(values, before)
