@@ -128,8 +128,8 @@ def _shows_rounding_alone(loss: Loss, values: Floats) -> bool:
     """Whether evenly spaced values are a straight line, within the rounding of f."""
     if not np.isfinite(values).all():
         return False
-    least = _rounding(loss, values)
-    return not (np.abs(np.diff(values, 2)).max() > UNSURPRISING * least or _bends(values, least))
+    # What bends has second differences beyond that: `BENDS` is no less.
+    return not np.abs(np.diff(values, 2)).max() > UNSURPRISING * _rounding(loss, values)
 
 
 def _rounding(loss: Loss, seen: Floats) -> float:
