@@ -108,21 +108,9 @@ class Entries:
             repeats = np.append(repeats, which.size)
         if repeats.size == 0:
             return self.loss.values(indices, offsets)
-        if repeats.size == 1 and repeats[0] == which.size:  # as of most: nothing to sort in
-            values = self.loss.values(
-                np.append(indices, 0), np.append(offsets, [[0.0, 0.0]], axis=0)
-            )
-            self._require_the_same(values[-1:, 0])
-            return values[:-1]
-        own = np.ones(which.size + repeats.size, np.bool_)
-        own[repeats + np.arange(repeats.size)] = False
-        places, steps = np.zeros(own.size, np.intp), np.zeros((own.size, 2))
-        places[own], steps[own] = indices, offsets
+        places, steps = np.insert(indices, repeats, 0), np.insert(offsets, repeats, 0.0, axis=0)
         values = self.loss.values(places, steps)
-        self._require_the_same(values[~own, 0])
-        return values[own]
-
-    def _require_the_same(self, again: Floats) -> None:
-        """Raise NondeterministicLossError where f at theta is not what it was."""
-        values = np.append(again, self.loss.base) + self.loss.run.reference
-        require_deterministic(values, SCATTER)
+        at_theta = repeats + np.arange(repeats.size)
+        again = np.append(values[at_theta, 0], self.loss.base) + self.loss.run.reference
+        require_deterministic(again, SCATTER)
+        return np.delete(values, at_theta, axis=0)
