@@ -138,8 +138,7 @@ class Left:
 
     def _values(self, k: int, offsets: Floats) -> Floats:
         """f along an entry, at offsets in its unit."""
-        at = offsets * self.judged.scales.unit[k]
-        return self.loss.values(self.judged.indices[k : k + 1], at[None, :])[0]
+        return self.loss.beside(self.judged.indices[k], offsets * self.judged.scales.unit[k])
 
     def of_block(self, b: int) -> Mask:
         """Its entries, shape (m,)."""

@@ -87,6 +87,10 @@ class Loss:
         """The entries that may be perturbed."""
         return np.arange(self.layout.size) if self.free is None else np.flatnonzero(self.free)
 
+    def beside(self, index: int, offsets: Floats) -> Floats:
+        """f at ``theta + offsets[j] e_index``, shape (k,)."""
+        return self.values(np.array([index]), offsets[None, :])[0]
+
     def noise_of(self, indices: Indices) -> Floats | float:
         """sd of one of the `values` of some entries."""
         own = self.measured.entry_noise

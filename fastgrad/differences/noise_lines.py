@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from fastgrad.arrays import Floats, Indices, Mask
+from fastgrad.arrays import Floats, Mask
 from fastgrad.differences.directions import Directions
 from fastgrad.differences.glimpse import (
     FEW_ENTRIES,
@@ -92,10 +92,10 @@ def _noise_lines(
         yield drawn, partial(_along, loss, drawn, start)
     if count <= FEW_ENTRIES:
         units = np.abs(written_out(drawn()))
-        for i in np.flatnonzero(units):
+        for i in np.flatnonzero(units).tolist():
             own = np.zeros(units.size)
             own[i] = units[i]
-            yield partial(np.asarray, own), partial(_beside, loss, np.array([i]), own[i], away)
+            yield partial(np.asarray, own), partial(_beside, loss, i, own[i], away)
 
 
 def _along(loss: Loss, drawn: Callable[[], Direction], start: float, offsets: Floats) -> Floats:
@@ -106,8 +106,8 @@ def _finest(loss: Loss, drawn: Callable[[], Direction]) -> float:
     return finest_offset(loss.theta, drawn())
 
 
-def _beside(loss: Loss, index: Indices, scale: float, start: float, offsets: Floats) -> Floats:
-    return loss.values(index, scale * (start + offsets[None, :]))[0]
+def _beside(loss: Loss, index: int, scale: float, start: float, offsets: Floats) -> Floats:
+    return loss.beside(index, scale * (start + offsets))
 
 
 def measure_loss(

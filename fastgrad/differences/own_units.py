@@ -240,7 +240,7 @@ def told_units(loss: Loss, indices: Indices) -> Floats:
         ladders = [_Ladder(offsets[k], change[k]) for k in range(indices.size)]
         last = np.array(
             [
-                _told(ladder, abs(loss.value), partial(_line, loss, indices[k : k + 1]))
+                _told(ladder, abs(loss.value), partial(_change, loss, indices[k]))
                 for k, ladder in enumerate(ladders)
             ]
         )
@@ -302,5 +302,5 @@ def _told(ladder: _Ladder, value: float, line: Line) -> float:
     return float(ladder.offsets[k])
 
 
-def _line(loss: Loss, index: Indices, offsets: Floats) -> Floats:
-    return loss.values(index, offsets[None, :])[0] - loss.base
+def _change(loss: Loss, index: int, offsets: Floats) -> Floats:
+    return loss.beside(index, offsets) - loss.base

@@ -8,7 +8,6 @@ scale (`fastgrad.differences.profile`). So are those that no step suits, and tho
 values are coarse.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -161,7 +160,7 @@ def near_a_jump(loss: Loss, indices: Indices, found: Floats, doubtful: Mask) -> 
     sigma = np.broadcast_to(loss.noise_of(indices[worst]), worst.shape)
     for k, noise in zip(worst.tolist(), sigma.tolist(), strict=True):
         far = max(WIDE_STEP * float(loss.units.entry[indices[k]]), WIDER_AT_LEAST * found[2, k])
-        if jumps_between(_line(loss, indices[k]), found[:, k], far, noise, loss.base):
+        if jumps_between(partial(loss.beside, indices[k]), found[:, k], far, noise, loss.base):
             return True
     return False
 
@@ -203,7 +202,7 @@ def _hear(loss: Loss, indices: Indices, found: Floats, rows: Indices) -> bool:
     seen = [loss.measured.seen - loss.run.reference]
     for k in rows.tolist():
         i = int(indices[k])
-        line, unit = _line(loss, i), float(loss.units.entry[i])
+        line, unit = partial(loss.beside, i), float(loss.units.entry[i])
         with np.errstate(invalid="ignore", over="ignore"):
             x, least = float(loss.theta[i]), max(grain, _least_grain(loss, i))
             profile = Profile.take(line, unit, loss.base, x, least)
@@ -231,11 +230,3 @@ def _least_grain(loss: Loss, index: int) -> float:
     if not loss.run.structured:
         return 0.0
     return 2 * float(np.ravel(loss.noise_of(np.array([index])))[0])
-
-
-def _line(loss: Loss, index: int) -> Callable[[Floats], Floats]:
-    return partial(_values, loss, np.array([index]))
-
-
-def _values(loss: Loss, index: Indices, offsets: Floats) -> Floats:
-    return loss.values(index, offsets[None, :])[0]
